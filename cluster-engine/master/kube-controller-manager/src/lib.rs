@@ -1,0 +1,1 @@
+//! drydock-kube-controller-manager.

@@ -1,0 +1,2 @@
+//! drydock-node.
+fn main() {}

@@ -1,0 +1,2 @@
+//! drydock-demo.
+fn main() {}
