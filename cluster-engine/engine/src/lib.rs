@@ -1,1 +1,3 @@
-//! drydock-engine.
+//! The engine: creates, watches, repairs and removes session clusters on a host.
+
+pub mod host;
