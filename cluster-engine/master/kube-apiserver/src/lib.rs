@@ -2,6 +2,7 @@
 //!
 //! Storage is etcd's v3 gRPC API and nothing else, so that the real etcd can take our own's place.
 
+pub mod authorize;
 pub mod row;
 
 mod rbac;
