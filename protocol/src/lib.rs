@@ -1,1 +1,32 @@
-//! drydock-protocol.
+//! The words that Drydock's backend and browser app exchange: pure data, no input or output.
+//!
+//! Everything is JSON in `snake_case`, except terminal bytes, which travel as binary WebSocket frames
+//! (see [`terminal`]). Instants are milliseconds since the Unix epoch, lengths of time say their unit in the
+//! name. Unknown fields are ignored by readers, so that a newer server can speak to an older page.
+//!
+//! *Invariant:* depends on nothing else of the workspace and compiles for `wasm32-unknown-unknown`.
+
+pub mod check;
+pub mod error;
+pub mod event;
+pub mod language;
+pub mod lesson;
+pub mod path;
+pub mod session;
+pub mod terminal;
+pub mod topology;
+pub mod trace;
+
+pub use check::{CheckState, CheckStatus};
+pub use error::{ErrorBody, ErrorDetail};
+pub use event::{Envelope, Notice, NoticeLevel, SessionEvent, Snapshot};
+pub use language::Language;
+pub use lesson::{Block, Check, Hint, Lesson, LessonSummary, Level, Step};
+pub use session::{CreateSession, Session, SessionState, StartStage, StartStep, StepState};
+pub use terminal::TerminalControl;
+pub use topology::{
+    Component, ComponentState, Container, Deployment, Endpoint, Namespace, Node, NodeRole,
+    NodeState, Object, ObjectKey, ObjectKind, OwnerRef, Pod, PodHealth, ReplicaSet, Service,
+    ServicePort, Topology,
+};
+pub use trace::{Stage, Trace};

@@ -1,0 +1,47 @@
+//! The body of every failed request.
+
+use serde::{Deserialize, Serialize};
+
+/// `{"error":{"code":"…","message":"…"}}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// What went wrong.
+    pub error: ErrorDetail,
+}
+
+/// A reason for programs and a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorDetail {
+    /// One of [`code`]'s words.
+    pub code: String,
+    /// One clear sentence and, where there is one, what to do about it.
+    pub message: String,
+}
+
+impl ErrorBody {
+    /// Builds the body.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            error: ErrorDetail {
+                code: code.into(),
+                message: message.into(),
+            },
+        }
+    }
+}
+
+/// The words that `code` may hold.
+pub mod code {
+    /// 404: no such lesson, session, node or route.
+    pub const NOT_FOUND: &str = "not_found";
+    /// 400: the request cannot be understood.
+    pub const INVALID: &str = "invalid";
+    /// 409: not possible in the session's present state.
+    pub const CONFLICT: &str = "conflict";
+    /// 503: no room for another session now.
+    pub const CAPACITY: &str = "capacity";
+    /// 410: the session is over.
+    pub const GONE: &str = "gone";
+    /// 500: our fault; details are in the server's log only.
+    pub const INTERNAL: &str = "internal";
+}

@@ -1,0 +1,100 @@
+//! Addresses of the API, in one place for both sides.
+//!
+//! | method | path | body → answer |
+//! | --- | --- | --- |
+//! | GET | `/lessons?lang=` | → `[LessonSummary]` |
+//! | GET | `/lessons/{slug}?lang=` | → `Lesson` |
+//! | POST | `/sessions` | `CreateSession` → 201 `Session` |
+//! | GET | `/sessions` | → `[Session]` |
+//! | GET | `/sessions/{id}` | → `Session` |
+//! | DELETE | `/sessions/{id}` | → 202 `Session` |
+//! | POST | `/sessions/{id}/extend` | → `Session` |
+//! | POST | `/sessions/{id}/reset` | → 202 `Session` |
+//! | GET | `/sessions/{id}/events` | server-sent events, see [`crate::event`] |
+//! | GET | `/sessions/{id}/terminals/{tid}?node=&cols=&rows=` | WebSocket, see [`crate::terminal`] |
+//! | POST | `/sessions/{id}/nodes/{node}/stop`, `…/start` | → 202 `Session` |
+//! | GET | `/openapi.json` | → OpenAPI document |
+
+/// Prefix of every address.
+pub const PREFIX: &str = "/api/v1";
+
+/// `/api/v1/lessons?lang=`.
+#[must_use]
+pub fn lessons(language: crate::Language) -> String {
+    format!("{PREFIX}/lessons?lang={}", language.tag())
+}
+
+/// `/api/v1/lessons/{slug}?lang=`.
+#[must_use]
+pub fn lesson(slug: &str, language: crate::Language) -> String {
+    format!("{PREFIX}/lessons/{}?lang={}", encode(slug), language.tag())
+}
+
+/// `/api/v1/sessions`.
+#[must_use]
+pub fn sessions() -> String {
+    format!("{PREFIX}/sessions")
+}
+
+/// `/api/v1/sessions/{id}`.
+#[must_use]
+pub fn session(id: &str) -> String {
+    format!("{PREFIX}/sessions/{}", encode(id))
+}
+
+/// `/api/v1/sessions/{id}/{verb}`, with `verb` one of `extend`, `reset`, `events`.
+#[must_use]
+pub fn session_verb(id: &str, verb: &str) -> String {
+    format!("{}/{verb}", session(id))
+}
+
+/// `/api/v1/sessions/{id}/nodes/{node}/{verb}`, with `verb` one of `stop`, `start`.
+#[must_use]
+pub fn node_verb(id: &str, node: &str, verb: &str) -> String {
+    format!("{}/nodes/{}/{verb}", session(id), encode(node))
+}
+
+/// `/api/v1/sessions/{id}/terminals/{tid}?node=&cols=&rows=`.
+#[must_use]
+pub fn terminal(id: &str, terminal: &str, node: &str, cols: u16, rows: u16) -> String {
+    format!(
+        "{}/terminals/{}?node={}&cols={cols}&rows={rows}",
+        session(id),
+        encode(terminal),
+        encode(node)
+    )
+}
+
+/// Percent-encodes all but RFC 3986's unreserved characters.
+fn encode(segment: &str) -> String {
+    let mut out = String::with_capacity(segment.len());
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            for nibble in [byte >> 4, byte & 15] {
+                out.push(
+                    char::from_digit(u32::from(nibble), 16)
+                        .unwrap_or('0')
+                        .to_ascii_uppercase(),
+                );
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_cannot_break_out() {
+        assert_eq!(session("a/../b?c"), "/api/v1/sessions/a%2F..%2Fb%3Fc");
+        assert_eq!(
+            terminal("s1", "t1", "worker-1", 80, 24),
+            "/api/v1/sessions/s1/terminals/t1?node=worker-1&cols=80&rows=24"
+        );
+    }
+}
