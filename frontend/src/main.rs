@@ -1,2 +1,2 @@
-//! drydock-frontend.
+//! x
 fn main() {}
