@@ -12,8 +12,7 @@ use crate::watch::Watcher;
 use crate::{Client, Error, Result};
 
 const JSON: &str = "application/json";
-const PARTIAL_LIST: &str =
-    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+const PARTIAL_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 const PARTIAL: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
 
 /// Calls on one resource, in one namespace or in all.

@@ -5,6 +5,8 @@
 //! can act under many service accounts without many connections.
 
 mod connect;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use std::sync::Arc;
@@ -17,8 +19,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
-pub use self::token::TokenSource;
 use self::connect::Connection;
+pub use self::token::TokenSource;
 use crate::config::{Auth, Config};
 use crate::{Error, Result};
 
@@ -165,12 +167,7 @@ impl Client {
     ///
     /// # Errors
     /// When the server is not reached or answers ≥ 400.
-    pub async fn stream(
-        &self,
-        method: Method,
-        path: &str,
-        accept: &str,
-    ) -> Result<http::Response<Incoming>> {
+    pub async fn stream(&self, method: Method, path: &str, accept: &str) -> Result<http::Response<Incoming>> {
         let request = self.build(&method, path, None, &[(header::ACCEPT, accept)], Bytes::new()).await?;
         let sent = tokio::time::timeout(REQUEST_TIME, self.connection.send(request)).await;
         let response = sent.map_err(|_| Error::Timeout { method, path: path.to_owned() })??;

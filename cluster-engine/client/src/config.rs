@@ -120,9 +120,8 @@ impl Config {
     /// # Errors
     /// When this is no pod with a service account.
     pub fn in_cluster() -> Result<Config, Error> {
-        let variable = |name: &str| {
-            std::env::var(name).map_err(|_| Error::Config(format!("not in a cluster: {name} is not set")))
-        };
+        let variable =
+            |name: &str| std::env::var(name).map_err(|_| Error::Config(format!("not in a cluster: {name} is not set")));
         let host = variable("KUBERNETES_SERVICE_HOST")?;
         let port = variable("KUBERNETES_SERVICE_PORT")?;
         let host = if host.contains(':') { format!("[{host}]") } else { host };

@@ -179,9 +179,6 @@ mod tests {
         };
         assert_eq!(pods.path("", "", ""), "/api/v1/pods");
         assert_eq!(pods.path("a", "b", "status"), "/api/v1/namespaces/a/pods/b/status");
-        assert_eq!(
-            roles.path("x", "system:a b", ""),
-            "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:a%20b"
-        );
+        assert_eq!(roles.path("x", "system:a b", ""), "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:a%20b");
     }
 }

@@ -221,9 +221,8 @@ fn new_event(
     component: &str,
     host: &str,
 ) -> Value {
-    let nanos = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_nanos() as u64);
+    let nanos =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     let mut metadata = json!({
         "name": format!("{}.{nanos:x}", occurrence.about.name),
         "namespace": namespace,

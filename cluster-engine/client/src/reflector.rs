@@ -14,9 +14,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use self::store::Store;
+use crate::Client;
 use crate::api::{Api, ListOptions};
 use crate::object::{Object, Resource};
-use crate::Client;
 
 /// A change of the local copy.
 #[derive(Clone, Debug)]

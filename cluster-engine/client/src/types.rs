@@ -40,7 +40,11 @@ impl IntOrString {
             IntOrString::String(text) => {
                 let percent: i64 = text.strip_suffix('%')?.parse().ok()?;
                 let product = percent.checked_mul(i64::from(total))?;
-                let value = if round_up { product.div_euclid(100) + i64::from(product.rem_euclid(100) != 0) } else { product / 100 };
+                let value = if round_up {
+                    product.div_euclid(100) + i64::from(product.rem_euclid(100) != 0)
+                } else {
+                    product / 100
+                };
                 i32::try_from(value).ok()
             }
         }

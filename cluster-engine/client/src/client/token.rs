@@ -26,6 +26,7 @@ pub enum TokenSource {
 #[derive(Debug)]
 pub struct FileToken {
     path: PathBuf,
+    look_again: Duration,
     last: Mutex<Option<Read>>,
 }
 
@@ -44,7 +45,7 @@ impl TokenSource {
 
     /// The file at `path`.
     pub fn file(path: PathBuf) -> TokenSource {
-        TokenSource::File(Arc::new(FileToken { path, last: Mutex::new(None) }))
+        TokenSource::File(Arc::new(FileToken { path, look_again: LOOK_AGAIN, last: Mutex::new(None) }))
     }
 
     /// The token to send now.
@@ -65,7 +66,7 @@ impl FileToken {
     /// The file is tiny and on a local disk or tmpfs, so it is read in place.
     fn current(&self) -> Option<Arc<str>> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(read) = last.as_ref().filter(|read| read.looked.elapsed() < LOOK_AGAIN) {
+        if let Some(read) = last.as_ref().filter(|read| read.looked.elapsed() < self.look_again) {
             return Some(read.token.clone());
         }
         let modified = std::fs::metadata(&self.path).and_then(|metadata| metadata.modified()).ok();
@@ -82,5 +83,26 @@ impl FileToken {
             // The old token serves while the file is being replaced.
             _ => last.as_ref().map(|read| read.token.clone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_file_is_read_again_and_a_missing_one_keeps_the_last_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let file = FileToken { path: path.clone(), look_again: Duration::ZERO, last: Mutex::new(None) };
+        assert_eq!(file.current(), None);
+        std::fs::write(&path, "one\n").unwrap();
+        assert_eq!(file.current().as_deref(), Some("one"));
+        std::fs::write(&path, "two").unwrap();
+        let later = SystemTime::now() + Duration::from_secs(5);
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
+        assert_eq!(file.current().as_deref(), Some("two"));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(file.current().as_deref(), Some("two"));
     }
 }

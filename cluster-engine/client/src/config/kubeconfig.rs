@@ -72,8 +72,7 @@ struct User {
 
 /// The configuration that `text` describes; file names in it are relative to `folder`.
 pub(super) fn parse(text: &str, folder: &Path) -> Result<Config, String> {
-    let file: Kubeconfig =
-        serde_saphyr::from_str(text).map_err(|error| format!("not a kubeconfig: {error}"))?;
+    let file: Kubeconfig = serde_saphyr::from_str(text).map_err(|error| format!("not a kubeconfig: {error}"))?;
     let context = file
         .contexts
         .iter()

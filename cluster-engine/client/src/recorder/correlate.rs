@@ -161,8 +161,8 @@ mod tests {
         }
     }
 
-    fn take(correlator: &mut Correlator, event: &Occurrence) -> String {
-        match correlator.step(event, Instant::now()) {
+    fn take(correlator: &mut Correlator, event: &Occurrence, now: Instant) -> String {
+        match correlator.step(event, now) {
             None => "dropped".into(),
             Some(Step::Update { name, count, .. }) => format!("{name} x{count}"),
             Some(Step::Create { key, message }) => {
@@ -172,37 +172,37 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn repeats_are_counted() {
-        let mut correlator = Correlator::default();
+    #[test]
+    fn repeats_are_counted() {
+        let (mut correlator, now) = (Correlator::default(), Instant::now());
         let mut again = occurrence("a", "one");
-        assert_eq!(take(&mut correlator, &again), "new one");
+        assert_eq!(take(&mut correlator, &again, now), "new one");
         again.about.resource_version = "7".into();
-        assert_eq!(take(&mut correlator, &again), "one x2");
-        assert_eq!(take(&mut correlator, &occurrence("b", "one")), "new one");
+        assert_eq!(take(&mut correlator, &again, now), "one x2");
+        assert_eq!(take(&mut correlator, &occurrence("b", "one"), now), "new one");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn similar_ones_are_combined() {
-        let mut correlator = Correlator::default();
+    #[test]
+    fn similar_ones_are_combined() {
+        let (mut correlator, now) = (Correlator::default(), Instant::now());
         for n in 0..9 {
-            assert_eq!(take(&mut correlator, &occurrence("a", &n.to_string())), format!("new {n}"));
+            assert_eq!(take(&mut correlator, &occurrence("a", &n.to_string()), now), format!("new {n}"));
         }
-        assert_eq!(take(&mut correlator, &occurrence("a", "9")), "new (combined from similar events): 9");
-        assert_eq!(take(&mut correlator, &occurrence("a", "10")), "(combined from similar events): 9 x2");
-        tokio::time::advance(SIMILAR_TIME * 2).await;
-        assert_eq!(take(&mut correlator, &occurrence("a", "11")), "new 11");
+        assert_eq!(take(&mut correlator, &occurrence("a", "9"), now), "new (combined from similar events): 9");
+        assert_eq!(take(&mut correlator, &occurrence("a", "10"), now), "(combined from similar events): 9 x2");
+        let now = now + SIMILAR_TIME * 2;
+        assert_eq!(take(&mut correlator, &occurrence("a", "11"), now), "new 11");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn floods_are_cut_off() {
-        let mut correlator = Correlator::default();
+    #[test]
+    fn floods_are_cut_off() {
+        let (mut correlator, now) = (Correlator::default(), Instant::now());
         let event = occurrence("a", "one");
         for _ in 0..25 {
-            assert_ne!(take(&mut correlator, &event), "dropped");
+            assert_ne!(take(&mut correlator, &event, now), "dropped");
         }
-        assert_eq!(take(&mut correlator, &event), "dropped");
-        tokio::time::advance(REFILL).await;
-        assert_eq!(take(&mut correlator, &event), "one x26");
+        assert_eq!(take(&mut correlator, &event, now), "dropped");
+        let now = now + REFILL;
+        assert_eq!(take(&mut correlator, &event, now), "one x26");
     }
 }

@@ -8,11 +8,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::store::Store;
+use crate::Result;
 use crate::api::{Api, ListOptions};
 use crate::client::BACKOFF;
 use crate::object::Object;
 use crate::watch::WatchEvent;
-use crate::Result;
 
 /// A watch lives between this and twice this many seconds, so that the watches of a component do
 /// not all end at once (client-go's numbers).
