@@ -1,0 +1,124 @@
+//! `admissionregistration.k8s.io`: webhooks and admission policies.
+
+use serde_json::Value;
+
+use super::print::{count, selector_text, text};
+use super::value::Read as _;
+use crate::row::{Column, Resource, Subresource};
+
+const BASE: Resource = Resource {
+    group: "admissionregistration.k8s.io",
+    namespaced: false,
+    generation: true,
+    unconditional_update: false,
+    ..Resource::BASE
+};
+
+const WEBHOOK_COLUMNS: &[Column] = &[
+    Column::NAME,
+    Column::integer("Webhooks", |object, _| count(object, "webhooks"))
+        .describe("Webhooks indicates the number of webhooks registered in this configuration"),
+    Column::AGE,
+];
+
+const BINDING_COLUMNS: &[Column] = &[
+    Column::NAME,
+    Column::string("PolicyName", |binding, _| text(binding, "spec.policyName"))
+        .describe("PolicyName indicates the policy definition which the policy binding binded to"),
+    Column::string("ParamRef", |binding, _| Value::String(param_ref(binding)))
+        .describe("ParamRef indicates the param resource which sets the configration param"),
+    Column::AGE,
+];
+
+pub(super) static MUTATING_WEBHOOKS: Resource = Resource {
+    kind: "MutatingWebhookConfiguration",
+    plural: "mutatingwebhookconfigurations",
+    singular: "mutatingwebhookconfiguration",
+    categories: &["api-extensions"],
+    columns: WEBHOOK_COLUMNS,
+    storage: "/registry/mutatingwebhookconfigurations",
+    ..BASE
+};
+
+pub(super) static VALIDATING_WEBHOOKS: Resource = Resource {
+    kind: "ValidatingWebhookConfiguration",
+    plural: "validatingwebhookconfigurations",
+    singular: "validatingwebhookconfiguration",
+    categories: &["api-extensions"],
+    columns: WEBHOOK_COLUMNS,
+    storage: "/registry/validatingwebhookconfigurations",
+    ..BASE
+};
+
+pub(super) static VALIDATING_POLICIES: Resource = Resource {
+    kind: "ValidatingAdmissionPolicy",
+    plural: "validatingadmissionpolicies",
+    singular: "validatingadmissionpolicy",
+    categories: &["api-extensions"],
+    subresources: &[Subresource::Status],
+    columns: &[
+        Column::NAME,
+        Column::integer("Validations", |policy, _| count(policy, "spec.validations"))
+            .describe("Validations indicates the number of validation rules defined in this configuration"),
+        Column::string("ParamKind", |policy, _| Value::String(param_kind(policy)))
+            .describe("ParamKind specifies the kind of resources used to parameterize this policy"),
+        Column::AGE,
+    ],
+    storage: "/registry/validatingadmissionpolicies",
+    ..BASE
+};
+
+pub(super) static VALIDATING_POLICY_BINDINGS: Resource = Resource {
+    kind: "ValidatingAdmissionPolicyBinding",
+    plural: "validatingadmissionpolicybindings",
+    singular: "validatingadmissionpolicybinding",
+    categories: &["api-extensions"],
+    columns: BINDING_COLUMNS,
+    storage: "/registry/validatingadmissionpolicybindings",
+    ..BASE
+};
+
+pub(super) static MUTATING_POLICIES: Resource = Resource {
+    kind: "MutatingAdmissionPolicy",
+    plural: "mutatingadmissionpolicies",
+    singular: "mutatingadmissionpolicy",
+    categories: &["api-extensions"],
+    columns: &[
+        Column::NAME,
+        Column::integer("Mutations", |policy, _| count(policy, "spec.mutations"))
+            .describe("Mutation indicates the number of mutations rules defined in this configuration"),
+        Column::string("ParamKind", |policy, _| Value::String(param_kind(policy)))
+            .describe("ParamKind specifies the kind of resources used to parameterize this policy"),
+        Column::AGE,
+    ],
+    storage: "/registry/mutatingadmissionpolicies",
+    ..BASE
+};
+
+pub(super) static MUTATING_POLICY_BINDINGS: Resource = Resource {
+    kind: "MutatingAdmissionPolicyBinding",
+    plural: "mutatingadmissionpolicybindings",
+    singular: "mutatingadmissionpolicybinding",
+    categories: &["api-extensions"],
+    columns: BINDING_COLUMNS,
+    storage: "/registry/mutatingadmissionpolicybindings",
+    ..BASE
+};
+
+fn param_kind(policy: &Value) -> String {
+    if policy.has("spec.paramKind") {
+        format!("{}/{}", policy.text("spec.paramKind.apiVersion"), policy.text("spec.paramKind.kind"))
+    } else {
+        "<unset>".to_owned()
+    }
+}
+
+fn param_ref(binding: &Value) -> String {
+    let reference = binding.at("spec.paramRef");
+    match (reference.text("namespace"), reference.text("name")) {
+        ("", "") if reference.has("selector") => selector_text(reference.at("selector")),
+        (_, "") => "<unset>".to_owned(),
+        ("", name) => format!("*/{name}"),
+        (namespace, name) => format!("{namespace}/{name}"),
+    }
+}

@@ -1,0 +1,32 @@
+//! `daemonsets`.
+
+use super::print::{container_images, container_names, labels, number, selector};
+use crate::row::{Column, Resource, Subresource};
+
+const CONTAINERS: &str = "spec.template.spec.containers";
+
+pub(super) static DAEMON_SETS: Resource = Resource {
+    group: "apps",
+    kind: "DaemonSet",
+    plural: "daemonsets",
+    singular: "daemonset",
+    short_names: &["ds"],
+    categories: &["all"],
+    subresources: &[Subresource::Status],
+    columns: &[
+        Column::NAME,
+        Column::integer("Desired", |object, _| number(object, "status.desiredNumberScheduled")),
+        Column::integer("Current", |object, _| number(object, "status.currentNumberScheduled")),
+        Column::integer("Ready", |object, _| number(object, "status.numberReady")),
+        Column::integer("Up-to-date", |object, _| number(object, "status.updatedNumberScheduled")),
+        Column::integer("Available", |object, _| number(object, "status.numberAvailable")),
+        Column::string("Node Selector", |object, _| labels(object, "spec.template.spec.nodeSelector")),
+        Column::AGE,
+        Column::string("Containers", |object, _| container_names(object, CONTAINERS)).wide(),
+        Column::string("Images", |object, _| container_images(object, CONTAINERS)).wide(),
+        Column::string("Selector", |object, _| selector(object, "spec.selector")).wide(),
+    ],
+    generation: true,
+    storage: "/registry/daemonsets",
+    ..Resource::BASE
+};

@@ -1,0 +1,69 @@
+//! `deployments` and `controllerrevisions`.
+
+use serde_json::Value;
+
+use super::print::{container_images, container_names, number, selector_text};
+use super::value::Read as _;
+use crate::row::{Column, Resource, Subresource};
+
+const CONTAINERS: &str = "spec.template.spec.containers";
+
+pub(super) static DEPLOYMENTS: Resource = Resource {
+    group: "apps",
+    kind: "Deployment",
+    plural: "deployments",
+    singular: "deployment",
+    short_names: &["deploy"],
+    categories: &["all"],
+    subresources: &[
+        Subresource::Scale { spec: "spec.replicas", status: "status.replicas", selector: "spec.selector" },
+        Subresource::Status,
+    ],
+    columns: &[
+        Column::NAME,
+        Column::string("Ready", |object, _| Value::String(ready_of_desired(object)))
+            .describe("Number of the pod with ready state"),
+        Column::string("Up-to-date", |object, _| number(object, "status.updatedReplicas")),
+        Column::string("Available", |object, _| number(object, "status.availableReplicas")),
+        Column::AGE,
+        Column::string("Containers", |object, _| container_names(object, CONTAINERS)).wide(),
+        Column::string("Images", |object, _| container_images(object, CONTAINERS)).wide(),
+        Column::string("Selector", |object, _| Value::String(selector_text(object.at("spec.selector")))).wide(),
+    ],
+    generation: true,
+    storage: "/registry/deployments",
+    ..Resource::BASE
+};
+
+pub(super) static CONTROLLER_REVISIONS: Resource = Resource {
+    group: "apps",
+    kind: "ControllerRevision",
+    plural: "controllerrevisions",
+    singular: "controllerrevision",
+    columns: &[
+        Column::NAME,
+        Column::string("Controller", |object, _| Value::String(controller(object)))
+            .describe("Controller of the object"),
+        Column::string("Revision", |object, _| number(object, "revision")),
+        Column::AGE,
+    ],
+    storage: "/registry/controllerrevisions",
+    ..Resource::BASE
+};
+
+/// `2/3` of a workload.
+pub(super) fn ready_of_desired(object: &Value) -> String {
+    format!("{}/{}", object.int("status.readyReplicas").unwrap_or(0), object.int("spec.replicas").unwrap_or(0))
+}
+
+/// `statefulset.apps/web`, the controlling owner.
+fn controller(object: &Value) -> String {
+    let Some(owner) = object.items("metadata.ownerReferences").iter().find(|owner| owner.flag("controller")) else {
+        return "<none>".to_owned();
+    };
+    let kind = owner.text("kind").to_lowercase();
+    match owner.text("apiVersion").split_once('/') {
+        Some((group, _)) => format!("{kind}.{group}/{}", owner.text("name")),
+        None => format!("{kind}/{}", owner.text("name")),
+    }
+}

@@ -1,0 +1,81 @@
+//! `resource.k8s.io`: dynamic resource allocation.
+
+use serde_json::Value;
+
+use super::print::text;
+use super::value::Read as _;
+use crate::row::{Column, Resource, Subresource};
+
+const BASE: Resource = Resource { group: "resource.k8s.io", ..Resource::BASE };
+
+pub(super) static DEVICE_CLASSES: Resource = Resource {
+    kind: "DeviceClass",
+    plural: "deviceclasses",
+    singular: "deviceclass",
+    namespaced: false,
+    columns: &[Column::NAME, Column::AGE],
+    generation: true,
+    storage: "/registry/deviceclasses",
+    ..BASE
+};
+
+pub(super) static RESOURCE_CLAIMS: Resource = Resource {
+    kind: "ResourceClaim",
+    plural: "resourceclaims",
+    singular: "resourceclaim",
+    subresources: &[Subresource::Status],
+    columns: &[
+        Column::NAME,
+        Column::string("State", |claim, _| Value::String(state(claim)))
+            .describe("A summary of the current state (allocated, pending, reserved, etc.)."),
+        Column::AGE,
+    ],
+    storage: "/registry/resourceclaims",
+    ..BASE
+};
+
+pub(super) static RESOURCE_CLAIM_TEMPLATES: Resource = Resource {
+    kind: "ResourceClaimTemplate",
+    plural: "resourceclaimtemplates",
+    singular: "resourceclaimtemplate",
+    columns: &[Column::NAME, Column::AGE],
+    storage: "/registry/resourceclaimtemplates",
+    ..BASE
+};
+
+pub(super) static RESOURCE_SLICES: Resource = Resource {
+    kind: "ResourceSlice",
+    plural: "resourceslices",
+    singular: "resourceslice",
+    namespaced: false,
+    columns: &[
+        Column::NAME,
+        Column::string("Node", |slice, _| text(slice, "spec.nodeName")),
+        Column::string("Driver", |slice, _| text(slice, "spec.driver")),
+        Column::string("Pool", |slice, _| text(slice, "spec.pool.name")),
+        Column::AGE,
+    ],
+    fields: &[
+        ("spec.nodeName", |slice| slice.text("spec.nodeName").to_owned()),
+        ("spec.driver", |slice| slice.text("spec.driver").to_owned()),
+    ],
+    generation: true,
+    storage: "/registry/resourceslices",
+    ..BASE
+};
+
+fn state(claim: &Value) -> String {
+    let deleted = claim.has("metadata.deletionTimestamp");
+    let allocated = claim.has("status.allocation");
+    [
+        ("deleted", deleted),
+        ("pending", !allocated && !deleted),
+        ("allocated", allocated),
+        ("reserved", allocated && !claim.items("status.reservedFor").is_empty()),
+    ]
+    .iter()
+    .filter(|(_, is)| *is)
+    .map(|(name, _)| *name)
+    .collect::<Vec<_>>()
+    .join(",")
+}

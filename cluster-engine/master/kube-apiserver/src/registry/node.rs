@@ -1,0 +1,94 @@
+//! `nodes` and `runtimeclasses`.
+
+use serde_json::Value;
+
+use super::print::{condition, or_none, text, text_or};
+use super::value::Read as _;
+use crate::row::{Column, Resource, Subresource};
+
+pub(super) static NODES: Resource = Resource {
+    kind: "Node",
+    plural: "nodes",
+    singular: "node",
+    short_names: &["no"],
+    namespaced: false,
+    subresources: &[Subresource::Proxy, Subresource::Status],
+    columns: &[
+        Column::NAME,
+        Column::string("Status", |node, _| Value::String(status(node))).describe("The status of the node"),
+        Column::string("Roles", |node, _| or_none(roles(node).join(","))).describe("The roles of the node"),
+        Column::AGE,
+        Column::string("Version", |node, _| text(node, "status.nodeInfo.kubeletVersion")),
+        Column::string("Internal-IP", |node, _| address(node, "InternalIP")).wide(),
+        Column::string("External-IP", |node, _| address(node, "ExternalIP")).wide(),
+        Column::string("OS-Image", |node, _| text_or(node, "status.nodeInfo.osImage", "<unknown>")).wide(),
+        Column::string("Kernel-Version", |node, _| text_or(node, "status.nodeInfo.kernelVersion", "<unknown>")).wide(),
+        Column::string("Container-Runtime", |node, _| {
+            text_or(node, "status.nodeInfo.containerRuntimeVersion", "<unknown>")
+        })
+        .wide(),
+    ],
+    fields: &[("spec.unschedulable", |node| node.flag("spec.unschedulable").to_string())],
+    storage: "/registry/minions",
+    ..Resource::BASE
+};
+
+pub(super) static RUNTIME_CLASSES: Resource = Resource {
+    group: "node.k8s.io",
+    kind: "RuntimeClass",
+    plural: "runtimeclasses",
+    singular: "runtimeclass",
+    namespaced: false,
+    columns: &[Column::NAME, Column::string("Handler", |object, _| text(object, "handler")), Column::AGE],
+    unconditional_update: false,
+    storage: "/registry/runtimeclasses",
+    ..Resource::BASE
+};
+
+fn status(node: &Value) -> String {
+    let ready = match condition(node, "Ready") {
+        "" => "Unknown",
+        "True" => "Ready",
+        _ => "NotReady",
+    };
+    if node.flag("spec.unschedulable") { format!("{ready},SchedulingDisabled") } else { ready.to_owned() }
+}
+
+fn roles(node: &Value) -> Vec<&str> {
+    let mut roles: Vec<&str> = node
+        .strings("metadata.labels")
+        .into_iter()
+        .filter_map(|(key, value)| match key.strip_prefix("node-role.kubernetes.io/") {
+            Some(role) => Some(role),
+            None => (key == "kubernetes.io/role").then_some(value),
+        })
+        .filter(|role| !role.is_empty())
+        .collect();
+    roles.sort_unstable();
+    roles.dedup();
+    roles
+}
+
+fn address(node: &Value, kind: &str) -> Value {
+    let found = node.items("status.addresses").iter().find(|address| address.text("type") == kind);
+    Value::from(found.map_or("<none>", |address| address.text("address")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn cells() {
+        let node = json!({"metadata": {"labels": {"node-role.kubernetes.io/control-plane": "", "kubernetes.io/role": "edge", "node-role.kubernetes.io/": ""}},
+            "spec": {"unschedulable": true},
+            "status": {"conditions": [{"type": "Ready", "status": "Unknown"}], "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]}});
+        assert_eq!(status(&node), "NotReady,SchedulingDisabled");
+        assert_eq!(roles(&node), ["control-plane", "edge"]);
+        assert_eq!(address(&node, "InternalIP"), "10.0.0.1");
+        assert_eq!(address(&node, "ExternalIP"), "<none>");
+        assert_eq!(status(&json!({})), "Unknown");
+    }
+}

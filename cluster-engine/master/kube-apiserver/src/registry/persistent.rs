@@ -1,0 +1,82 @@
+//! `persistentvolumes` and `persistentvolumeclaims`.
+
+use serde_json::Value;
+
+use super::print::{access_modes, amount, text, text_or};
+use super::value::{Read as _, annotation};
+use crate::row::{Column, Resource, Subresource};
+
+const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+
+pub(super) static VOLUMES: Resource = Resource {
+    kind: "PersistentVolume",
+    plural: "persistentvolumes",
+    singular: "persistentvolume",
+    short_names: &["pv"],
+    namespaced: false,
+    subresources: &[Subresource::Status],
+    columns: &[
+        Column::NAME,
+        Column::string("Capacity", |volume, _| Value::String(amount(volume, "spec.capacity.storage"))),
+        Column::string("Access Modes", |volume, _| Value::String(access_modes(volume, "spec.accessModes"))),
+        Column::string("Reclaim Policy", |volume, _| text(volume, "spec.persistentVolumeReclaimPolicy")),
+        Column::string("Status", |volume, _| phase(volume)),
+        Column::string("Claim", |volume, _| Value::String(claim(volume))),
+        Column::string("StorageClass", |volume, _| class(volume)).describe("StorageClass of the pv"),
+        Column::string("VolumeAttributesClass", |volume, _| {
+            text_or(volume, "spec.volumeAttributesClassName", "<unset>")
+        })
+        .describe("VolumeAttributesClass of the pv"),
+        Column::string("Reason", |volume, _| text(volume, "status.reason")),
+        Column::AGE,
+        Column::string("VolumeMode", |volume, _| text_or(volume, "spec.volumeMode", "<unset>")).wide(),
+    ],
+    storage: "/registry/persistentvolumes",
+    ..Resource::BASE
+};
+
+pub(super) static CLAIMS: Resource = Resource {
+    kind: "PersistentVolumeClaim",
+    plural: "persistentvolumeclaims",
+    singular: "persistentvolumeclaim",
+    short_names: &["pvc"],
+    subresources: &[Subresource::Status],
+    columns: &[
+        Column::NAME,
+        Column::string("Status", |claim, _| phase(claim)),
+        Column::string("Volume", |claim, _| text(claim, "spec.volumeName")),
+        Column::string("Capacity", |claim, _| {
+            Value::String(if bound(claim) { amount(claim, "status.capacity.storage") } else { String::new() })
+        }),
+        Column::string("Access Modes", |claim, _| {
+            Value::String(if bound(claim) { access_modes(claim, "status.accessModes") } else { String::new() })
+        }),
+        Column::string("StorageClass", |claim, _| class(claim)).describe("StorageClass of the pvc"),
+        Column::string("VolumeAttributesClass", |claim, _| text_or(claim, "spec.volumeAttributesClassName", "<unset>"))
+            .describe("VolumeAttributesClass of the pvc"),
+        Column::AGE,
+        Column::string("VolumeMode", |claim, _| text_or(claim, "spec.volumeMode", "<unset>")).wide(),
+    ],
+    storage: "/registry/persistentvolumeclaims",
+    ..Resource::BASE
+};
+
+fn phase(object: &Value) -> Value {
+    if object.has("metadata.deletionTimestamp") { Value::from("Terminating") } else { text(object, "status.phase") }
+}
+
+fn bound(claim: &Value) -> bool {
+    !claim.text("spec.volumeName").is_empty()
+}
+
+fn claim(volume: &Value) -> String {
+    if volume.has("spec.claimRef") {
+        format!("{}/{}", volume.text("spec.claimRef.namespace"), volume.text("spec.claimRef.name"))
+    } else {
+        String::new()
+    }
+}
+
+fn class(object: &Value) -> Value {
+    Value::from(annotation(object, CLASS_ANNOTATION).unwrap_or_else(|| object.text("spec.storageClassName")))
+}
