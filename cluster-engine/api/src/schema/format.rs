@@ -262,6 +262,16 @@ impl Pool {
 }
 
 impl Builder {
+    /// How many types were added.
+    pub fn len(&self) -> usize {
+        self.types.len()
+    }
+
+    /// No type was added.
+    pub fn is_empty(&self) -> bool {
+        self.types.is_empty()
+    }
+
     /// Adds a type; a second one of the same name replaces the first.
     pub fn add(&mut self, definition: TypeDef) {
         self.types.insert(definition.name.clone(), definition);
