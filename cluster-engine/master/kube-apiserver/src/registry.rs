@@ -4,6 +4,8 @@
 //! in `template` (pod templates), `check` (labels, selectors, quantities, ports …) and `print` (cells of tables).
 
 mod print;
+mod quota_math;
+mod template;
 pub(crate) mod value;
 
 mod admission;

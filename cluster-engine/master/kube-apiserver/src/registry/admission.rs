@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::print::{count, selector_text, text};
-use super::value::Read as _;
+use super::value::{Read as _, at_mut, child, default, default_text, items_mut};
 use crate::row::{Column, Resource, Subresource};
 
 const BASE: Resource = Resource {
@@ -36,6 +36,7 @@ pub(super) static MUTATING_WEBHOOKS: Resource = Resource {
     singular: "mutatingwebhookconfiguration",
     categories: &["api-extensions"],
     columns: WEBHOOK_COLUMNS,
+    default: default_webhooks,
     storage: "/registry/mutatingwebhookconfigurations",
     ..BASE
 };
@@ -46,6 +47,7 @@ pub(super) static VALIDATING_WEBHOOKS: Resource = Resource {
     singular: "validatingwebhookconfiguration",
     categories: &["api-extensions"],
     columns: WEBHOOK_COLUMNS,
+    default: default_webhooks,
     storage: "/registry/validatingwebhookconfigurations",
     ..BASE
 };
@@ -64,6 +66,7 @@ pub(super) static VALIDATING_POLICIES: Resource = Resource {
             .describe("ParamKind specifies the kind of resources used to parameterize this policy"),
         Column::AGE,
     ],
+    default: default_policy,
     storage: "/registry/validatingadmissionpolicies",
     ..BASE
 };
@@ -74,6 +77,7 @@ pub(super) static VALIDATING_POLICY_BINDINGS: Resource = Resource {
     singular: "validatingadmissionpolicybinding",
     categories: &["api-extensions"],
     columns: BINDING_COLUMNS,
+    default: default_binding,
     storage: "/registry/validatingadmissionpolicybindings",
     ..BASE
 };
@@ -91,6 +95,7 @@ pub(super) static MUTATING_POLICIES: Resource = Resource {
             .describe("ParamKind specifies the kind of resources used to parameterize this policy"),
         Column::AGE,
     ],
+    default: default_policy,
     storage: "/registry/mutatingadmissionpolicies",
     ..BASE
 };
@@ -101,9 +106,59 @@ pub(super) static MUTATING_POLICY_BINDINGS: Resource = Resource {
     singular: "mutatingadmissionpolicybinding",
     categories: &["api-extensions"],
     columns: BINDING_COLUMNS,
+    default: default_binding,
     storage: "/registry/mutatingadmissionpolicybindings",
     ..BASE
 };
+
+/// SetDefaults of webhooks.
+fn default_webhooks(object: &mut Value) {
+    let mutating = object.text("kind") == "MutatingWebhookConfiguration";
+    for webhook in items_mut(object, "webhooks") {
+        default(webhook, "failurePolicy", "Fail");
+        default(webhook, "matchPolicy", "Equivalent");
+        child(webhook, "namespaceSelector");
+        child(webhook, "objectSelector");
+        default(webhook, "timeoutSeconds", 10);
+        if mutating {
+            default(webhook, "reinvocationPolicy", "Never");
+        }
+        if let Some(service) = at_mut(webhook, "clientConfig.service") {
+            default(service, "port", 443);
+        }
+        for rule in items_mut(webhook, "rules") {
+            default(rule, "scope", "*");
+        }
+    }
+}
+
+fn match_resources(resources: &mut Value) {
+    default(resources, "matchPolicy", "Equivalent");
+    child(resources, "namespaceSelector");
+    child(resources, "objectSelector");
+    for list in ["resourceRules", "excludeResourceRules"] {
+        for rule in items_mut(resources, list) {
+            default(rule, "scope", "*");
+        }
+    }
+}
+
+/// SetDefaults of admission policies.
+fn default_policy(policy: &mut Value) {
+    if let Some(spec) = child(policy, "spec") {
+        default_text(spec, "failurePolicy", "Fail");
+        if let Some(resources) = at_mut(spec, "matchConstraints") {
+            match_resources(resources);
+        }
+    }
+}
+
+/// SetDefaults of bindings of admission policies.
+fn default_binding(binding: &mut Value) {
+    if let Some(resources) = at_mut(binding, "spec.matchResources") {
+        match_resources(resources);
+    }
+}
 
 fn param_kind(policy: &Value) -> String {
     if policy.has("spec.paramKind") {

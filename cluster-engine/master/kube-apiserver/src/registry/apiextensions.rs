@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::print::condition;
-use super::value::Read as _;
+use super::value::{Read as _, at_mut, child, default, default_text};
 use crate::row::{Column, Hook, Resource, Subresource};
 
 pub(super) static CUSTOM_RESOURCE_DEFINITIONS: Resource = Resource {
@@ -24,6 +24,7 @@ pub(super) static CUSTOM_RESOURCE_DEFINITIONS: Resource = Resource {
     ],
     generation: true,
     unconditional_update: false,
+    default: default_definition,
     hook: Hook::CustomResourceDefinition,
     storage: "/registry/apiextensions.k8s.io/customresourcedefinitions",
     ..Resource::BASE
@@ -46,10 +47,35 @@ pub(super) static API_SERVICES: Resource = Resource {
         Column::AGE,
     ],
     unconditional_update: false,
+    default: |object| {
+        if let Some(service) = at_mut(object, "spec.service") {
+            default(service, "port", 443);
+        }
+        child(object, "status");
+    },
     hook: Hook::ApiService,
     storage: "/registry/apiregistration.k8s.io/apiservices",
     ..Resource::BASE
 };
+
+/// SetDefaults_CustomResourceDefinition.
+fn default_definition(definition: &mut Value) {
+    if let Some(spec) = child(definition, "spec") {
+        let kind = spec.text("names.kind").to_owned();
+        if let Some(names) = child(spec, "names") {
+            default_text(names, "singular", &kind.to_lowercase());
+            if !kind.is_empty() {
+                default_text(names, "listKind", &format!("{kind}List"));
+            }
+        }
+        if let Some(conversion) = child(spec, "conversion") {
+            default_text(conversion, "strategy", "None");
+            if let Some(service) = at_mut(conversion, "webhook.clientConfig.service") {
+                default(service, "port", 443);
+            }
+        }
+    }
+}
 
 fn service(object: &Value) -> String {
     if object.has("spec.service") {

@@ -36,12 +36,19 @@ pub(super) static V2: Resource = Resource {
         Column::string("Replicas", |object, _| number(object, "status.currentReplicas")),
         Column::AGE,
     ],
+    default: convert::default_v2,
     storage: "/registry/horizontalpodautoscalers",
     ..Resource::BASE
 };
 
 pub(super) static V1: Resource = Resource {
     version: "v1",
+    default: |object| {
+        if let Some(spec) = super::value::child(object, "spec") {
+            super::value::default(spec, "minReplicas", 1);
+        }
+        super::value::child(object, "status");
+    },
     columns: V1_COLUMNS,
     storage_version: ("autoscaling", "v2"),
     from_storage: Some(convert::to_v1),

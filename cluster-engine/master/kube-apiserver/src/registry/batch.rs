@@ -6,8 +6,9 @@ use serde_json::Value;
 use super::print::{
     between, bool_pointer, condition, container_images, container_names, count, selector, since, text, text_or,
 };
-use super::value::Read as _;
-use crate::row::{Column, Resource, Subresource};
+use super::template;
+use super::value::{Read as _, child, default, default_text, items_mut};
+use crate::row::{Column, Context, Resource, Subresource};
 
 const CONTAINERS: &str = "spec.template.spec.containers";
 const TEMPLATE_CONTAINERS: &str = "spec.jobTemplate.spec.template.spec.containers";
@@ -31,6 +32,8 @@ pub(super) static JOBS: Resource = Resource {
         Column::string("Selector", |job, _| selector(job, "spec.selector")).wide(),
     ],
     fields: &[("status.successful", |job| job.int("status.succeeded").unwrap_or(0).to_string())],
+    default: default_job,
+    prepare_create,
     generation: true,
     storage: "/registry/jobs",
     ..Resource::BASE
@@ -56,10 +59,86 @@ pub(super) static CRON_JOBS: Resource = Resource {
         Column::string("Images", |object, _| container_images(object, TEMPLATE_CONTAINERS)).wide(),
         Column::string("Selector", |object, _| selector(object, "spec.jobTemplate.spec.selector")).wide(),
     ],
+    default: default_cron_job,
     generation: true,
     storage: "/registry/cronjobs",
     ..Resource::BASE
 };
+
+/// SetDefaults_Job.
+fn default_job(job: &mut Value) {
+    let labels = job.at("spec.template.metadata.labels").clone();
+    if job.entries("metadata.labels").is_empty()
+        && !labels.as_object().is_none_or(serde_json::Map::is_empty)
+        && let Some(metadata) = child(job, "metadata")
+    {
+        metadata["labels"] = labels;
+    }
+    if let Some(spec) = child(job, "spec") {
+        if !spec.has("completions") && !spec.has("parallelism") {
+            default(spec, "completions", 1);
+        }
+        default(spec, "parallelism", 1);
+        let retries = if spec.has("backoffLimitPerIndex") { i64::from(i32::MAX) } else { 6 };
+        default(spec, "backoffLimit", retries);
+        default(spec, "completionMode", "NonIndexed");
+        default(spec, "suspend", false);
+        for rule in items_mut(spec, "podFailurePolicy.rules") {
+            for condition in items_mut(rule, "onPodConditions") {
+                default_text(condition, "status", "True");
+            }
+        }
+        let replacement = if spec.has("podFailurePolicy") { "Failed" } else { "TerminatingOrFailed" };
+        default(spec, "podReplacementPolicy", replacement);
+        template::defaults::template(spec, "template");
+    }
+    child(job, "status");
+}
+
+/// SetDefaults_CronJob; the job template gets the defaults of its pods only.
+fn default_cron_job(object: &mut Value) {
+    if let Some(spec) = child(object, "spec") {
+        default_text(spec, "concurrencyPolicy", "Allow");
+        default(spec, "suspend", false);
+        default(spec, "successfulJobsHistoryLimit", 3);
+        default(spec, "failedJobsHistoryLimit", 1);
+        if let Some(template) = child(spec, "jobTemplate") {
+            child(template, "metadata");
+            if let Some(job) = child(template, "spec") {
+                template::defaults::template(job, "template");
+            }
+        }
+    }
+    child(object, "status");
+}
+
+const LABELS: [(&str, &str); 2] =
+    [("controller-uid", "job-name"), ("batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name")];
+
+/// PrepareForCreate: unless the selector is manual, it is made from the job's uid.
+fn prepare_create(job: &mut Value, _: &Context<'_>) {
+    if job.flag("spec.manualSelector") {
+        return;
+    }
+    let uid = job.text("metadata.uid").to_owned();
+    let name = job.text("metadata.name").to_owned();
+    if uid.is_empty() {
+        return;
+    }
+    let Some(spec) = child(job, "spec") else { return };
+    if let Some(labels) = child(spec, "template")
+        .and_then(|template| child(template, "metadata"))
+        .and_then(|metadata| child(metadata, "labels"))
+    {
+        for (uid_label, name_label) in LABELS {
+            default(labels, uid_label, uid.clone());
+            default(labels, name_label, name.clone());
+        }
+    }
+    if let Some(labels) = child(spec, "selector").and_then(|selector| child(selector, "matchLabels")) {
+        default(labels, LABELS[1].0, uid);
+    }
+}
 
 fn completions(job: &Value) -> String {
     let succeeded = job.int("status.succeeded").unwrap_or(0);

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::print::{container_images, container_names, number, selector_text};
-use super::value::Read as _;
+use super::template;
+use super::value::{Read as _, child, default as set, default_text};
 use crate::row::{Column, Resource, Subresource};
 
 const CONTAINERS: &str = "spec.template.spec.containers";
@@ -30,6 +31,7 @@ pub(super) static DEPLOYMENTS: Resource = Resource {
         Column::string("Images", |object, _| container_images(object, CONTAINERS)).wide(),
         Column::string("Selector", |object, _| Value::String(selector_text(object.at("spec.selector")))).wide(),
     ],
+    default,
     generation: true,
     storage: "/registry/deployments",
     ..Resource::BASE
@@ -50,6 +52,25 @@ pub(super) static CONTROLLER_REVISIONS: Resource = Resource {
     storage: "/registry/controllerrevisions",
     ..Resource::BASE
 };
+
+/// SetDefaults_Deployment.
+fn default(deployment: &mut Value) {
+    let Some(spec) = child(deployment, "spec") else { return };
+    set(spec, "replicas", 1);
+    set(spec, "revisionHistoryLimit", 10);
+    set(spec, "progressDeadlineSeconds", 600);
+    template::defaults::template(spec, "template");
+    if let Some(strategy) = child(spec, "strategy") {
+        default_text(strategy, "type", "RollingUpdate");
+        if strategy.text("type") == "RollingUpdate"
+            && let Some(rolling) = child(strategy, "rollingUpdate")
+        {
+            set(rolling, "maxUnavailable", "25%");
+            set(rolling, "maxSurge", "25%");
+        }
+    }
+    child(deployment, "status");
+}
 
 /// `2/3` of a workload.
 pub(super) fn ready_of_desired(object: &Value) -> String {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::print::{text, with_more};
-use super::value::Read as _;
+use super::value::{Read as _, default, items_mut};
 use crate::row::{Column, Resource};
 
 pub(super) static ENDPOINT_SLICES: Resource = Resource {
@@ -18,6 +18,12 @@ pub(super) static ENDPOINT_SLICES: Resource = Resource {
         Column::string("Endpoints", |slice, _| Value::String(addresses(slice))),
         Column::AGE,
     ],
+    default: |slice| {
+        for port in items_mut(slice, "ports") {
+            default(port, "name", "");
+            default(port, "protocol", "TCP");
+        }
+    },
     generation: true,
     storage: "/registry/endpointslices",
     ..Resource::BASE

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::print::text;
-use super::value::Read as _;
+use super::value::{Read as _, at_mut, default_int, default_text, items_mut};
 use crate::row::{Column, Resource, Subresource};
 
 const BASE: Resource = Resource { group: "resource.k8s.io", ..Resource::BASE };
@@ -30,6 +30,7 @@ pub(super) static RESOURCE_CLAIMS: Resource = Resource {
             .describe("A summary of the current state (allocated, pending, reserved, etc.)."),
         Column::AGE,
     ],
+    default: |claim| default_requests(claim, "spec.devices.requests"),
     storage: "/registry/resourceclaims",
     ..BASE
 };
@@ -39,6 +40,7 @@ pub(super) static RESOURCE_CLAIM_TEMPLATES: Resource = Resource {
     plural: "resourceclaimtemplates",
     singular: "resourceclaimtemplate",
     columns: &[Column::NAME, Column::AGE],
+    default: |template| default_requests(template, "spec.spec.devices.requests"),
     storage: "/registry/resourceclaimtemplates",
     ..BASE
 };
@@ -78,4 +80,25 @@ fn state(claim: &Value) -> String {
     .map(|(name, _)| *name)
     .collect::<Vec<_>>()
     .join(",")
+}
+
+/// SetDefaults of device requests: one device of exactly that number.
+fn default_requests(object: &mut Value, path: &str) {
+    let one = |request: &mut Value| {
+        default_text(request, "allocationMode", "ExactCount");
+        if request.text("allocationMode") == "ExactCount" {
+            default_int(request, "count", 1);
+        }
+        for toleration in items_mut(request, "tolerations") {
+            default_text(toleration, "operator", "Equal");
+        }
+    };
+    for request in items_mut(object, path) {
+        if let Some(exactly) = at_mut(request, "exactly") {
+            one(exactly);
+        }
+        for alternative in items_mut(request, "firstAvailable") {
+            one(alternative);
+        }
+    }
 }

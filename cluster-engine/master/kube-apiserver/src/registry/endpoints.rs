@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::print::with_more;
-use super::value::Read as _;
+use super::value::{Read as _, default_text, items_mut};
 use crate::row::{Column, Resource};
 
 pub(super) static ENDPOINTS: Resource = Resource {
@@ -12,6 +12,13 @@ pub(super) static ENDPOINTS: Resource = Resource {
     singular: "endpoints",
     short_names: &["ep"],
     columns: &[Column::NAME, Column::string("Endpoints", |object, _| Value::String(addresses(object))), Column::AGE],
+    default: |endpoints| {
+        for subset in items_mut(endpoints, "subsets") {
+            for port in items_mut(subset, "ports") {
+                default_text(port, "protocol", "TCP");
+            }
+        }
+    },
     create_on_update: true,
     storage: "/registry/services/endpoints",
     ..Resource::BASE

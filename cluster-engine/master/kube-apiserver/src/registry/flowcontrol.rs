@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::print::{number, text, text_or};
-use super::value::Read as _;
+use super::value::{Read as _, at_mut, child, default, default_int};
 use crate::row::{Column, Resource, Subresource};
 
 const BASE: Resource = Resource {
@@ -28,6 +28,12 @@ pub(super) static FLOW_SCHEMAS: Resource = Resource {
         Column::string("MissingPL", |schema, _| Value::from(dangling(schema)))
             .describe("references a broken or non-existent PriorityLevelConfiguration"),
     ],
+    default: |schema| {
+        if let Some(spec) = child(schema, "spec") {
+            default_int(spec, "matchingPrecedence", 1000);
+        }
+        child(schema, "status");
+    },
     storage: "/registry/flowschemas",
     ..BASE
 };
@@ -45,9 +51,32 @@ pub(super) static PRIORITY_LEVELS: Resource = Resource {
         Column::string("QueueLengthLimit", |level, _| limited(level, "limitResponse.queuing.queueLengthLimit")),
         Column::AGE,
     ],
+    default: default_level,
     storage: "/registry/prioritylevelconfigurations",
     ..BASE
 };
+
+/// SetDefaults_PriorityLevelConfigurationSpec.
+fn default_level(level: &mut Value) {
+    if let Some(spec) = child(level, "spec") {
+        if spec.text("type") == "Exempt"
+            && let Some(exempt) = child(spec, "exempt")
+        {
+            default(exempt, "nominalConcurrencyShares", 0);
+            default(exempt, "lendablePercent", 0);
+        }
+        if let Some(limited) = at_mut(spec, "limited") {
+            default(limited, "nominalConcurrencyShares", 30);
+            default(limited, "lendablePercent", 0);
+            if let Some(queuing) = at_mut(limited, "limitResponse.queuing") {
+                default_int(queuing, "queues", 64);
+                default_int(queuing, "handSize", 8);
+                default_int(queuing, "queueLengthLimit", 50);
+            }
+        }
+    }
+    child(level, "status");
+}
 
 fn dangling(schema: &Value) -> &str {
     match super::print::condition(schema, "Dangling") {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::print::{list, load_balancer, selector, text, text_or, with_more};
-use super::value::Read as _;
+use super::value::{Read as _, at_mut, child, default, default_text, items_mut};
 use crate::row::{Column, Resource, Subresource};
 
 const GROUP: &str = "networking.k8s.io";
@@ -29,6 +29,12 @@ pub(super) static INGRESSES: Resource = Resource {
         .describe("Ports of TLS configurations that open"),
         Column::AGE,
     ],
+    default: |ingress| {
+        child(ingress, "spec");
+        if let Some(status) = child(ingress, "status") {
+            child(status, "loadBalancer");
+        }
+    },
     generation: true,
     storage: "/registry/ingress",
     ..Resource::BASE
@@ -48,6 +54,11 @@ pub(super) static INGRESS_CLASSES: Resource = Resource {
             .describe("A reference to a resource with additional parameters"),
         Column::AGE,
     ],
+    default: |class| {
+        if let Some(parameters) = at_mut(class, "spec.parameters") {
+            default(parameters, "scope", "Cluster");
+        }
+    },
     generation: true,
     storage: "/registry/ingressclasses",
     ..Resource::BASE
@@ -64,6 +75,7 @@ pub(super) static NETWORK_POLICIES: Resource = Resource {
         Column::string("Pod-Selector", |policy, _| selector(policy, "spec.podSelector")),
         Column::AGE,
     ],
+    default: default_policy,
     generation: true,
     storage: "/registry/networkpolicies",
     ..Resource::BASE
@@ -96,6 +108,24 @@ pub(super) static SERVICE_CIDRS: Resource = Resource {
     storage: "/registry/servicecidrs",
     ..Resource::BASE
 };
+
+/// SetDefaults_NetworkPolicy.
+fn default_policy(policy: &mut Value) {
+    let Some(spec) = child(policy, "spec") else { return };
+    child(spec, "podSelector");
+    for direction in ["ingress", "egress"] {
+        for rule in items_mut(spec, direction) {
+            for port in items_mut(rule, "ports") {
+                default_text(port, "protocol", "TCP");
+            }
+        }
+    }
+    if spec.items("policyTypes").is_empty() {
+        let egress = !spec.items("egress").is_empty();
+        spec["policyTypes"] =
+            if egress { serde_json::json!(["Ingress", "Egress"]) } else { serde_json::json!(["Ingress"]) };
+    }
+}
 
 fn hosts(ingress: &Value) -> String {
     let rules = ingress.items("spec.rules");

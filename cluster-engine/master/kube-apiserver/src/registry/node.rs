@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::print::{condition, or_none, text, text_or};
-use super::value::Read as _;
+use super::value::{Read as _, at_mut, canonical_quantities, child};
 use crate::row::{Column, Resource, Subresource};
 
 pub(super) static NODES: Resource = Resource {
@@ -29,6 +29,7 @@ pub(super) static NODES: Resource = Resource {
         .wide(),
     ],
     fields: &[("spec.unschedulable", |node| node.flag("spec.unschedulable").to_string())],
+    default: default_node,
     storage: "/registry/minions",
     ..Resource::BASE
 };
@@ -44,6 +45,30 @@ pub(super) static RUNTIME_CLASSES: Resource = Resource {
     storage: "/registry/runtimeclasses",
     ..Resource::BASE
 };
+
+/// SetDefaults_NodeStatus, and the two forms of a pod range.
+fn default_node(node: &mut Value) {
+    if let Some(spec) = child(node, "spec") {
+        let first = spec.items("podCIDRs").first().cloned();
+        match first {
+            None if !spec.text("podCIDR").is_empty() => {
+                spec["podCIDRs"] = Value::Array(vec![spec.at("podCIDR").clone()])
+            }
+            Some(first) if spec.text("podCIDR").is_empty() => spec["podCIDR"] = first,
+            _ => {}
+        }
+    }
+    if let Some(status) = child(node, "status") {
+        for list in ["capacity", "allocatable"] {
+            if let Some(list) = at_mut(status, list) {
+                canonical_quantities(list);
+            }
+        }
+        if !status.has("allocatable") && status.has("capacity") {
+            status["allocatable"] = status.at("capacity").clone();
+        }
+    }
+}
 
 fn status(node: &Value) -> String {
     let ready = match condition(node, "Ready") {

@@ -1,9 +1,10 @@
 //! `persistentvolumes` and `persistentvolumeclaims`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::print::{access_modes, amount, text, text_or};
-use super::value::{Read as _, annotation};
+use super::template::defaults;
+use super::value::{Read as _, annotation, at_mut, canonical_quantities, child, default, default_text};
 use crate::row::{Column, Resource, Subresource};
 
 const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
@@ -31,6 +32,8 @@ pub(super) static VOLUMES: Resource = Resource {
         Column::AGE,
         Column::string("VolumeMode", |volume, _| text_or(volume, "spec.volumeMode", "<unset>")).wide(),
     ],
+    default: default_volume,
+    prepare_create: |volume, _| volume["status"] = json!({ "phase": "Pending" }),
     storage: "/registry/persistentvolumes",
     ..Resource::BASE
 };
@@ -57,9 +60,61 @@ pub(super) static CLAIMS: Resource = Resource {
         Column::AGE,
         Column::string("VolumeMode", |claim, _| text_or(claim, "spec.volumeMode", "<unset>")).wide(),
     ],
+    default: default_claim,
+    prepare_create: |claim, _| claim["status"] = json!({ "phase": "Pending" }),
     storage: "/registry/persistentvolumeclaims",
     ..Resource::BASE
 };
+
+/// SetDefaults_PersistentVolume.
+fn default_volume(volume: &mut Value) {
+    if let Some(status) = child(volume, "status") {
+        default_text(status, "phase", "Pending");
+    }
+    if let Some(spec) = child(volume, "spec") {
+        default_text(spec, "persistentVolumeReclaimPolicy", "Retain");
+        default(spec, "volumeMode", "Filesystem");
+        if let Some(source) = at_mut(spec, "hostPath") {
+            default(source, "type", "");
+        }
+        defaults::volume_sources(spec);
+        if let Some(capacity) = at_mut(spec, "capacity") {
+            canonical_quantities(capacity);
+        }
+    }
+}
+
+/// SetDefaults_PersistentVolumeClaim.
+pub(super) fn default_claim(claim: &mut Value) {
+    if let Some(status) = child(claim, "status") {
+        default_text(status, "phase", "Pending");
+        if let Some(capacity) = at_mut(status, "capacity") {
+            canonical_quantities(capacity);
+        }
+    }
+    if let Some(spec) = child(claim, "spec") {
+        default(spec, "volumeMode", "Filesystem");
+        if let Some(resources) = child(spec, "resources") {
+            defaults::resource_lists(resources);
+        }
+        data_sources(spec);
+    }
+}
+
+/// `dataSource` and `dataSourceRef` name the same thing unless a namespace is given.
+fn data_sources(spec: &mut Value) {
+    if spec.has("dataSource") && !spec.has("dataSourceRef") {
+        spec["dataSourceRef"] = spec.at("dataSource").clone();
+    } else if spec.has("dataSourceRef") && !spec.has("dataSource") && spec.text("dataSourceRef.namespace").is_empty() {
+        let reference = spec.at("dataSourceRef");
+        let claim = reference.text("kind") == "PersistentVolumeClaim" && reference.text("apiGroup").is_empty();
+        let snapshot =
+            reference.text("kind") == "VolumeSnapshot" && reference.text("apiGroup") == "snapshot.storage.k8s.io";
+        if claim || snapshot {
+            spec["dataSource"] = reference.clone();
+        }
+    }
+}
 
 fn phase(object: &Value) -> Value {
     if object.has("metadata.deletionTimestamp") { Value::from("Terminating") } else { text(object, "status.phase") }

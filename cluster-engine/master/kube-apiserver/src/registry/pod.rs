@@ -1,6 +1,7 @@
 //! `pods` and `podtemplates`.
 
 mod cells;
+mod strategy;
 
 use serde_json::Value;
 
@@ -53,6 +54,10 @@ pub(super) static PODS: Resource = Resource {
         // The old name of spec.nodeName, which upstream still converts.
         ("spec.host", |pod| pod.text("spec.nodeName").to_owned()),
     ],
+    default: strategy::default,
+    prepare_create: strategy::prepare_create,
+    prepare_update: strategy::prepare_update,
+    prepare_subresource: strategy::prepare_subresource,
     generation: true,
     storage: "/registry/pods",
     graceful: Some(grace),
@@ -72,6 +77,7 @@ pub(super) static TEMPLATES: Resource = Resource {
         Column::string("Pod Labels", |object, _| print::labels(object, "template.metadata.labels"))
             .describe("The labels for the pod template."),
     ],
+    default: |object| super::template::defaults::template(object, "template"),
     generation: true,
     storage: "/registry/podtemplates",
     ..Resource::BASE

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::print::number;
-use super::value::Read as _;
+use super::value::{Read as _, child, default};
 use crate::row::{Column, Resource, Subresource};
 
 pub(super) static DISRUPTION_BUDGETS: Resource = Resource {
@@ -23,6 +23,14 @@ pub(super) static DISRUPTION_BUDGETS: Resource = Resource {
             .describe("Calculated number of pods that may be disrupted at this time."),
         Column::AGE,
     ],
+    default: |budget| {
+        child(budget, "spec");
+        if let Some(status) = child(budget, "status") {
+            for counter in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
+                default(status, counter, 0);
+            }
+        }
+    },
     generation: true,
     unconditional_update: false,
     storage: "/registry/poddisruptionbudgets",

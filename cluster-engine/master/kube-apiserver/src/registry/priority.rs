@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::print::{number, text};
-use super::value::Read as _;
+use super::value::{Read as _, default};
 use crate::row::{Column, Resource};
 
 pub(super) static PRIORITY_CLASSES: Resource = Resource {
@@ -23,6 +23,10 @@ pub(super) static PRIORITY_CLASSES: Resource = Resource {
         Column::AGE,
         Column::string("PreemptionPolicy", |class, _| text(class, "preemptionPolicy")),
     ],
+    default: |class| {
+        default(class, "preemptionPolicy", "PreemptLowerPriority");
+        default(class, "value", 0);
+    },
     generation: true,
     storage: "/registry/priorityclasses",
     ..Resource::BASE

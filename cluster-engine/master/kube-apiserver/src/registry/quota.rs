@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::value::{Read as _, quantity_text};
+use super::value::{Read as _, at_mut, canonical_quantities, child, default, items_mut, quantity_text};
 use crate::row::{Column, Resource, Subresource};
 
 pub(super) static LIMIT_RANGES: Resource = Resource {
@@ -11,6 +11,7 @@ pub(super) static LIMIT_RANGES: Resource = Resource {
     singular: "limitrange",
     short_names: &["limits"],
     columns: &[Column::NAME, Column::string("Created At", |object, _| object.at("metadata.creationTimestamp").clone())],
+    default: default_limits,
     create_on_update: true,
     storage: "/registry/limitranges",
     ..Resource::BASE
@@ -30,9 +31,44 @@ pub(super) static RESOURCE_QUOTAS: Resource = Resource {
             .describe("Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node."),
         Column::AGE,
     ],
+    default: |quota| {
+        for path in ["spec.hard", "status.hard", "status.used"] {
+            if let Some(list) = at_mut(quota, path) {
+                canonical_quantities(list);
+            }
+        }
+        child(quota, "spec");
+        child(quota, "status");
+    },
     storage: "/registry/resourcequotas",
     ..Resource::BASE
 };
+
+/// SetDefaults_LimitRangeItem: a container's default limit and request follow from what is given.
+fn default_limits(range: &mut Value) {
+    for item in items_mut(range, "spec.limits") {
+        for key in ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"] {
+            if let Some(list) = at_mut(item, key) {
+                canonical_quantities(list);
+            }
+        }
+        if item.text("type") != "Container" {
+            continue;
+        }
+        for (from, to) in [("max", "default"), ("default", "defaultRequest"), ("min", "defaultRequest")] {
+            let known: Vec<(String, Value)> =
+                item.entries(from).into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect();
+            if known.is_empty() {
+                continue;
+            }
+            if let Some(target) = child(item, to) {
+                for (key, value) in known {
+                    default(target, &key, value);
+                }
+            }
+        }
+    }
+}
 
 /// `pods: 1/10, requests.cpu: 0/1` of those that are limits, or of the others.
 fn used_of_hard(quota: &Value, limits: bool) -> String {

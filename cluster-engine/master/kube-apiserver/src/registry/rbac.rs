@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::value::Read as _;
+use super::value::{Read as _, at_mut, default_text, items_mut};
 use crate::row::{Column, Hook, Resource, path_segment_name};
 
 const BASE: Resource = Resource {
@@ -58,6 +58,7 @@ pub(super) static ROLE_BINDINGS: Resource = Resource {
     plural: "rolebindings",
     singular: "rolebinding",
     columns: BINDING_COLUMNS,
+    default: default_binding,
     storage: "/registry/rolebindings",
     ..BASE
 };
@@ -68,9 +69,22 @@ pub(super) static CLUSTER_ROLE_BINDINGS: Resource = Resource {
     singular: "clusterrolebinding",
     namespaced: false,
     columns: BINDING_COLUMNS,
+    default: default_binding,
     storage: "/registry/clusterrolebindings",
     ..BASE
 };
+
+/// SetDefaults of bindings: the API groups of role and subjects.
+fn default_binding(binding: &mut Value) {
+    if let Some(reference) = at_mut(binding, "roleRef") {
+        default_text(reference, "apiGroup", "rbac.authorization.k8s.io");
+    }
+    for subject in items_mut(binding, "subjects") {
+        if matches!(subject.text("kind"), "User" | "Group") {
+            default_text(subject, "apiGroup", "rbac.authorization.k8s.io");
+        }
+    }
+}
 
 fn subjects(binding: &Value, kind: &str) -> String {
     binding

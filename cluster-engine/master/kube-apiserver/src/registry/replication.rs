@@ -1,6 +1,10 @@
 //! `replicationcontrollers` and `replicasets`.
 
+use serde_json::Value;
+
 use super::print::{container_images, container_names, labels, number, selector};
+use super::template;
+use super::value::{Read as _, child, default};
 use crate::row::{Column, Resource, Subresource};
 
 const CONTAINERS: &str = "spec.template.spec.containers";
@@ -26,6 +30,7 @@ pub(super) static CONTROLLERS: Resource = Resource {
         Column::string("Selector", |object, _| labels(object, "spec.selector")).wide(),
     ],
     fields: &[("status.replicas", |object| number(object, "status.replicas").to_string())],
+    default: default_controller,
     generation: true,
     orphan_by_default: true,
     storage: "/registry/controllers",
@@ -54,7 +59,43 @@ pub(super) static REPLICA_SETS: Resource = Resource {
         Column::string("Selector", |object, _| selector(object, "spec.selector")).wide(),
     ],
     fields: &[("status.replicas", |object| number(object, "status.replicas").to_string())],
+    default: default_set,
     generation: true,
     storage: "/registry/replicasets",
     ..Resource::BASE
 };
+
+/// SetDefaults_ReplicaSet.
+fn default_set(set: &mut Value) {
+    if let Some(spec) = child(set, "spec") {
+        default(spec, "replicas", 1);
+        template::defaults::template(spec, "template");
+    }
+    if let Some(status) = child(set, "status") {
+        default(status, "replicas", 0);
+    }
+}
+
+/// SetDefaults_ReplicationController: selector and labels come from the template's labels.
+fn default_controller(controller: &mut Value) {
+    let labels = controller.at("spec.template.metadata.labels").clone();
+    if !labels.as_object().is_none_or(serde_json::Map::is_empty) {
+        if controller.entries("spec.selector").is_empty() {
+            controller["spec"]["selector"] = labels.clone();
+        }
+        if controller.entries("metadata.labels").is_empty()
+            && let Some(metadata) = child(controller, "metadata")
+        {
+            metadata["labels"] = labels;
+        }
+    }
+    if let Some(spec) = child(controller, "spec") {
+        default(spec, "replicas", 1);
+        if spec.has("template") {
+            template::defaults::template(spec, "template");
+        }
+    }
+    if let Some(status) = child(controller, "status") {
+        default(status, "replicas", 0);
+    }
+}

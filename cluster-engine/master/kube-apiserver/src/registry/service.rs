@@ -1,5 +1,7 @@
 //! `services`.
 
+mod strategy;
+
 use serde_json::Value;
 
 use super::print::{labels, list, load_balancer, or_none, text};
@@ -28,6 +30,9 @@ pub(super) static SERVICES: Resource = Resource {
         ("spec.clusterIP", |service| service.text("spec.clusterIP").to_owned()),
         ("spec.type", |service| service.text("spec.type").to_owned()),
     ],
+    default: strategy::default,
+    prepare_create: strategy::prepare_create,
+    prepare_update: strategy::prepare_update,
     name: service_name,
     create_on_update: true,
     hook: Hook::ServiceAddresses,

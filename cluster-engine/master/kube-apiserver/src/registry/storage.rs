@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::print::{amount, count, list, text};
-use super::value::{Read as _, annotation};
+use super::value::{Read as _, annotation, child, default};
 use crate::row::{Column, Resource, Subresource};
 
 const BASE: Resource = Resource { group: "storage.k8s.io", namespaced: false, ..Resource::BASE };
@@ -25,6 +25,10 @@ pub(super) static STORAGE_CLASSES: Resource = Resource {
         Column::string("AllowVolumeExpansion", |class, _| Value::Bool(class.flag("allowVolumeExpansion"))),
         Column::AGE,
     ],
+    default: |class| {
+        default(class, "reclaimPolicy", "Delete");
+        default(class, "volumeBindingMode", "Immediate");
+    },
     storage: "/registry/storageclasses",
     ..BASE
 };
@@ -69,6 +73,7 @@ pub(super) static CSI_DRIVERS: Resource = Resource {
         Column::AGE,
     ],
     unconditional_update: false,
+    default: default_driver,
     storage: "/registry/csidrivers",
     ..BASE
 };
@@ -107,6 +112,21 @@ pub(super) static VOLUME_ATTACHMENTS: Resource = Resource {
     storage: "/registry/volumeattachments",
     ..BASE
 };
+
+/// SetDefaults_CSIDriver.
+fn default_driver(driver: &mut Value) {
+    if let Some(spec) = child(driver, "spec") {
+        default(spec, "attachRequired", true);
+        default(spec, "podInfoOnMount", false);
+        default(spec, "storageCapacity", false);
+        default(spec, "fsGroupPolicy", "ReadWriteOnceWithFSType");
+        if spec.items("volumeLifecycleModes").is_empty() {
+            spec["volumeLifecycleModes"] = serde_json::json!(["Persistent"]);
+        }
+        default(spec, "requiresRepublish", false);
+        default(spec, "seLinuxMount", false);
+    }
+}
 
 fn class_name(class: &Value) -> String {
     let is_default =

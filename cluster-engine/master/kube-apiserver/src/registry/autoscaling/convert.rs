@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::registry::value::{Read as _, child, remove};
+use crate::registry::value::{Read as _, child, default, default_text, remove};
 
 const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
 const CURRENT_METRICS: &str = "autoscaling.alpha.kubernetes.io/current-metrics";
@@ -26,6 +26,39 @@ fn take_annotation(object: &mut Value, key: &str) -> Option<Value> {
         remove(&mut object["metadata"], "annotations");
     }
     serde_json::from_str(value.as_str()?).ok()
+}
+
+/// SetDefaults_HorizontalPodAutoscaler of `v2`.
+pub(super) fn default_v2(object: &mut Value) {
+    if let Some(spec) = child(object, "spec") {
+        default(spec, "minReplicas", 1);
+        if spec.items("metrics").is_empty() {
+            spec["metrics"] = json!([{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]);
+        }
+        if spec.has("behavior") {
+            behavior(&mut spec["behavior"]);
+        }
+    }
+    if let Some(status) = child(object, "status") {
+        default(status, "desiredReplicas", 0);
+    }
+}
+
+/// Rules that are given get the rest of upstream's default rules.
+fn behavior(behavior: &mut Value) {
+    let up = json!([{"type": "Pods", "value": 4, "periodSeconds": 15}, {"type": "Percent", "value": 100, "periodSeconds": 15}]);
+    let down = json!([{"type": "Percent", "value": 100, "periodSeconds": 15}]);
+    for (key, policies, window) in [("scaleUp", up, Some(0)), ("scaleDown", down, None)] {
+        if let Some(rules) = child(behavior, key) {
+            if let Some(window) = window {
+                default(rules, "stabilizationWindowSeconds", window);
+            }
+            default_text(rules, "selectPolicy", "Max");
+            if rules.items("policies").is_empty() {
+                rules["policies"] = policies;
+            }
+        }
+    }
 }
 
 /// From `v2` to `v1`: the CPU target becomes a field, the rest annotations.
@@ -60,8 +93,8 @@ pub(super) fn to_v1(object: &mut Value) {
         {
             status["currentCPUUtilizationPercentage"] = cpu.at("resource.current.averageUtilization").clone();
         }
-        super::super::value::default(status, "currentReplicas", 0);
-        super::super::value::default(status, "desiredReplicas", 0);
+        default(status, "currentReplicas", 0);
+        default(status, "desiredReplicas", 0);
         if !current.is_empty() {
             let current: Vec<Value> = current.iter().map(|metric| metric_v1(metric, "current")).collect();
             annotate(object, CURRENT_METRICS, &Value::Array(current));
