@@ -1,2 +1,26 @@
-//! drydock.
-fn main() {}
+//! `drydock`: the server and the engine's command line in one file.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
+
+mod commands;
+mod error;
+mod files;
+mod lessons;
+mod live;
+mod routes;
+mod sessions;
+mod store;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let options = commands::Options::parse();
+    match commands::run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("drydock: {}", error::chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}

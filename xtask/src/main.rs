@@ -1,2 +1,49 @@
-//! xtask.
-fn main() {}
+//! Every developer command of Drydock: `cargo xtask up`, `cargo xtask test` and the rest.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
+
+mod build;
+mod ci;
+mod images;
+mod kubectl;
+mod progress;
+mod test;
+mod tidy;
+mod tools;
+mod up;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, runs, tests and measures Drydock.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds everything and serves it on http://127.0.0.1:8080.
+    Up(up::Options),
+    /// Builds target/release/drydock with all that it needs inside.
+    Build,
+    /// Builds the local images.
+    Images,
+    /// Runs every test: unit tables, etcd, clusters with genuine kubectl, the browser journey, clean-up.
+    Test(test::Options),
+    /// What CI runs: formatting, lints, dependency rules, licences and every test.
+    Ci,
+    /// Checks the dependency table and the files' form.
+    Tidy,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Options::parse().command {
+        Command::Up(options) => up::run(&options),
+        Command::Build => build::release().map(|binary| println!("{}", binary.display())),
+        Command::Images => images::build(&progress::Progress::new(1)).map(|_| ()),
+        Command::Test(options) => test::run(&options),
+        Command::Ci => ci::run(),
+        Command::Tidy => tidy::run(),
+    }
+}

@@ -108,7 +108,7 @@ pub fn unpack(executable: &Path, folder: &Path) -> Result<PathBuf, BundleError> 
     let mut archive = Hashing { inner: file.take(length), hash: Sha256::new(), length: 0 };
     let outcome = tar::Archive::new(flate2::read::GzDecoder::new(&mut archive)).unpack(&partial);
     let outcome = outcome.and_then(|()| io::copy(&mut archive, &mut io::sink()));
-    let intact = archive.hash.finalize().as_slice() == hash;
+    let intact = archive.hash.finalize()[..] == *hash;
     if let Err(error) = outcome {
         let _ = fs::remove_dir_all(&partial);
         return Err(if intact { write(error) } else { damaged() });

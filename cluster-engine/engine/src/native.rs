@@ -8,6 +8,7 @@ mod manifests;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use crate::host::{NodeBind, NodeFile, NodeRole, NodeSpec, SessionNetwork};
 use crate::kubeconfig::Kubeconfig;
@@ -34,6 +35,9 @@ pub const MASTER: &str = "master";
 pub const WORKSTATION: &str = "workstation";
 /// Where the API server's audit log is on the master.
 pub const AUDIT_LOG: &str = "/var/log/kubernetes/audit/audit.log";
+
+/// Where [`ClusterSpec::node_shell`] is on a node.
+pub const NODE_SHELL: &str = "/usr/local/bin/busybox";
 
 const MASTER_IP: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 2);
 const WORKSTATION_IP: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 250);
@@ -91,10 +95,7 @@ pub fn plan(spec: &ClusterSpec) -> Result<Plan, PkiError> {
             ]),
             image: Some(workstation.image.clone()),
             files: vec![file("/root/.kube/config", 0o600, kubeconfig), file("/etc/hosts", 0o644, hosts(spec))],
-            binds: vec![NodeBind {
-                source: workstation.kubectl.to_string_lossy().into_owned(),
-                target: "/usr/local/bin/kubectl".to_owned(),
-            }],
+            binds: vec![bind(&workstation.kubectl, "/usr/local/bin/kubectl")],
             limits: spec.limits,
         });
     }
@@ -223,7 +224,7 @@ fn kubernetes_node(
         env: environment(&[("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")]),
         image: None,
         files,
-        binds: Vec::new(),
+        binds: spec.node_shell.iter().map(|shell| bind(shell, NODE_SHELL)).collect(),
         limits: spec.limits,
     })
 }
@@ -260,6 +261,10 @@ fn os_release() -> String {
 
 fn file(path: impl Into<String>, mode: u32, contents: impl Into<String>) -> NodeFile {
     NodeFile { path: path.into(), mode, contents: contents.into() }
+}
+
+fn bind(source: &Path, target: &str) -> NodeBind {
+    NodeBind { source: source.to_string_lossy().into_owned(), target: target.to_owned() }
 }
 
 fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {

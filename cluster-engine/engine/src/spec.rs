@@ -41,6 +41,9 @@ pub struct ClusterSpec {
     pub limits: NodeLimits,
     /// The shell; none: only the cluster.
     pub workstation: Option<WorkstationSpec>,
+    /// A static busybox on the host that gives people a shell on the nodes, which hold nothing but our binary.
+    #[serde(default)]
+    pub node_shell: Option<PathBuf>,
 }
 
 /// What is wrong with a [`ClusterSpec`], as a sentence that says what to do.
@@ -71,6 +74,7 @@ impl ClusterSpec {
             workers,
             limits: NodeLimits::default(),
             workstation: None,
+            node_shell: None,
         }
     }
 

@@ -102,8 +102,8 @@ async fn label_master(client: &Client) -> Result<bool, EngineError> {
         "node.kubernetes.io/exclude-from-external-load-balancers": "",
     }}});
     let path = format!("/api/v1/nodes/{MASTER}");
-    let body = patch.to_string().into();
-    match call(client.request(Method::PATCH, &path, Some("application/merge-patch+json"), body)).await {
+    let body = patch.to_string();
+    match call(client.request(Method::PATCH, &path, "application/merge-patch+json", body)).await {
         Ok(_) => Ok(true),
         Err(error) if is_passing(&error) || error.is_conflict() => Ok(false),
         Err(error) => Err(api_error("label the master node", error)),
@@ -111,8 +111,8 @@ async fn label_master(client: &Client) -> Result<bool, EngineError> {
 }
 
 async fn create(client: &Client, collection: &str, object: &serde_json::Value) -> Result<Option<()>, Error> {
-    let body = object.to_string().into();
-    match client.request(Method::POST, collection, Some("application/json"), body).await {
+    let body = object.to_string();
+    match client.request(Method::POST, collection, "application/json", body).await {
         Ok(_) => Ok(Some(())),
         Err(error) if error.is_already_exists() => Ok(Some(())),
         Err(error) if is_passing(&error) || error.is_not_found() || error.is_forbidden() => Ok(None),

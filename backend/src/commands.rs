@@ -1,0 +1,118 @@
+//! The command line.
+
+mod cluster;
+mod image;
+mod serve;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::bail;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use drydock_engine::Engine;
+use drydock_engine::host::NodeHost;
+use drydock_host_embedded::Embedded;
+
+use crate::files::Files;
+
+/// A Kubernetes playground for labs and classrooms, and the fastest throw-away clusters.
+#[derive(Parser)]
+#[command(name = "drydock", version)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command may be told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Common {
+    /// Folder for sessions, images and the database [default: /var/lib/drydock for root, else ~/.local/share/drydock].
+    #[arg(long, global = true, env = "DRYDOCK_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// Folder with node binary, web app, images and lessons, in place of those that this file carries.
+    #[arg(long, global = true, env = "DRYDOCK_BUNDLE", hide_short_help = true)]
+    bundle: Option<PathBuf>,
+    /// Where nodes run.
+    #[arg(long, global = true, env = "DRYDOCK_HOST", value_enum, default_value_t = HostChoice::Auto)]
+    host: HostChoice,
+}
+
+/// Where nodes run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HostChoice {
+    /// The best that works here.
+    Auto,
+    /// In namespaces, by Drydock's own runtime.
+    Embedded,
+    /// In Docker containers.
+    Docker,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves the web app.
+    Serve(serve::Options),
+    /// Creates, lists and removes clusters without the web app.
+    #[command(subcommand)]
+    Cluster(cluster::Command),
+    /// Lists and imports images that pods can use.
+    #[command(subcommand)]
+    Image(image::Command),
+}
+
+impl Common {
+    fn files(&self) -> anyhow::Result<Files> {
+        let data = match &self.data_dir {
+            Some(folder) => folder.clone(),
+            None => default_data_dir()?,
+        };
+        Files::prepare(&data, self.bundle.as_deref())
+    }
+
+    /// The engine on the chosen host.
+    ///
+    /// # Errors
+    /// One sentence that says what this machine lacks.
+    async fn engine(&self, files: &Files) -> anyhow::Result<Engine> {
+        if self.host == HostChoice::Docker {
+            bail!("--host docker is not there yet: use --host embedded, which needs no Docker");
+        }
+        files.images()?;
+        let host = Embedded::new(&files.data, &files.node_binary()?)?;
+        host.preflight().await?;
+        Ok(Engine::new(Arc::new(host)))
+    }
+}
+
+fn default_data_dir() -> anyhow::Result<PathBuf> {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
+    if is_root {
+        return Ok("/var/lib/drydock".into());
+    }
+    match std::env::var_os("HOME") {
+        Some(home) => Ok(PathBuf::from(home).join(".local/share/drydock")),
+        None => bail!("HOME is not set: name a folder with --data-dir"),
+    }
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// What the user shall read, in one sentence.
+pub(crate) fn run(options: Options) -> anyhow::Result<()> {
+    let level = if matches!(options.command, Command::Serve(_)) { "info" } else { "warn" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DRYDOCK_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let logs = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_ansi(false);
+    if std::env::var_os("DRYDOCK_LOG_FORMAT").is_some_and(|form| form == "json") { logs.json().init() } else { logs.init() }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        match options.command {
+            Command::Serve(serve) => serve::run(&options.common, serve).await,
+            Command::Cluster(command) => cluster::run(&options.common, command).await,
+            Command::Image(command) => image::run(&options.common, command),
+        }
+    })
+}

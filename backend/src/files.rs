@@ -1,0 +1,79 @@
+//! What Drydock needs beside itself: the unpacked bundle and the data folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use drydock_images::ImageStore;
+
+/// Where things are.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    /// State that must survive: database, sessions, images.
+    pub(crate) data: PathBuf,
+    /// Node binary, web app, images, lessons, kubectl.
+    pub(crate) bundle: PathBuf,
+}
+
+impl Files {
+    /// Creates the data folder and unpacks the bundle where needed.
+    ///
+    /// # Errors
+    /// One sentence that says what is missing.
+    pub(crate) fn prepare(data: &Path, bundle: Option<&Path>) -> anyhow::Result<Files> {
+        fs::create_dir_all(data).with_context(|| format!("cannot create the data folder {}; name another with --data-dir", data.display()))?;
+        let data = data.canonicalize().with_context(|| format!("cannot resolve {}", data.display()))?;
+        let bundle = match bundle {
+            Some(folder) => folder.canonicalize().with_context(|| format!("there is no bundle in {}", folder.display()))?,
+            None => drydock_bundle::unpack(&std::env::current_exe()?, &data.join("bundle"))?,
+        };
+        Ok(Files { data, bundle })
+    }
+
+    /// A program of the bundle, if it is there.
+    pub(crate) fn program(&self, name: &str) -> Option<PathBuf> {
+        Some(self.bundle.join("bin").join(name)).filter(|file| file.is_file())
+    }
+
+    /// The node binary.
+    ///
+    /// # Errors
+    /// When the bundle has none.
+    pub(crate) fn node_binary(&self) -> anyhow::Result<PathBuf> {
+        self.program("drydock-node").with_context(|| format!("{} has no bin/drydock-node", self.bundle.display()))
+    }
+
+    /// The genuine kubectl: the one on PATH, else the bundle's.
+    ///
+    /// # Errors
+    /// One sentence that says how to get it.
+    pub(crate) fn kubectl(&self) -> anyhow::Result<PathBuf> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let on_path = std::env::split_paths(&path).map(|folder| folder.join("kubectl")).find(|file| file.is_file());
+        match on_path.or_else(|| self.program("kubectl")) {
+            Some(file) => Ok(file.canonicalize()?),
+            None => anyhow::bail!("kubectl is not on PATH: install it (https://kubernetes.io/docs/tasks/tools/) and start again"),
+        }
+    }
+
+    /// The image store, with the bundle's images in it.
+    ///
+    /// # Errors
+    /// When an image cannot be read or written.
+    pub(crate) fn images(&self) -> anyhow::Result<ImageStore> {
+        let folder = self.data.join("images");
+        let store = ImageStore::open(&folder)?;
+        // One mark per bundle: a second start imports nothing.
+        let mark = folder.join(format!(".{}", self.bundle.file_name().unwrap_or_default().to_string_lossy()));
+        if mark.is_file() && self.bundle.starts_with(&self.data) {
+            return Ok(store);
+        }
+        for entry in fs::read_dir(self.bundle.join("images")).context("the bundle has no images")? {
+            let file = entry?.path();
+            let reader = std::io::BufReader::new(fs::File::open(&file)?);
+            store.import_docker_archive(reader).with_context(|| format!("cannot import {}", file.display()))?;
+        }
+        fs::write(mark, "")?;
+        Ok(store)
+    }
+}

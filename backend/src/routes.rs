@@ -1,0 +1,80 @@
+//! HTTP: the API under /api/v1, health, metrics and the web app.
+
+mod assets;
+mod events;
+mod lessons;
+mod metrics;
+mod openapi;
+mod origin;
+mod sessions;
+mod terminal;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware;
+use axum::routing::{delete, get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::trace::TraceLayer;
+
+pub(crate) use assets::Assets;
+
+use crate::error::Error;
+use crate::sessions::Sessions;
+use crate::store::Store;
+
+/// No request of the API is larger than this.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// What handlers work with.
+#[derive(Clone)]
+pub(crate) struct App {
+    /// Sessions.
+    pub(crate) sessions: Arc<Sessions>,
+    /// Database.
+    pub(crate) store: Store,
+    /// The web app.
+    pub(crate) assets: Arc<Assets>,
+}
+
+/// Every route of the server.
+pub(crate) fn router(app: App) -> Router {
+    let api = Router::new()
+        .route("/lessons", get(lessons::list))
+        .route("/lessons/{slug}", get(lessons::show))
+        .route("/sessions", get(sessions::list).post(sessions::create))
+        .route("/sessions/{id}", get(sessions::show).merge(delete(sessions::end)))
+        .route("/sessions/{id}/extend", post(sessions::extend))
+        .route("/sessions/{id}/reset", post(sessions::reset))
+        .route("/sessions/{id}/nodes/{node}/stop", post(sessions::stop_node))
+        .route("/sessions/{id}/nodes/{node}/start", post(sessions::start_node))
+        .route("/sessions/{id}/events", get(events::stream))
+        .route("/sessions/{id}/terminals/{terminal}", get(terminal::open))
+        .route("/openapi.json", get(openapi::document))
+        .fallback(|| async { Error::NotFound("There is no such address in the API; see /api/v1/openapi.json.".to_owned()) })
+        .layer(middleware::from_fn(origin::same_site));
+    let header = |name: HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+    };
+    Router::new()
+        .nest(drydock_protocol::path::PREFIX, api)
+        .route("/healthz", get(health))
+        .route("/metrics", get(metrics::text))
+        .fallback(assets::serve)
+        .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
+        .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(header(header::REFERRER_POLICY, "no-referrer"))
+        .layer(CatchPanicLayer::new())
+        .layer(TraceLayer::new_for_http())
+        .with_state(app)
+}
+
+async fn health(axum::extract::State(app): axum::extract::State<App>) -> (StatusCode, &'static str) {
+    if app.store.is_alive().await { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! The web app: content-hashed, pre-compressed files read into memory once.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::App;
+use crate::error::Error;
+
+/// `manifest.json` of the web build.
+#[derive(Deserialize)]
+struct Manifest {
+    content_security_policy: String,
+    files: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    path: String,
+    content_type: String,
+    immutable: bool,
+    etag: String,
+    #[serde(default)]
+    brotli_bytes: Option<u64>,
+    #[serde(default)]
+    gzip_bytes: Option<u64>,
+}
+
+/// The web app's files.
+pub(crate) struct Assets {
+    policy: HeaderValue,
+    files: HashMap<String, Asset>,
+}
+
+struct Asset {
+    content_type: HeaderValue,
+    cache_control: HeaderValue,
+    etag: HeaderValue,
+    /// Content encoding and bytes, best first.
+    forms: Vec<(Option<&'static str>, Bytes)>,
+}
+
+impl Assets {
+    /// Reads the folder that the web build wrote.
+    ///
+    /// # Errors
+    /// When a file is missing or the manifest cannot be read.
+    pub(crate) fn load(folder: &Path) -> anyhow::Result<Assets> {
+        let file = folder.join("manifest.json");
+        let text = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let manifest: Manifest = serde_json::from_slice(&text).with_context(|| format!("cannot read {}", file.display()))?;
+        let mut files = HashMap::new();
+        for entry in manifest.files {
+            let read = |suffix: &str| {
+                let file = folder.join(format!("{}{suffix}", entry.path.trim_start_matches('/')));
+                fs::read(&file).map(Bytes::from).with_context(|| format!("cannot read {}", file.display()))
+            };
+            let mut forms = Vec::new();
+            if entry.brotli_bytes.is_some() {
+                forms.push((Some("br"), read(".br")?));
+            }
+            if entry.gzip_bytes.is_some() {
+                forms.push((Some("gzip"), read(".gz")?));
+            }
+            forms.push((None, read("")?));
+            let cache = if entry.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+            let asset = Asset {
+                content_type: entry.content_type.parse()?,
+                cache_control: HeaderValue::from_static(cache),
+                etag: format!("\"{}\"", entry.etag).parse()?,
+                forms,
+            };
+            files.insert(entry.path, asset);
+        }
+        anyhow::ensure!(files.contains_key("/index.html"), "the web app in {} has no /index.html", folder.display());
+        Ok(Assets { policy: manifest.content_security_policy.parse()?, files })
+    }
+
+    fn answer(&self, path: &str, headers: &HeaderMap) -> Response {
+        let is_page = !path.rsplit('/').next().unwrap_or_default().contains('.');
+        let Some(asset) = self.files.get(if is_page { "/index.html" } else { path }) else {
+            return Error::NotFound("There is no such file.".to_owned()).into_response();
+        };
+        let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let accepts = |encoding: &str| accepted.split(',').any(|it| it.split(';').next().unwrap_or_default().trim() == encoding);
+        let form = asset.forms.iter().find(|(encoding, _)| encoding.is_none_or(accepts));
+        let mut response = match form {
+            _ if headers.get(header::IF_NONE_MATCH) == Some(&asset.etag) => StatusCode::NOT_MODIFIED.into_response(),
+            Some((_, bytes)) => bytes.clone().into_response(),
+            None => StatusCode::NOT_ACCEPTABLE.into_response(),
+        };
+        let out = response.headers_mut();
+        if let Some((Some(encoding), _)) = form {
+            out.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        out.insert(header::CONTENT_TYPE, asset.content_type.clone());
+        out.insert(header::CACHE_CONTROL, asset.cache_control.clone());
+        out.insert(header::ETAG, asset.etag.clone());
+        out.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        out.insert(header::CONTENT_SECURITY_POLICY, self.policy.clone());
+        out.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+        response
+    }
+}
+
+/// Any address that is no other route: a file, or the app for its own addresses.
+pub(super) async fn serve(State(app): State<App>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    if method != Method::GET && method != Method::HEAD {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    app.assets.answer(uri.path(), &headers)
+}

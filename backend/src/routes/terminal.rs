@@ -1,0 +1,135 @@
+//! Terminals: a WebSocket on one side, the host's PTY on the other.
+
+use std::collections::BTreeMap;
+
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use drydock_engine::host::{NodeRole, Terminal, TerminalSpec};
+use drydock_engine::native::{NODE_SHELL, WORKSTATION};
+use drydock_protocol::TerminalControl;
+use serde::Deserialize;
+
+use super::App;
+use crate::error::{Error, chain};
+
+/// One frame of a learner is never larger than this.
+const FRAME_LIMIT: usize = 256 * 1024;
+
+/// `?node=&cols=&rows=`
+#[derive(Deserialize)]
+pub(super) struct Size {
+    #[serde(default = "workstation")]
+    node: String,
+    #[serde(default = "columns")]
+    cols: u16,
+    #[serde(default = "rows")]
+    rows: u16,
+}
+
+fn workstation() -> String {
+    WORKSTATION.to_owned()
+}
+
+fn columns() -> u16 {
+    80
+}
+
+fn rows() -> u16 {
+    24
+}
+
+/// GET /sessions/{id}/terminals/{terminal}
+pub(super) async fn open(
+    State(app): State<App>,
+    Path((id, terminal)): Path<(String, String)>,
+    Query(size): Query<Size>,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Error> {
+    if terminal.is_empty() || terminal.len() > 64 || !terminal.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+        return Err(Error::Invalid("A terminal's name is made of letters, digits, '-' and '_'.".to_owned()));
+    }
+    let hub = app.sessions.hub(&id).await?;
+    let host = app.sessions.engine().host().clone();
+    let session = host.session(hub.name()).await?;
+    let node = session.nodes.iter().find(|node| node.name == size.node);
+    let node = node.ok_or_else(|| Error::NotFound(format!("This session has no node named {:?}.", size.node)))?;
+    let argv: &[&str] = if node.role == NodeRole::Workstation { &["/bin/bash", "-l"] } else { &[NODE_SHELL, "sh"] };
+    let spec = TerminalSpec {
+        id: terminal,
+        argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+        env: BTreeMap::from([("TERM".to_owned(), "xterm-256color".to_owned()), ("PS1".to_owned(), format!("{}:\\w# ", node.name))]),
+        cols: size.cols.clamp(2, 1000),
+        rows: size.rows.clamp(2, 1000),
+    };
+    let name = hub.name().to_owned();
+    Ok(upgrade.max_message_size(FRAME_LIMIT).on_upgrade(move |mut socket| async move {
+        match host.terminal(&name, &size.node, &spec).await {
+            Ok(terminal) => {
+                if carry(&mut socket, terminal).await == Ended::Closed
+                    && let Err(error) = host.close_terminal(&name, &spec.id).await
+                {
+                    tracing::warn!(session.name = name, error = chain(&error), "cannot close a terminal");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(session.name = name, error = chain(&error), "cannot open a terminal");
+                send(&mut socket, &TerminalControl::Error { message: "No shell could be opened on this node; is it running?".to_owned() }).await;
+            }
+        }
+    }))
+}
+
+#[derive(PartialEq, Eq)]
+enum Ended {
+    /// The page is gone; the shell goes on.
+    Detached,
+    /// The page closed the tab.
+    Closed,
+    /// The shell ended.
+    Exited,
+}
+
+/// Carries bytes both ways. The channels hold little, so a flood of output waits in the PTY, not in memory.
+async fn carry(socket: &mut WebSocket, terminal: Terminal) -> Ended {
+    let Terminal { mut output, input, resize, mut exit } = terminal;
+    loop {
+        tokio::select! {
+            bytes = output.recv() => match bytes {
+                Some(bytes) => {
+                    if socket.send(Message::Binary(bytes.into())).await.is_err() {
+                        return Ended::Detached;
+                    }
+                }
+                None => {
+                    let code = exit.wait_for(Option::is_some).await.ok().and_then(|code| *code);
+                    send(socket, &TerminalControl::Exit { code: code.unwrap_or(-1) }).await;
+                    return Ended::Exited;
+                }
+            },
+            message = socket.recv() => match message {
+                Some(Ok(Message::Binary(bytes))) => {
+                    if input.send(bytes.to_vec()).await.is_err() {
+                        continue;
+                    }
+                }
+                Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
+                    Ok(TerminalControl::Resize { cols, rows }) => {
+                        resize.send_replace((cols.clamp(2, 1000), rows.clamp(2, 1000)));
+                    }
+                    Ok(TerminalControl::Close) => return Ended::Closed,
+                    Ok(TerminalControl::Exit { .. } | TerminalControl::Error { .. }) | Err(_) => {}
+                },
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return Ended::Detached,
+            },
+        }
+    }
+}
+
+async fn send(socket: &mut WebSocket, control: &TerminalControl) {
+    let text = serde_json::to_string(control).unwrap_or_default();
+    // A page that is gone misses nothing.
+    let _ = socket.send(Message::Text(text.into())).await;
+    let _ = socket.send(Message::Close(None)).await;
+}

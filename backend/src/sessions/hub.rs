@@ -1,0 +1,359 @@
+//! One session's state and its stream of events: a page that comes back gets what it missed, or a snapshot.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use drydock_engine::Stage;
+use drydock_protocol::{
+    CheckStatus, Envelope, Notice, NoticeLevel, Session, SessionEvent, SessionState, Snapshot, StartStage, StartStep,
+    StepState, Topology, Trace,
+};
+use tokio::sync::{Notify, broadcast, watch};
+
+use super::{Policy, changed, millis, now_millis, start_stage};
+use crate::error::{Error, chain};
+use crate::store::{SessionRow, Store};
+
+/// Events kept for pages that come back.
+const KEPT: usize = 512;
+/// Traces kept.
+const TRACES: usize = 20;
+
+/// One session.
+pub(crate) struct Hub {
+    store: Store,
+    id: String,
+    name: String,
+    inner: Mutex<Inner>,
+    events: broadcast::Sender<Envelope>,
+    closed: watch::Sender<bool>,
+    nodes_changed: Notify,
+    warned: AtomicBool,
+}
+
+struct Inner {
+    row: SessionRow,
+    session: Session,
+    topology: Topology,
+    checks: Vec<CheckStatus>,
+    traces: VecDeque<Trace>,
+    kept: VecDeque<Envelope>,
+    seq: u64,
+}
+
+/// A session's description from its row.
+pub(super) fn describe(row: &SessionRow, steps_done: Vec<String>, policy: &Policy) -> Session {
+    Session {
+        id: row.id.clone(),
+        name: row.name.clone(),
+        lesson: row.lesson.clone(),
+        state: row.state,
+        reason: row.reason.clone(),
+        created_millis: row.created_millis,
+        expires_millis: row.expires_millis,
+        now_millis: now_millis(),
+        extend_millis: extension(row, policy),
+        nodes: row.workers + 1,
+        nodes_ready: 0,
+        start_millis: row.start_millis,
+        memory_bytes: None,
+        start: waiting(),
+        steps_done,
+    }
+}
+
+fn waiting() -> Vec<StartStep> {
+    StartStage::ALL.map(|stage| StartStep { stage, state: StepState::Waiting, at_millis: None }).to_vec()
+}
+
+fn extension(row: &SessionRow, policy: &Policy) -> u64 {
+    let last = row.created_millis + millis(policy.longest);
+    millis(policy.time_limit).min(last.saturating_sub(row.expires_millis))
+}
+
+impl Hub {
+    /// A session with the steps that were fulfilled in earlier runs.
+    pub(super) fn new(row: SessionRow, steps_done: Vec<String>, store: Store, policy: &Policy) -> Hub {
+        let session = describe(&row, steps_done, policy);
+        Hub {
+            store,
+            id: row.id.clone(),
+            name: row.name.clone(),
+            inner: Mutex::new(Inner {
+                row,
+                session,
+                topology: Topology::default(),
+                checks: Vec::new(),
+                traces: VecDeque::new(),
+                kept: VecDeque::new(),
+                seq: 0,
+            }),
+            events: broadcast::Sender::new(KEPT),
+            closed: watch::Sender::new(false),
+            nodes_changed: Notify::new(),
+            warned: AtomicBool::new(false),
+        }
+    }
+
+    /// The unguessable identifier.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The cluster's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As it is now.
+    pub(crate) fn session(&self) -> Session {
+        let mut session = self.lock().session.clone();
+        session.now_millis = now_millis();
+        session
+    }
+
+    /// Events from `after` on (what was missed first), or from a snapshot if those are not kept any more.
+    pub(crate) fn subscribe(&self, after: Option<u64>) -> (Vec<Envelope>, broadcast::Receiver<Envelope>) {
+        let inner = self.lock();
+        let receiver = self.events.subscribe();
+        if let Some(after) = after {
+            let oldest = inner.kept.front().map_or(inner.seq + 1, |event| event.seq);
+            if after <= inner.seq && after + 1 >= oldest {
+                return (inner.kept.iter().filter(|event| event.seq > after).cloned().collect(), receiver);
+            }
+        }
+        let mut session = inner.session.clone();
+        session.now_millis = now_millis();
+        let snapshot = Snapshot {
+            session,
+            topology: inner.topology.clone(),
+            checks: inner.checks.clone(),
+            traces: inner.traces.iter().cloned().collect(),
+        };
+        (vec![Envelope { seq: inner.seq, event: SessionEvent::Snapshot(Box::new(snapshot)) }], receiver)
+    }
+
+    /// Whether a page listens.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.events.receiver_count() > 0
+    }
+
+    /// Remembers an event and sends it to the pages.
+    pub(crate) fn publish(&self, event: SessionEvent) {
+        self.publish_locked(&mut self.lock(), event);
+    }
+
+    fn publish_locked(&self, inner: &mut Inner, event: SessionEvent) {
+        match &event {
+            SessionEvent::Upsert { objects } => objects.iter().cloned().for_each(|it| inner.topology.upsert(it)),
+            SessionEvent::Remove { keys } => keys.iter().for_each(|key| {
+                inner.topology.remove(key);
+            }),
+            SessionEvent::Trace { trace } => {
+                inner.traces.retain(|known| known.id != trace.id);
+                inner.traces.push_back(trace.clone());
+                while inner.traces.len() > TRACES {
+                    inner.traces.pop_front();
+                }
+            }
+            SessionEvent::Snapshot(_) | SessionEvent::Session { .. } | SessionEvent::Checks { .. } | SessionEvent::Notice { .. } => {}
+        }
+        inner.seq += 1;
+        let envelope = Envelope { seq: inner.seq, event };
+        inner.kept.push_back(envelope.clone());
+        while inner.kept.len() > KEPT {
+            inner.kept.pop_front();
+        }
+        // Nobody listening is fine.
+        let _ = self.events.send(envelope);
+    }
+
+    /// Changes the session and tells the pages, unless nothing changed.
+    fn change(&self, change: impl FnOnce(&mut SessionRow, &mut Session)) {
+        let mut inner = self.lock();
+        let before = inner.session.clone();
+        let Inner { row, session, .. } = &mut *inner;
+        change(row, session);
+        if inner.session != before {
+            inner.session.now_millis = now_millis();
+            let session = Box::new(inner.session.clone());
+            self.publish_locked(&mut inner, SessionEvent::Session { session });
+        }
+    }
+
+    /// Sets where the session is in its life; a reason once given stays.
+    pub(super) fn set_state(&self, state: SessionState, reason: Option<String>) {
+        self.change(|row, session| {
+            row.state = state;
+            if reason.is_some() {
+                row.reason = reason;
+            }
+            session.state = row.state;
+            session.reason.clone_from(&row.reason);
+        });
+    }
+
+    /// Notes a stage of coming up.
+    pub(super) fn reached(&self, stage: Stage) {
+        self.change(|row, session| {
+            let at = now_millis().saturating_sub(row.created_millis);
+            let (current, state) = start_stage(stage);
+            for step in &mut session.start {
+                if StartStage::ALL.iter().position(|it| *it == step.stage) < StartStage::ALL.iter().position(|it| *it == current) {
+                    if step.state != StepState::Done {
+                        step.state = StepState::Done;
+                        step.at_millis = Some(at);
+                    }
+                } else if step.stage == current {
+                    step.state = state;
+                    step.at_millis = (state == StepState::Done).then_some(at);
+                }
+            }
+        });
+    }
+
+    /// All nodes are Ready.
+    pub(super) fn started(&self) {
+        self.change(|row, session| {
+            row.state = SessionState::Ready;
+            session.state = SessionState::Ready;
+            if row.start_millis.is_none() {
+                row.start_millis = Some(now_millis().saturating_sub(row.created_millis));
+            }
+            session.start_millis = row.start_millis;
+            session.nodes_ready = session.nodes;
+        });
+        let row = self.lock().row.clone();
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.put_session(&row).await {
+                tracing::error!(session.name = row.name, error = chain(&error), "cannot store a session");
+            }
+        });
+    }
+
+    /// Begins anew: nothing of the old cluster is shown any more.
+    pub(super) fn restart(&self) {
+        let mut inner = self.lock();
+        inner.topology = Topology::default();
+        inner.checks.clear();
+        inner.traces.clear();
+        inner.kept.clear();
+        inner.row.state = SessionState::Starting;
+        inner.session.state = SessionState::Starting;
+        inner.session.steps_done.clear();
+        inner.session.start = waiting();
+        inner.session.nodes_ready = 0;
+        inner.session.now_millis = now_millis();
+        let snapshot = Snapshot { session: inner.session.clone(), ..Snapshot::default() };
+        self.publish_locked(&mut inner, SessionEvent::Snapshot(Box::new(snapshot)));
+        drop(inner);
+        // The watch of the old cluster ends; the next one waits on a fresh signal.
+        self.closed.send_replace(true);
+        self.closed.send_replace(false);
+    }
+
+    /// Adds time; whether there was any to add.
+    pub(super) fn extend(&self, policy: &Policy) -> bool {
+        let mut extended = false;
+        self.change(|row, session| {
+            let more = extension(row, policy);
+            extended = more > 0;
+            row.expires_millis += more;
+            session.expires_millis = row.expires_millis;
+            session.extend_millis = extension(row, policy);
+        });
+        self.warned.store(false, Ordering::Relaxed);
+        extended
+    }
+
+    /// Says once that the end is near.
+    pub(super) fn warn_once(&self) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            let notice = Notice {
+                level: NoticeLevel::Warning,
+                code: "expires_soon".to_owned(),
+                message: "This session ends in less than five minutes. Extend it if you need more time.".to_owned(),
+            };
+            self.publish(SessionEvent::Notice { notice });
+        }
+    }
+
+    /// How many nodes are Ready.
+    pub(crate) fn set_nodes_ready(&self, ready: u16) {
+        self.change(|_, session| session.nodes_ready = ready);
+    }
+
+    /// Memory of the whole session, rounded so that noise is no news.
+    pub(crate) fn set_memory(&self, bytes: u64) {
+        const STEP: u64 = 100_000;
+        self.change(|_, session| session.memory_bytes = Some(bytes / STEP * STEP));
+    }
+
+    /// Publishes verdicts that changed, and remembers steps that are fulfilled.
+    pub(crate) async fn publish_checks(&self, verdicts: Vec<CheckStatus>, done: &[String]) {
+        let mut new_steps = Vec::new();
+        {
+            let mut inner = self.lock();
+            let news = changed(&inner.checks, &verdicts);
+            inner.checks = verdicts;
+            if !news.is_empty() {
+                self.publish_locked(&mut inner, SessionEvent::Checks { checks: news });
+            }
+            new_steps.extend(done.iter().filter(|step| !inner.session.steps_done.contains(step)).cloned());
+        }
+        for step in &new_steps {
+            if let Err(error) = self.store.put_step_done(&self.id, step, now_millis()).await {
+                tracing::error!(session.name = self.name, error = chain(&error), "cannot store a fulfilled step");
+            }
+        }
+        self.change(|_, session| session.steps_done.extend(new_steps));
+    }
+
+    /// Stores the session's row.
+    pub(super) async fn save(&self) -> Result<(), Error> {
+        let row = self.lock().row.clone();
+        Ok(self.store.put_session(&row).await?)
+    }
+
+    /// Stores the end and ends the watch.
+    pub(super) async fn close(&self) {
+        if let Err(error) = self.save().await {
+            tracing::error!(session.name = self.name, error = chain(&error), "cannot store a session's end");
+        }
+        self.closed.send_replace(true);
+    }
+
+    /// Whether the session is over or ending.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.lock().session.state, SessionState::Ending | SessionState::Ended | SessionState::Failed)
+    }
+
+    /// Resolves when the present cluster is not to be watched any more.
+    pub(crate) async fn closed(&self) {
+        let mut closed = self.closed.subscribe();
+        if *closed.borrow_and_update() {
+            return;
+        }
+        // Any change counts: a restart switches on and off again.
+        let _ = closed.changed().await;
+    }
+
+    /// Draws the picture anew: the host changed something that no watch shows.
+    pub(super) fn wake(&self) {
+        self.nodes_changed.notify_one();
+    }
+
+    /// Resolves after [`Hub::wake`].
+    pub(crate) async fn nodes_changed(&self) {
+        self.nodes_changed.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! The event stream of one session.
+
+use std::time::Duration;
+
+use drydock_engine::WorkstationSpec;
+use drydock_protocol::{CheckState, Namespace, Object};
+
+use super::*;
+
+async fn hub() -> (tempfile::TempDir, Hub, Policy) {
+    let folder = tempfile::tempdir().expect("tempdir");
+    let store = Store::open(&folder.path().join("drydock.db")).await.expect("open");
+    let policy = Policy {
+        time_limit: Duration::from_secs(60),
+        longest: Duration::from_secs(100),
+        max_sessions: 1,
+        workstation: WorkstationSpec { image: "drydock/tools:latest".to_owned(), kubectl: "/usr/bin/kubectl".into() },
+        node_shell: None,
+        limits: drydock_engine::host::NodeLimits::default(),
+    };
+    let row = SessionRow {
+        id: "id".to_owned(),
+        name: "s-id".to_owned(),
+        lesson: None,
+        workers: 2,
+        state: SessionState::Starting,
+        reason: None,
+        created_millis: 1_000,
+        expires_millis: 61_000,
+        start_millis: None,
+    };
+    store.put_session(&row).await.expect("put");
+    (folder, Hub::new(row, Vec::new(), store, &policy), policy)
+}
+
+fn namespace(name: &str) -> SessionEvent {
+    let namespace = Namespace { name: name.to_owned(), terminating: false };
+    SessionEvent::Upsert { objects: vec![Object::Namespace(namespace)] }
+}
+
+#[tokio::test]
+async fn a_page_that_comes_back_gets_what_it_missed() {
+    let (_folder, hub, _) = hub().await;
+    hub.publish(namespace("a"));
+    let (first, _) = hub.subscribe(None);
+    assert!(matches!(&first[0], Envelope { seq: 1, event: SessionEvent::Snapshot(it) } if it.topology.namespaces.len() == 1));
+    hub.publish(namespace("b"));
+    let (missed, _) = hub.subscribe(Some(1));
+    assert_eq!(missed.iter().map(|event| event.seq).collect::<Vec<_>>(), [2]);
+    assert!(hub.subscribe(Some(2)).0.is_empty());
+}
+
+#[tokio::test]
+async fn a_page_of_another_server_run_gets_a_snapshot() {
+    let (_folder, hub, _) = hub().await;
+    let (events, _) = hub.subscribe(Some(900));
+    assert!(matches!(events[0].event, SessionEvent::Snapshot(_)));
+}
+
+#[tokio::test]
+async fn time_is_added_up_to_the_longest() {
+    let (_folder, hub, policy) = hub().await;
+    assert!(hub.extend(&policy));
+    assert_eq!(hub.session().expires_millis, 101_000);
+    assert_eq!(hub.session().extend_millis, 0);
+    assert!(!hub.extend(&policy));
+}
+
+#[tokio::test]
+async fn a_fulfilled_step_stays_fulfilled() {
+    let (_folder, hub, _) = hub().await;
+    let verdict = |state| vec![CheckStatus { step: "run".to_owned(), check: "there".to_owned(), state, detail: None }];
+    hub.publish_checks(verdict(CheckState::Met), &["run".to_owned()]).await;
+    hub.publish_checks(verdict(CheckState::Unmet), &[]).await;
+    assert_eq!(hub.session().steps_done, ["run"]);
+    assert_eq!(hub.store.steps_done("id").await.expect("steps"), ["run"]);
+}

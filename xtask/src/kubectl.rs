@@ -1,0 +1,55 @@
+//! The genuine kubectl that learners type into: the one on PATH, else an official release.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use sha2::{Digest, Sha256};
+
+use crate::tools;
+
+/// The release that is fetched when PATH has none.
+const VERSION: &str = "v1.36.2";
+
+/// The program to put into the bundle.
+///
+/// # Errors
+/// One sentence that says how to get kubectl.
+pub(crate) fn locate(cache: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(found) = tools::find("kubectl") {
+        return found.canonicalize().with_context(|| format!("cannot resolve {}", found.display()));
+    }
+    let cached = cache.join(format!("kubectl-{VERSION}"));
+    if cached.is_file() {
+        return Ok(cached);
+    }
+    fetch(&cached).with_context(|| {
+        "kubectl is not on PATH and the official release cannot be fetched: \
+         install kubectl (https://kubernetes.io/docs/tasks/tools/) and run this again"
+    })?;
+    Ok(cached)
+}
+
+fn fetch(target: &Path) -> anyhow::Result<()> {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => bail!("there is no official kubectl for {other}"),
+    };
+    let address = format!("https://dl.k8s.io/release/{VERSION}/bin/linux/{architecture}/kubectl");
+    let partial = target.with_extension("partial");
+    let get = |address: &str, file: &Path| {
+        tools::run(Command::new("curl").args(["--fail", "--silent", "--show-error", "--location", "--max-time", "300", "--output"]).arg(file).arg(address))
+    };
+    get(&address, &partial)?;
+    let checksum = target.with_extension("sha256");
+    get(&format!("{address}.sha256"), &checksum)?;
+    let expected = std::fs::read_to_string(&checksum)?;
+    let actual: String = Sha256::digest(std::fs::read(&partial)?).iter().map(|byte| format!("{byte:02x}")).collect();
+    if expected.trim() != actual {
+        bail!("the download of {address} does not match its checksum");
+    }
+    std::fs::set_permissions(&partial, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    std::fs::rename(&partial, target)?;
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! `cargo xtask test`: every test, on the real parts.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::progress::Progress;
+use crate::{build, tools};
+
+/// What `test` may be told.
+#[derive(clap::Args, Default)]
+pub(crate) struct Options {
+    /// Only the tests that need neither a cluster nor a browser.
+    #[arg(long)]
+    unit: bool,
+}
+
+/// Programs that tests run beside our own, with the Debian packages that carry them.
+const PEERS: [(&str, &str); 4] =
+    [("etcd", "etcd-server"), ("etcdctl", "etcd-client"), ("ip", "iproute2"), ("nft", "nftables")];
+/// What the browser journey needs.
+const BROWSER: [(&str, &str); 2] = [("chromium", "chromium"), ("chromedriver", "chromium-driver")];
+/// Fonts without which screenshots of Chinese pages show boxes.
+const FONT: &str = "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc";
+
+/// Installs what is missing, builds the product and runs every test against it.
+///
+/// # Errors
+/// When something is missing that cannot be installed, or a test fails.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let progress = Progress::new(if options.unit { 2 } else { 5 });
+    progress.step("test peers (etcd, nftables)", || tools::require(&PEERS))?;
+    let cargo = |arguments: &[&str]| {
+        let mut command = Command::new("cargo");
+        command.current_dir(tools::root()).args(["test", "--locked"]).args(arguments);
+        command
+    };
+    progress.step("unit and component tests", || {
+        tools::run(&mut cargo(&[
+            "--workspace",
+            "--exclude",
+            "drydock-tests-integration",
+            "--exclude",
+            "drydock-tests-browser",
+        ]))
+    })?;
+    if options.unit {
+        return Ok(());
+    }
+    progress.step("browser", || {
+        tools::require(&BROWSER)?;
+        if tools::is_root() && !Path::new(FONT).is_file() { tools::install(&["fonts-noto-cjk"]) } else { Ok(()) }
+    })?;
+    let drydock = build::release()?;
+    let with_product = |arguments: &[&str]| {
+        let mut command = cargo(arguments);
+        command.env("DRYDOCK_TEST_BINARY", &drydock);
+        command
+    };
+    progress.step("clusters with genuine kubectl", || {
+        tools::run(&mut with_product(&["--package", "drydock-tests-integration", "--", "--test-threads=1"]))
+    })?;
+    progress.step("browser journey", || {
+        tools::run(&mut with_product(&["--package", "drydock-tests-browser", "--", "--test-threads=1"]))
+    })
+}
