@@ -1,6 +1,7 @@
 //! Every developer command of Drydock: `cargo xtask up`, `cargo xtask test` and the rest.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
+mod bench;
 mod build;
 mod ci;
 mod images;
@@ -35,6 +36,8 @@ enum Command {
     Ci,
     /// Checks the dependency table and the files' form.
     Tidy,
+    /// Measures start times, memory, CPU and the API server.
+    Bench,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -45,5 +48,6 @@ fn main() -> anyhow::Result<()> {
         Command::Test(options) => test::run(&options),
         Command::Ci => ci::run(),
         Command::Tidy => tidy::run(),
+        Command::Bench => bench::run(),
     }
 }

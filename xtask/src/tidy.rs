@@ -75,9 +75,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("drydock-frontend", &["drydock-protocol"]),
     ("xtask", &["drydock-bundle", "drydock-web-build"]),
-    ("drydock-tests-harness", &["drydock-client", "drydock-protocol"]),
-    ("drydock-tests-integration", &["drydock-client", "drydock-protocol", "drydock-tests-harness"]),
-    ("drydock-tests-browser", &["drydock-protocol", "drydock-tests-harness"]),
+    ("drydock-tests-harness", &[]),
+    ("drydock-tests-bench", &["drydock-client", "drydock-tests-harness"]),
+    ("drydock-tests-integration", &["drydock-tests-harness"]),
+    ("drydock-tests-browser", &["drydock-tests-harness"]),
 ];
 
 /// Lines past which a source file wants a split; generated and table files are named with their reason.

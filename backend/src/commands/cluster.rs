@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
@@ -12,6 +12,9 @@ use drydock_engine::{Cluster, ClusterSpec, Stage, WorkstationSpec};
 use serde_json::json;
 
 use super::Common;
+
+/// How long a node may take to stop.
+const NODE_GRACE: Duration = Duration::from_secs(5);
 
 /// What to do with clusters.
 #[derive(Subcommand)]
@@ -38,6 +41,24 @@ pub(crate) enum Command {
         /// The command and its arguments, after `--`.
         #[arg(last = true, required = true)]
         command: Vec<String>,
+    },
+    /// Stops a node, as an accident would.
+    StopNode {
+        /// The cluster's name.
+        name: String,
+        /// The node.
+        node: String,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Starts a stopped node again.
+    StartNode {
+        /// The cluster's name.
+        name: String,
+        /// The node.
+        node: String,
+        #[command(flatten)]
+        form: Form,
     },
     /// Removes a cluster and all that was made for it.
     Delete {
@@ -155,6 +176,14 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
                 std::process::exit(output.code);
             }
         }
+        Command::StopNode { name, node, form } => {
+            engine.host().stop_node(&name, &node, NODE_GRACE).await?;
+            say(form, &name, &node, "stopped");
+        }
+        Command::StartNode { name, node, form } => {
+            engine.host().start_node(&name, &node).await?;
+            say(form, &name, &node, "started");
+        }
         Command::Delete { name, form } => {
             engine.get(&name).await?;
             engine.delete(&name).await?;
@@ -166,6 +195,14 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
         }
     }
     Ok(())
+}
+
+fn say(form: Form, cluster: &str, node: &str, what: &str) {
+    if form.output == Output::Json {
+        println!("{}", json!({"cluster": cluster, "node": node, what: true}));
+    } else {
+        println!("node {node} of cluster {cluster:?} is {what}");
+    }
 }
 
 fn sentence(stage: Stage) -> &'static str {

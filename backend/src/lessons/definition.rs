@@ -81,7 +81,10 @@ impl TryFrom<String> for ResourceName {
             [group, version, plural] => (group.clone(), version.clone(), plural.clone()),
             _ => return Err(format!("{text:?} names no resource: write v1/pods or apps/v1/deployments")),
         };
-        let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
+        let is_word = |word: &str| {
+            word.starts_with(|first: char| first.is_ascii_alphabetic())
+                && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
+        };
         if !is_word(&version) || !is_word(&plural) || (!group.is_empty() && !is_word(&group)) {
             return Err(format!("{text:?} names no resource: write v1/pods or apps/v1/deployments"));
         }

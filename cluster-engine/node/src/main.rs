@@ -1,2 +1,94 @@
-//! drydock-node.
-fn main() {}
+//! `drydock-node`: every component of a node in one static file, chosen by the name under which it runs.
+//!
+//! One file means that all processes of all sessions share their code pages. It wires, and does nothing else.
+#![allow(clippy::print_stderr, reason = "a component that cannot start says why on stderr")]
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use drydock_component::{Shutdown, init_logging};
+
+/// What can be run, by upstream's names.
+const APPLETS: [&str; 10] = [
+    "kubelet",
+    "kube-apiserver",
+    "etcd",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "cluster-dns",
+    "drydock-supervisor",
+    "pause",
+    "runtime",
+];
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let mut name = applet(arguments.first());
+    if name.is_none() {
+        // `drydock-node kubelet …` is `kubelet …`.
+        name = applet(arguments.get(1));
+        if name.is_some() {
+            arguments.remove(0);
+        }
+    }
+    match name {
+        Some("runtime") => drydock_container_runtime::helper_main(),
+        Some("pause") => drydock_container_runtime::pause_main(),
+        Some(name) => start(name, arguments),
+        None => {
+            eprintln!("drydock-node: run it as one of {}", APPLETS.join(", "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn applet(argument: Option<&OsString>) -> Option<&'static str> {
+    let name = Path::new(argument?).file_name()?.to_str()?;
+    APPLETS.into_iter().find(|applet| *applet == name)
+}
+
+fn start(name: &'static str, arguments: Vec<OsString>) -> ExitCode {
+    init_logging(name);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("{name}: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(name, arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(name: &str, arguments: Vec<OsString>) -> anyhow::Result<()> {
+    let shutdown = Shutdown::on_signals()?;
+    match name {
+        "kubelet" => drydock_kubelet::run(drydock_kubelet::Options::parse_from(arguments), shutdown).await?,
+        "kube-apiserver" => {
+            drydock_kube_apiserver::run(drydock_kube_apiserver::Options::parse_from(arguments), shutdown).await?;
+        }
+        "etcd" => drydock_etcd::run(drydock_etcd::Options::parse_from(arguments), shutdown).await?,
+        "kube-controller-manager" => {
+            let options = drydock_kube_controller_manager::Options::parse_from(arguments);
+            drydock_kube_controller_manager::run(options, shutdown).await?;
+        }
+        "kube-scheduler" => {
+            drydock_kube_scheduler::run(drydock_kube_scheduler::Options::parse_from(arguments), shutdown).await?;
+        }
+        "kube-proxy" => drydock_kube_proxy::run(drydock_kube_proxy::Options::parse_from(arguments), shutdown).await?,
+        "cluster-dns" => drydock_dns::run(drydock_dns::Options::parse_from(arguments), shutdown).await?,
+        "drydock-supervisor" => {
+            drydock_supervisor::run(drydock_supervisor::Options::parse_from(arguments), shutdown).await?;
+        }
+        _ => anyhow::bail!("{name} is not an applet"),
+    }
+    Ok(())
+}

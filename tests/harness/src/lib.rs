@@ -1,1 +1,14 @@
-//! drydock-tests-harness.
+//! What tests of the whole product share: the built `drydock`, clusters that go away by themselves, genuine kubectl,
+//! a look at what the machine holds.
+
+pub mod census;
+mod cluster;
+mod product;
+mod server;
+mod wait;
+
+pub use census::Census;
+pub use cluster::Cluster;
+pub use product::{Outcome, Product};
+pub use server::Server;
+pub use wait::{wait_for, wait_for_within};

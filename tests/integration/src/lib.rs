@@ -1,1 +1,1 @@
-//! drydock-tests-integration.
+//! Integration tests of the whole product; see `tests/`.

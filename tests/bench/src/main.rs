@@ -1,0 +1,91 @@
+//! `cargo xtask bench`: what a session costs, measured in one run on one machine.
+//!
+//! Figures are medians of several tries unless they say otherwise. Machines are noisy: compare ratios of one run.
+#![allow(clippy::print_stdout, reason = "the table is the result")]
+
+mod api;
+mod processes;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use drydock_client::{Client, Config};
+use drydock_tests_harness::Product;
+use processes::Processes;
+
+/// Clusters created for the start time.
+const STARTS: usize = 7;
+/// Pods run one after the other.
+const PODS: usize = 15;
+/// How long idle CPU is watched.
+const IDLE: Duration = Duration::from_secs(30);
+
+fn main() -> anyhow::Result<()> {
+    let product = Product::new();
+    // The first command unpacks bundle and images, which a machine does once.
+    product.drydock(["image", "list"]).ok();
+    println!("| what | measured |\n| --- | --- |");
+
+    let mut starts = Vec::new();
+    for number in 0..STARTS {
+        let name = format!("start-{number}");
+        let outcome = product.drydock(["cluster", "create", &name, "--workers", "2", "--output", "json"]).ok();
+        let described: serde_json::Value = serde_json::from_str(&outcome)?;
+        starts.push(described["readyMillis"].as_f64().context("readyMillis")?);
+        product.drydock(["cluster", "delete", &name]).ok();
+    }
+    println!("| create → all 3 nodes Ready, cold, median of {STARTS} (min) | {} ms ({} ms) |", median(&starts), low(&starts));
+
+    product.drydock(["cluster", "create", "bench", "--workers", "2"]).ok();
+    let kubeconfig = product.drydock(["cluster", "kubeconfig", "bench"]).ok();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let client = Client::new(Config::from_kubeconfig_str(&kubeconfig)?)?;
+    runtime.block_on(api::wait_for_dns(&client))?;
+
+    std::thread::sleep(Duration::from_secs(3));
+    let processes = Processes::find()?;
+    for (name, bytes) in processes.memory() {
+        println!("| idle PSS: {name} | {:.1} MB |", megabytes(bytes));
+    }
+    println!("| idle PSS of the session (1 + 2 nodes, {} processes) | {:.1} MB |", processes.len(), megabytes(processes.total()));
+    let control_plane = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+    let idle: u64 = processes.memory().iter().filter(|(name, _)| control_plane.contains(&name.as_str())).map(|(_, bytes)| bytes).sum();
+    println!("| idle PSS of the control plane's four processes | {:.1} MB |", megabytes(idle));
+
+    let (before, started) = (processes.cpu_micros(), Instant::now());
+    std::thread::sleep(IDLE);
+    let share = (processes.cpu_micros() - before) as f64 / started.elapsed().as_micros() as f64 * 100.0;
+    println!("| idle CPU of the session over {} s | {share:.2} % of a core |", IDLE.as_secs());
+
+    let mut pods = Vec::new();
+    for number in 0..PODS {
+        pods.push(runtime.block_on(api::run_pod(&client, &format!("one-{number}")))?);
+    }
+    println!("| pod create → Running, image present, median of {PODS} (min) | {} ms ({} ms) |", median(&pods), low(&pods));
+    let twenty = runtime.block_on(api::run_pods(&client, 20))?;
+    println!("| 20 pods at once → all Running | {twenty:.0} ms |");
+
+    let server = processes.one("kube-apiserver").context("no kube-apiserver")?;
+    for result in runtime.block_on(api::load(&kubeconfig, server))? {
+        println!(
+            "| {} | {:.0}/s, p50 {:.2} ms, p99 {:.2} ms, server CPU {:.0} µs each |",
+            result.what, result.per_second, result.p50, result.p99, result.server_micros
+        );
+    }
+    product.drydock(["cluster", "delete", "bench"]).ok();
+    Ok(())
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default().round()
+}
+
+fn low(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::INFINITY, f64::min).round()
+}
+
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1_000_000.0
+}

@@ -1,0 +1,122 @@
+//! A cluster of a test; gone when the test is over.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::product::run_with_input;
+use crate::{Outcome, Product, wait_for};
+
+/// A cluster made by `drydock cluster create`.
+pub struct Cluster<'a> {
+    product: &'a Product,
+    name: String,
+    kubeconfig: PathBuf,
+    kubectl: PathBuf,
+}
+
+impl<'a> Cluster<'a> {
+    /// Creates a cluster and waits until its DNS answers too.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[track_caller]
+    pub fn create(product: &'a Product, name: &str, workers: u16) -> Cluster<'a> {
+        let kubeconfig = product.scratch().join(format!("{name}.kubeconfig"));
+        let workers = workers.to_string();
+        let file = kubeconfig.display().to_string();
+        product.drydock(["cluster", "create", name, "--workers", &workers, "--kubeconfig", &file]).ok();
+        Cluster { product, name: name.to_owned(), kubeconfig, kubectl: "kubectl".into() }
+    }
+
+    /// Uses another kubectl from here on.
+    #[must_use]
+    pub fn with_kubectl(mut self, program: impl Into<PathBuf>) -> Cluster<'a> {
+        self.kubectl = program.into();
+        self
+    }
+
+    /// The cluster's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A kubectl that is not started yet.
+    pub fn kubectl_command(&self, line: &str) -> Command {
+        let mut command = Command::new(&self.kubectl);
+        command.arg("--kubeconfig").arg(&self.kubeconfig).args(words(line)).stdin(Stdio::null());
+        command.env("HOME", self.product.scratch());
+        command
+    }
+
+    /// Runs the genuine kubectl; words are split at spaces, quotes keep them together.
+    pub fn kubectl(&self, line: &str) -> Outcome {
+        run_with_input(self.kubectl_command(line), None)
+    }
+
+    /// Runs the genuine kubectl with a manifest on its standard input.
+    pub fn kubectl_with(&self, line: &str, input: &str) -> Outcome {
+        run_with_input(self.kubectl_command(line), Some(input))
+    }
+
+    /// Waits until a kubectl command prints what `expected` accepts.
+    ///
+    /// # Panics
+    /// When it does not in time.
+    #[track_caller]
+    pub fn wait(&self, line: &str, expected: impl Fn(&str) -> bool) -> String {
+        wait_for(line, || {
+            let outcome = self.kubectl(line);
+            if outcome.code == 0 && expected(&outcome.stdout) {
+                Ok(outcome.stdout)
+            } else {
+                Err(format!("{}{}", outcome.stdout, outcome.stderr))
+            }
+        })
+    }
+
+    /// Runs a command on a node.
+    pub fn exec(&self, node: &str, command: &[&str]) -> Outcome {
+        let head = ["cluster", "exec", &self.name, node, "--"];
+        self.product.drydock(head.iter().chain(command))
+    }
+}
+
+impl Drop for Cluster<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for line in ["get pods -A -o wide", "get events -A", "get nodes"] {
+                let outcome = self.kubectl(line);
+                eprint(&format!("$ kubectl {line}\n{}{}", outcome.stdout, outcome.stderr));
+            }
+        }
+        self.product.drydock(["cluster", "delete", &self.name]);
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "what a failed test saw")]
+fn eprint(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Splits at spaces; single quotes keep words together.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (index, part) in line.split('\'').enumerate() {
+        if index % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_keep_words_together() {
+        assert_eq!(words("exec x -- sh -c 'echo a b'"), ["exec", "x", "--", "sh", "-c", "echo a b"]);
+    }
+}

@@ -1,0 +1,84 @@
+//! `drydock serve` on a free port.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::{Product, wait_for_within};
+
+/// A running server; stopped when dropped.
+pub struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    /// Starts a server and waits until it says where it listens.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[track_caller]
+    pub fn start(product: &Product, more: &[&str]) -> Server {
+        let mut command = product.command();
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(more).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("drydock can be started");
+        let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let mut seen = String::new();
+        loop {
+            let mut line = String::new();
+            let read = lines.read_line(&mut line).expect("stderr can be read");
+            assert_ne!(read, 0, "the server ended:\n{seen}");
+            if let Some((_, address)) = line.trim().split_once("http://") {
+                let address = address.to_owned();
+                // Keep reading, or the server would block on a full pipe.
+                std::thread::spawn(move || {
+                    let mut rest = String::new();
+                    let _ = lines.read_to_string(&mut rest);
+                });
+                return Server { child, address };
+            }
+            seen.push_str(&line);
+        }
+    }
+
+    /// `host:port`
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Sends a signal to the server alone.
+    ///
+    /// # Panics
+    /// When it is gone already.
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).expect("the server is there");
+    }
+
+    /// Waits for the server's end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    #[track_caller]
+    pub fn wait(&mut self) {
+        wait_for_within(Duration::from_secs(30), "the server's end", || match self.child.try_wait() {
+            Ok(Some(_)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap_or_default())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = kill(self.pid(), Signal::SIGTERM);
+            let _ = self.child.wait();
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Nothing is left behind, whatever the end.
+
+use drydock_tests_harness::{Census, Cluster, Product, Server, wait_for};
+use nix::sys::signal::Signal;
+
+#[track_caller]
+fn nothing_is_left(before: &Census) {
+    wait_for("a machine as before", || {
+        let added = Census::take().added_since(before);
+        if added.is_empty() { Ok(()) } else { Err(added.join("\n")) }
+    });
+}
+
+#[test]
+fn a_deleted_cluster_leaves_nothing() {
+    let product = Product::new();
+    let before = Census::take();
+    {
+        let cluster = Cluster::create(&product, "clean", 2);
+        cluster.kubectl("create deployment web --image=drydock/demo:v1 --replicas=3").ok();
+        cluster.wait("get deployment web -o jsonpath={.status.readyReplicas}", |text| text == "3");
+        assert!(!Census::take().added_since(&before).is_empty(), "the census sees a running cluster");
+    }
+    nothing_is_left(&before);
+    assert_eq!(product.drydock(["cluster", "list", "--output", "json"]).ok(), "[]\n");
+}
+
+#[test]
+fn clusters_have_one_clear_sentence_for_each_mistake() {
+    let product = Product::new();
+    let table: [(&[&str], &str); 5] = [
+        (&["cluster", "create", "No-Good"], "drydock: \"No-Good\" cannot name a cluster: use 1 to 40 lowercase letters, digits and '-', starting and ending with a letter or digit\n"),
+        (&["cluster", "create", "big", "--workers", "99"], "drydock: a cluster has at most 20 workers, 99 were asked for\n"),
+        (&["cluster", "delete", "nope"], "drydock: there is no cluster named \"nope\"\n"),
+        (&["cluster", "exec", "nope", "master", "--", "true"], "drydock: there is no cluster named \"nope\"\n"),
+        (&["cluster", "kubeconfig", "nope"], "drydock: there is no cluster named \"nope\"\n"),
+    ];
+    for (arguments, expected) in table {
+        assert_eq!(product.drydock(arguments).failed(), expected, "{arguments:?}");
+    }
+    assert!(product.drydock(["serve", "--nonsense"]).failed().contains("unexpected argument '--nonsense'"));
+    let server = Server::start(&product, &[]);
+    let taken = product.drydock(["serve", "--listen", server.address()]).failed();
+    assert!(taken.starts_with(&format!("drydock: cannot listen on {}: choose another address with --listen", server.address())), "{taken}");
+}
+
+#[test]
+fn the_servers_end_ends_its_sessions_and_a_killed_server_finds_them_again() {
+    let product = Product::new();
+    let before = Census::take();
+    let mut server = Server::start(&product, &[]);
+    let id = start_session(server.address());
+    server.signal(Signal::SIGKILL);
+    server.wait();
+    let mut server = Server::start(&product, &[]);
+    let session = get(server.address(), &format!("/api/v1/sessions/{id}"));
+    assert_eq!(session["state"], "Ready", "{session}");
+    server.signal(Signal::SIGTERM);
+    server.wait();
+    nothing_is_left(&before);
+}
+
+fn start_session(address: &str) -> String {
+    let body = r#"{"lesson":"first-pod"}"#;
+    let session = request(address, "POST", "/api/v1/sessions", body);
+    let id = session["id"].as_str().unwrap_or_else(|| panic!("{session}")).to_owned();
+    wait_for("a ready session", || {
+        let session = get(address, &format!("/api/v1/sessions/{id}"));
+        if session["state"] == "Ready" { Ok(()) } else { Err(session.to_string()) }
+    });
+    id
+}
+
+fn get(address: &str, path: &str) -> serde_json::Value {
+    request(address, "GET", path, "")
+}
+
+fn request(address: &str, method: &str, path: &str, body: &str) -> serde_json::Value {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address).expect("the server listens");
+    let length = body.len();
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).expect("the request is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+    serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {answer}"))
+}
