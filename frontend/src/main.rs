@@ -1,2 +1,6 @@
-//! x
-fn main() {}
+//! Entry of the browser app; natively there is nothing to run.
+
+fn main() {
+    #[cfg(target_arch = "wasm32")]
+    drydock_frontend::mount();
+}

@@ -1,1 +1,127 @@
-//! x
+//! Builds the browser app: from Rust, npm packages and style sheets to a folder of compressed files.
+//!
+//! The way: cargo for `wasm32-unknown-unknown` (profile `wasm`) → wasm-bindgen as a library → esbuild, which
+//! bundles the glue and splits the terminal off to be loaded later → the official Tailwind over the Rust sources
+//! → names that hold a hash of the content → brotli and gzip beside each file → `manifest.json`, which tells the
+//! backend what to serve and how.
+//!
+//! A build whose inputs did not change returns at once. Nothing here needs root, except that a missing Node.js is
+//! installed from Debian when the caller happens to be root.
+
+mod command;
+mod dist;
+mod inputs;
+mod npm;
+mod style;
+mod target;
+mod vendor;
+mod wasm;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+pub use dist::{Asset, Manifest};
+
+/// Compressed bytes that the first page may need before it works.
+pub const FIRST_LOAD_LIMIT: u64 = 600 * 1000;
+
+/// What to build and where.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Root of the workspace, the folder of the top `Cargo.toml`.
+    pub workspace: PathBuf,
+    /// Target folder of this build alone, so that it neither waits for nor disturbs other cargo builds.
+    pub target_dir: PathBuf,
+    /// Where the files for the backend go; replaced as a whole.
+    pub dist: PathBuf,
+}
+
+impl Options {
+    /// The usual places: `target/web` and `target/web/dist` under `workspace`.
+    #[must_use]
+    pub fn new(workspace: impl Into<PathBuf>) -> Self {
+        let workspace = workspace.into();
+        let target_dir = workspace.join("target").join("web");
+        Self { dist: target_dir.join("dist"), target_dir, workspace }
+    }
+}
+
+/// What a build gave.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The manifest, as written to `dist/manifest.json`.
+    pub manifest: Manifest,
+    /// Whether nothing had to be done.
+    pub up_to_date: bool,
+}
+
+impl Report {
+    /// Compressed bytes that a first visit loads before the page works; what is loaded later does not count.
+    #[must_use]
+    pub fn first_load(&self) -> u64 {
+        self.manifest.files.iter().filter(|it| it.first_load).map(|it| it.brotli_bytes.unwrap_or(it.bytes)).sum()
+    }
+
+    /// A table of the files with their sizes, for people.
+    #[must_use]
+    pub fn table(&self) -> String {
+        use std::fmt::Write as _;
+        let mut out = String::new();
+        for file in &self.manifest.files {
+            let _ = writeln!(
+                out,
+                "  {:<38} {:>9} B {:>9} B br {}",
+                file.path,
+                file.bytes,
+                file.brotli_bytes.unwrap_or(file.bytes),
+                if file.first_load { "" } else { "(later)" }
+            );
+        }
+        let _ = writeln!(
+            out,
+            "  first load: {} kB of {} kB allowed",
+            self.first_load().div_ceil(1000),
+            FIRST_LOAD_LIMIT / 1000
+        );
+        out
+    }
+}
+
+/// Builds the app, telling `progress` what it is about to do.
+///
+/// # Errors
+/// One sentence on what is missing and how to get it, or the failing tool's own words; also when the first load
+/// would be above [`FIRST_LOAD_LIMIT`].
+pub fn build(options: &Options, progress: &dyn Fn(&str)) -> Result<Report> {
+    let fingerprint = inputs::fingerprint(&options.workspace).context("cannot read the frontend's sources")?;
+    if let Some(manifest) = dist::current(&options.dist, &fingerprint) {
+        return Ok(Report { manifest, up_to_date: true });
+    }
+    let frontend = options.workspace.join("frontend");
+    let work = options.target_dir.join("bundle");
+    let _ = std::fs::remove_dir_all(&work);
+    std::fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
+
+    npm::install(&frontend, progress)?;
+    let standard_library = target::ensure(&options.target_dir, progress)?;
+    progress("compiling the browser app");
+    let compiled = wasm::compile(options, standard_library)?;
+    progress("binding, bundling and styling the browser app");
+    wasm::bind(&compiled.module, &work.join("bindgen"))?;
+    let bundle = vendor::bundle(&frontend, &work)?;
+    let css = style::generate(&frontend, &work, &compiled.build_script_out)?;
+    progress("compressing the browser app");
+    let manifest = dist::write(
+        &dist::Parts { frontend: &frontend, work: &work, bundle: &bundle, css: &css },
+        &options.dist,
+        &fingerprint,
+    )?;
+    let report = Report { manifest, up_to_date: false };
+    anyhow::ensure!(
+        report.first_load() <= FIRST_LOAD_LIMIT,
+        "the browser app needs {} bytes before it works, {FIRST_LOAD_LIMIT} are allowed",
+        report.first_load()
+    );
+    Ok(report)
+}

@@ -1,0 +1,126 @@
+// The seam between the app (Rust) and xterm.js: bytes in, bytes out, size, colours, copy and paste.
+
+const encoder = new TextEncoder();
+
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  const of = (name) => style.getPropertyValue(`--term-${name}`).trim();
+  const theme = { background: of("bg"), foreground: of("fg"), cursor: of("accent"), cursorAccent: of("bg"), selectionBackground: of("selection") };
+  for (const name of ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"]) {
+    theme[name] = of(name);
+    theme[`bright${name[0].toUpperCase()}${name.slice(1)}`] = of(`bright-${name}`) || of(name);
+  }
+  return theme;
+}
+
+// Clipboard access needs a secure context; on plain http the old command still works.
+export function copyText(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text).catch(() => copyByCommand(text));
+  copyByCommand(text);
+  return Promise.resolve();
+}
+
+function copyByCommand(text) {
+  const focused = document.activeElement;
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.style.position = "fixed";
+  area.style.opacity = "0";
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+  focused?.focus?.();
+}
+
+class Handle {
+  constructor(terminal, fit, observer) {
+    this.terminal = terminal;
+    this.fitAddon = fit;
+    this.observer = observer;
+  }
+  write(bytes) {
+    this.terminal.write(bytes);
+  }
+  notice(text) {
+    this.terminal.write(`\r\n\x1b[2m${text}\x1b[0m\r\n`);
+  }
+  clear() {
+    this.terminal.reset();
+  }
+  // As pasted: bracketed where the shell asks for it, so that nothing runs before Enter.
+  paste(text) {
+    this.terminal.paste(text);
+  }
+  focus() {
+    this.terminal.focus();
+  }
+  fit() {
+    const box = this.terminal.element?.parentElement;
+    if (box && box.clientWidth > 40 && box.clientHeight > 20) this.fitAddon.fit();
+  }
+  cols() {
+    return this.terminal.cols;
+  }
+  rows() {
+    return this.terminal.rows;
+  }
+  recolour() {
+    this.terminal.options.theme = colours();
+  }
+  dispose() {
+    this.observer.disconnect();
+    this.terminal.dispose();
+  }
+}
+
+export async function createTerminal(element, label, onInput, onResize) {
+  const [{ Terminal, FitAddon, WebLinksAddon, Unicode11Addon }] = await Promise.all([import("drydock-xterm"), document.fonts.ready]);
+  const terminal = new Terminal({
+    allowProposedApi: true,
+    cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches,
+    fontFamily: getComputedStyle(document.documentElement).getPropertyValue("--font-mono"),
+    fontSize: 13,
+    lineHeight: 1.25,
+    scrollback: 5000,
+    macOptionIsMeta: true,
+    theme: colours(),
+  });
+  const fit = new FitAddon();
+  terminal.loadAddon(fit);
+  terminal.loadAddon(new WebLinksAddon((event, uri) => window.open(uri, "_blank", "noopener,noreferrer")));
+  terminal.loadAddon(new Unicode11Addon());
+  terminal.unicode.activeVersion = "11";
+  terminal.open(element);
+  terminal.textarea?.setAttribute("aria-label", label);
+  terminal.attachCustomKeyEventHandler((event) => {
+    // F6 walks between the parts of the page; the terminal must not keep it.
+    if (event.key === "F6") return false;
+    const mac = /Mac|iP(hone|ad)/.test(navigator.platform);
+    const command = mac ? event.metaKey && !event.ctrlKey : event.ctrlKey && !event.altKey;
+    const key = event.key.toLowerCase();
+    if (command && key === "c" && (terminal.hasSelection() || event.shiftKey)) {
+      if (event.type === "keydown" && terminal.hasSelection()) {
+        copyText(terminal.getSelection());
+        terminal.clearSelection();
+      }
+      event.preventDefault();
+      return false;
+    }
+    // The browser pastes into xterm's own field, which needs no permission.
+    if (command && key === "v" && (event.shiftKey || mac)) return false;
+    return true;
+  });
+  terminal.onData((text) => onInput(encoder.encode(text)));
+  terminal.onBinary((text) => onInput(Uint8Array.from(text, (it) => it.charCodeAt(0))));
+  terminal.onResize(({ cols, rows }) => onResize(cols, rows));
+  let pending = 0;
+  const observer = new ResizeObserver(() => {
+    cancelAnimationFrame(pending);
+    pending = requestAnimationFrame(() => handle.fit());
+  });
+  const handle = new Handle(terminal, fit, observer);
+  observer.observe(element);
+  handle.fit();
+  return handle;
+}

@@ -1,0 +1,139 @@
+//! The only place that talks to the backend.
+
+use std::fmt;
+
+use drydock_protocol::{CreateSession, ErrorBody, Language, Lesson, LessonSummary, Session, error::code, path};
+use leptos::prelude::window;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::{JsCast as _, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{EventSource, Headers, Request, RequestInit, Response, WebSocket};
+
+/// Why a request did not give what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Error {
+    /// The server cannot be reached, or what answers is not Drydock.
+    Offline,
+    /// The server says no.
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Its reason for programs.
+        code: String,
+        /// Its sentence for people.
+        message: String,
+    },
+}
+
+impl Error {
+    /// Whether the thing asked for does not exist, or no longer.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Self::Refused { status: 404 | 410, .. })
+    }
+
+    /// Whether there is no room for another session.
+    pub(crate) fn is_capacity(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == code::CAPACITY)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Offline => f.write_str("The server does not answer."),
+            Self::Refused { message, .. } => f.write_str(message),
+        }
+    }
+}
+
+/// The catalogue.
+pub(crate) async fn lessons(language: Language) -> Result<Vec<LessonSummary>, Error> {
+    send("GET", &path::lessons(language), None).await
+}
+
+/// A lesson.
+pub(crate) async fn lesson(slug: &str, language: Language) -> Result<Lesson, Error> {
+    send("GET", &path::lesson(slug, language), None).await
+}
+
+/// This browser's sessions.
+pub(crate) async fn sessions() -> Result<Vec<Session>, Error> {
+    send("GET", &path::sessions(), None).await
+}
+
+/// A session.
+pub(crate) async fn session(id: &str) -> Result<Session, Error> {
+    send("GET", &path::session(id), None).await
+}
+
+/// Starts a session.
+pub(crate) async fn create(request: &CreateSession) -> Result<Session, Error> {
+    let body = serde_json::to_string(request).unwrap_or_default();
+    send("POST", &path::sessions(), Some(&body)).await
+}
+
+/// Ends a session.
+pub(crate) async fn end(id: &str) -> Result<Session, Error> {
+    send("DELETE", &path::session(id), None).await
+}
+
+/// Gives a session more time.
+pub(crate) async fn extend(id: &str) -> Result<Session, Error> {
+    send("POST", &path::session_verb(id, "extend"), None).await
+}
+
+/// Gives a session a fresh cluster.
+pub(crate) async fn reset(id: &str) -> Result<Session, Error> {
+    send("POST", &path::session_verb(id, "reset"), None).await
+}
+
+/// Stops (`stop`) or starts (`start`) a node.
+pub(crate) async fn node(id: &str, node: &str, verb: &str) -> Result<Session, Error> {
+    send("POST", &path::node_verb(id, node, verb), None).await
+}
+
+/// Opens a session's event stream; the browser reconnects it by itself as long as the server answers.
+pub(crate) fn events(id: &str) -> Result<EventSource, JsValue> {
+    EventSource::new(&path::session_verb(id, "events"))
+}
+
+/// Opens a terminal.
+pub(crate) fn terminal(id: &str, terminal: &str, node: &str, cols: u16, rows: u16) -> Result<WebSocket, JsValue> {
+    let location = window().location();
+    let scheme = if location.protocol()? == "https:" { "wss" } else { "ws" };
+    let path = path::terminal(id, terminal, node, cols, rows);
+    let socket = WebSocket::new(&format!("{scheme}://{}{path}", location.host()?))?;
+    socket.set_binary_type(web_sys::BinaryType::Arraybuffer);
+    Ok(socket)
+}
+
+async fn send<T: DeserializeOwned>(method: &str, path: &str, body: Option<&str>) -> Result<T, Error> {
+    let (status, text) = fetch(method, path, body).await.map_err(|_| Error::Offline)?;
+    if (200..300).contains(&status) {
+        return serde_json::from_str(&text).map_err(|_| Error::Offline);
+    }
+    match serde_json::from_str::<ErrorBody>(&text) {
+        Ok(ErrorBody { error }) => Err(Error::Refused { status, code: error.code, message: error.message }),
+        Err(_) if status < 500 => {
+            Err(Error::Refused { status, code: String::new(), message: format!("HTTP {status}") })
+        }
+        // A proxy in between speaks for a server that is away.
+        Err(_) => Err(Error::Offline),
+    }
+}
+
+async fn fetch(method: &str, path: &str, body: Option<&str>) -> Result<(u16, String), JsValue> {
+    let init = RequestInit::new();
+    init.set_method(method);
+    let headers = Headers::new()?;
+    headers.set("accept", "application/json")?;
+    if let Some(body) = body {
+        headers.set("content-type", "application/json")?;
+        init.set_body(&JsValue::from_str(body));
+    }
+    init.set_headers(&headers);
+    let request = Request::new_with_str_and_init(path, &init)?;
+    let response: Response = JsFuture::from(window().fetch_with_request(&request)).await?.dyn_into()?;
+    let text = JsFuture::from(response.text()?).await?;
+    Ok((response.status(), text.as_string().unwrap_or_default()))
+}

@@ -1,0 +1,77 @@
+//! Short plain texts in which back-ticks mark code.
+
+/// A piece of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Words.
+    Text(String),
+    /// Code.
+    Code(String),
+}
+
+/// Splits at pairs of back-ticks; a lone one stays as it is.
+#[must_use]
+pub fn pieces(text: &str) -> Vec<Piece> {
+    let mut out = Vec::new();
+    let mut rest = text;
+    while let Some((before, tail)) = rest.split_once('`') {
+        let Some((code, after)) = tail.split_once('`') else { break };
+        if !before.is_empty() {
+            out.push(Piece::Text(before.to_owned()));
+        }
+        if !code.is_empty() {
+            out.push(Piece::Code(code.to_owned()));
+        }
+        rest = after;
+    }
+    if !rest.is_empty() {
+        out.push(Piece::Text(rest.to_owned()));
+    }
+    out
+}
+
+/// Shortens a Kubernetes name to `max` characters, keeping its begin and the random end that tells pods apart.
+#[must_use]
+pub fn shorten(name: &str, max: usize) -> String {
+    let count = name.chars().count();
+    if count <= max {
+        return name.to_owned();
+    }
+    let tail = if max >= 10 { 5 } else { max / 3 };
+    let head = max.saturating_sub(tail + 1);
+    let begin: String = name.chars().take(head).collect();
+    let end: String = name.chars().skip(count - tail).collect();
+    format!("{begin}…{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(it: &str) -> Piece {
+        Piece::Text(it.into())
+    }
+
+    fn code(it: &str) -> Piece {
+        Piece::Code(it.into())
+    }
+
+    #[test]
+    fn back_ticks_mark_code() {
+        assert_eq!(
+            pieces("Service `web` selects `3` Pods"),
+            [text("Service "), code("web"), text(" selects "), code("3"), text(" Pods")]
+        );
+        assert_eq!(pieces("`a`"), [code("a")]);
+        assert_eq!(pieces("a ` b"), [text("a ` b")]);
+        assert_eq!(pieces(""), []);
+    }
+
+    #[test]
+    fn names_keep_both_ends() {
+        assert_eq!(shorten("web", 12), "web");
+        assert_eq!(shorten("web-7d9f6c5b8d-4kzqp", 12), "web-7d…4kzqp");
+        assert_eq!(shorten("web-7d9f6c5b8d-4kzqp", 6), "web…qp");
+        assert_eq!(shorten("服務網路叢集", 4), "服務…集");
+    }
+}

@@ -1,0 +1,228 @@
+//! A session as it is now: kept by its event stream, read by every part of the session page.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use drydock_protocol::{CheckState, CheckStatus, Envelope, Notice, Session, SessionEvent, Topology, Trace};
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use wasm_bindgen::JsCast as _;
+use wasm_bindgen::closure::Closure;
+use web_sys::{EventSource, MessageEvent};
+
+use crate::api;
+use crate::story::{Lit, lit};
+
+/// Traces that are kept; the oldest goes first.
+const TRACES: usize = 20;
+/// How long components stay lit after a request.
+const FLASH: Duration = Duration::from_millis(1800);
+
+/// Verdicts by step and check.
+pub(crate) type Checks = BTreeMap<(String, String), CheckStatus>;
+
+/// A session as it is now.
+#[derive(Clone, Copy)]
+pub(crate) struct Live {
+    /// Its identifier.
+    pub(crate) id: StoredValue<String>,
+    /// The session; `None` until the first answer.
+    pub(crate) session: RwSignal<Option<Session>>,
+    /// Its cluster's objects.
+    pub(crate) topology: RwSignal<Topology>,
+    /// Verdicts.
+    pub(crate) checks: RwSignal<Checks>,
+    /// Chains of requests, oldest first.
+    pub(crate) traces: RwSignal<Vec<Trace>>,
+    /// Sentences for the learner, oldest first.
+    pub(crate) notices: RwSignal<Vec<Notice>>,
+    /// Why the session cannot be shown.
+    pub(crate) problem: RwSignal<Option<api::Error>>,
+    /// Whether the stream is broken at the moment.
+    pub(crate) disconnected: RwSignal<bool>,
+    /// Milliseconds by which the server's clock is ahead of this browser's.
+    pub(crate) clock_ahead: RwSignal<f64>,
+    /// Components that spoke or were spoken to just now.
+    pub(crate) flash: RwSignal<Vec<Lit>>,
+    flashes: StoredValue<u32>,
+    last_seq: StoredValue<u64>,
+}
+
+/// The open stream with its callbacks; dropping it closes the stream.
+struct Stream {
+    source: EventSource,
+    _callbacks: Vec<Closure<dyn FnMut(MessageEvent)>>,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.source.close();
+    }
+}
+
+impl Live {
+    /// Starts to follow a session until the calling part of the page goes.
+    pub(crate) fn follow(id: String) -> Self {
+        let live = Self {
+            id: StoredValue::new(id),
+            session: RwSignal::new(None),
+            topology: RwSignal::default(),
+            checks: RwSignal::default(),
+            traces: RwSignal::default(),
+            notices: RwSignal::default(),
+            problem: RwSignal::new(None),
+            disconnected: RwSignal::new(false),
+            clock_ahead: RwSignal::new(0.0),
+            flash: RwSignal::default(),
+            flashes: StoredValue::new(0),
+            last_seq: StoredValue::new(0),
+        };
+        let stream = StoredValue::new_local(None);
+        live.refresh();
+        live.connect(stream, 0);
+        on_cleanup(move || drop(stream.try_update_value(Option::take)));
+        provide_context(live);
+        live
+    }
+
+    /// Takes over what a request answered.
+    pub(crate) fn set_session(self, session: Session) {
+        self.clock_ahead.set(session.now_millis as f64 - js_sys::Date::now());
+        self.session.set(Some(session));
+    }
+
+    /// Whether the session is in a state in which its cluster can be used.
+    pub(crate) fn is_ready(self) -> bool {
+        self.session.with(|it| it.as_ref().is_some_and(|it| it.state == drydock_protocol::SessionState::Ready))
+    }
+
+    /// Asks for the session itself: what the stream cannot tell is that there is none.
+    fn refresh(self) {
+        let id = self.id.get_value();
+        spawn_local(async move {
+            match api::session(&id).await {
+                Ok(session) => {
+                    let _ = self.problem.try_set(None);
+                    if self.session.try_with_untracked(Option::is_none) == Some(true) {
+                        self.set_session(session);
+                    }
+                }
+                Err(error) => drop(self.problem.try_set(Some(error))),
+            }
+        });
+    }
+
+    fn connect(self, stream: StoredValue<Option<Stream>, LocalStorage>, attempt: u32) {
+        let Ok(source) = api::events(&self.id.get_value()) else { return };
+        let on_message = Closure::new(move |event: MessageEvent| {
+            if let Some(text) = event.data().as_string()
+                && let Ok(envelope) = serde_json::from_str::<Envelope>(&text)
+            {
+                let _ = self.disconnected.try_set(false);
+                self.apply(envelope);
+            }
+        });
+        let failing = source.clone();
+        let on_error = Closure::new(move |_: MessageEvent| {
+            if self.disconnected.try_set(true).is_some() {
+                return; // The page is gone.
+            }
+            // The browser reconnects a broken stream itself, but gives up on an answer that is an error.
+            if failing.ready_state() == EventSource::CLOSED {
+                if self.session.with_untracked(|it| it.as_ref().is_some_and(|it| it.state.is_over())) {
+                    return;
+                }
+                self.refresh();
+                let wait = Duration::from_millis(500 << attempt.min(4));
+                set_timeout(
+                    move || {
+                        let gone = self.problem.try_get_untracked().flatten().is_some_and(|it| it.is_absent());
+                        if !stream.is_disposed() && !gone {
+                            self.connect(stream, attempt + 1);
+                        }
+                    },
+                    wait,
+                );
+            }
+        });
+        source.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+        source.set_onerror(Some(on_error.as_ref().unchecked_ref()));
+        stream.set_value(Some(Stream { source, _callbacks: vec![on_message, on_error] }));
+    }
+
+    fn apply(self, envelope: Envelope) {
+        let Envelope { seq, event } = envelope;
+        let is_snapshot = matches!(event, SessionEvent::Snapshot(_));
+        if !is_snapshot && self.last_seq.try_get_value().is_none_or(|last| seq <= last) {
+            return;
+        }
+        self.last_seq.set_value(seq);
+        match event {
+            SessionEvent::Snapshot(snapshot) => {
+                self.set_session(snapshot.session);
+                self.topology.set(snapshot.topology);
+                self.checks.set(by_key(snapshot.checks));
+                self.traces.set(snapshot.traces);
+                self.problem.set(None);
+            }
+            SessionEvent::Session { session } => self.set_session(*session),
+            SessionEvent::Upsert { objects } => {
+                self.topology.update(|it| objects.into_iter().for_each(|object| it.upsert(object)))
+            }
+            SessionEvent::Remove { keys } => self.topology.update(|it| keys.iter().for_each(|key| it.remove(key))),
+            SessionEvent::Checks { checks } => self.checks.update(|it| it.extend(by_key(checks))),
+            SessionEvent::Trace { trace } => self.take_trace(trace),
+            SessionEvent::Notice { notice } => self.notices.update(|it| it.push(notice)),
+        }
+    }
+
+    fn take_trace(self, trace: Trace) {
+        let known =
+            self.traces.with_untracked(|it| it.iter().find(|it| it.id == trace.id).map_or(0, |it| it.stages.len()));
+        let fresh: HashSet<Lit> = trace.stages.iter().skip(known).flat_map(lit).collect();
+        self.traces.update(|traces| {
+            match traces.iter_mut().find(|it| it.id == trace.id) {
+                Some(old) => *old = trace,
+                None => traces.push(trace),
+            }
+            if traces.len() > TRACES {
+                traces.remove(0);
+            }
+        });
+        if fresh.is_empty() {
+            return;
+        }
+        let number = self.flashes.get_value().wrapping_add(1);
+        self.flashes.set_value(number);
+        self.flash.set(fresh.into_iter().collect());
+        set_timeout(
+            move || {
+                if self.flashes.try_get_value() == Some(number) {
+                    self.flash.set(Vec::new());
+                }
+            },
+            FLASH,
+        );
+    }
+
+    /// Whether a step is done: the server said so once, or all its checks are met.
+    pub(crate) fn is_step_done(self, step: &str, checks: &[drydock_protocol::Check]) -> bool {
+        let said = self.session.with(|it| it.as_ref().is_some_and(|it| it.steps_done.iter().any(|it| it == step)));
+        said || !checks.is_empty()
+            && checks.iter().all(|check| self.check(step, &check.id).is_some_and(|it| it.state == CheckState::Met))
+    }
+
+    /// The verdict on a check.
+    pub(crate) fn check(self, step: &str, check: &str) -> Option<CheckStatus> {
+        self.checks.with(|it| it.get(&(step.to_owned(), check.to_owned())).cloned())
+    }
+}
+
+fn by_key(checks: Vec<CheckStatus>) -> Checks {
+    checks.into_iter().map(|it| ((it.step.clone(), it.check.clone()), it)).collect()
+}
+
+/// The session that the page shows.
+pub(crate) fn live() -> Live {
+    expect_context()
+}

@@ -1,0 +1,9 @@
+//! The pages, one module each.
+
+mod catalogue;
+mod not_found;
+mod session;
+
+pub(crate) use catalogue::Catalogue;
+pub(crate) use not_found::NotFound;
+pub(crate) use session::SessionPage;

@@ -1,0 +1,244 @@
+//! The session page: lesson on the left, picture above the terminal on the right.
+
+use drydock_protocol::{CreateSession, Lesson, SessionState};
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use leptos_router::components::A;
+use leptos_router::hooks::{use_navigate, use_params_map};
+use wasm_bindgen::JsCast as _;
+use web_sys::{HtmlElement, KeyboardEvent};
+
+use crate::api;
+use crate::classes::{BUTTON, BUTTON_MAIN};
+use crate::live::{Live, live};
+use crate::parts::{
+    LessonPane, Picture, PlainHeader, Player, Runner, Sentence, SessionHeader, Split, Splitter, StartProgress,
+    Terminals, TraceStrip, explain,
+};
+use crate::settings::{recall, remember, settings, words};
+
+/// The page; a new address is a new session.
+#[component]
+pub(crate) fn SessionPage() -> impl IntoView {
+    let params = use_params_map();
+    let id = Memo::new(move |_| params.with(|it| it.get("id").unwrap_or_default()));
+    move || view! { <Session id=id.get() /> }
+}
+
+#[component]
+fn Session(id: String) -> impl IntoView {
+    let words = words();
+    let live = Live::follow(id);
+    Runner::provide();
+    let is_absent = Memo::new(move |_| live.problem.with(|it| it.as_ref().is_some_and(api::Error::is_absent)));
+    let is_unreachable = Memo::new(move |_| live.problem.with(Option::is_some) && live.session.with(Option::is_none));
+    let state = Memo::new(move |_| live.session.with(|it| it.as_ref().map(|it| it.state)));
+    move || {
+        if is_absent.get() || is_unreachable.get() {
+            return view! { <Problem /> }.into_any();
+        }
+        match state.get() {
+            None => view! { <PlainHeader /><main id="main" class="p-10 text-muted" role="status">{move || words.get().loading}</main> }.into_any(),
+            Some(SessionState::Ending | SessionState::Ended | SessionState::Failed) => view! { <Over /> }.into_any(),
+            // Within these states the page stays; it must not be built anew when the cluster becomes Ready.
+            Some(_) => view! { <Frame /> }.into_any(),
+        }
+    }
+}
+
+/// There is no such session, or no way to it.
+#[component]
+fn Problem() -> impl IntoView {
+    let words = words();
+    let live = live();
+    let said = move || live.problem.get().map(|it| explain(&it, words)).unwrap_or_default();
+    view! {
+        <PlainHeader />
+        <main id="main" class="mx-auto max-w-xl px-6 py-20">
+            <Sentence title=Signal::derive(move || said().0) text=Signal::derive(move || said().1)>
+                <A href="/" attr:class=BUTTON_MAIN>{move || words.get().back}</A>
+            </Sentence>
+        </main>
+    }
+}
+
+/// The session is over.
+#[component]
+fn Over() -> impl IntoView {
+    let words = words();
+    let live = live();
+    let navigate = use_navigate();
+    let state = move || live.session.with(|it| it.as_ref().map(|it| it.state));
+    let reason = move || live.session.with(|it| it.as_ref().and_then(|it| it.reason.clone()));
+    let title = move || match state() {
+        Some(SessionState::Ending) => words.get().ending_title,
+        Some(SessionState::Failed) => words.get().failed_title,
+        _ => words.get().ended_title,
+    };
+    let again = move |_| {
+        let navigate = navigate.clone();
+        let lesson = live.session.with_untracked(|it| it.as_ref().and_then(|it| it.lesson.clone()));
+        spawn_local(async move {
+            match api::create(&CreateSession { lesson, workers: None }).await {
+                Ok(session) => navigate(&format!("/sessions/{}", session.id), Default::default()),
+                Err(error) => live.problem.set(Some(error)),
+            }
+        });
+    };
+    let refused = move || live.problem.get().map(|it| explain(&it, words));
+    view! {
+        <PlainHeader />
+        <main id="main" class="mx-auto max-w-xl px-6 py-20">
+            <Sentence
+                title=Signal::derive(move || title().to_owned())
+                text=Signal::derive(move || reason().unwrap_or_else(|| words.get().ended_text.to_owned()))
+            >
+                <button class=BUTTON_MAIN on:click=again disabled=move || state() == Some(SessionState::Ending)>{move || words.get().start_again}</button>
+                <A href="/" attr:class=BUTTON>{move || words.get().back}</A>
+            </Sentence>
+            {move || refused().map(|(title, text)| view! { <p class="mt-4 text-sm text-bad" role="alert">{format!("{title}. {text}")}</p> })}
+        </main>
+    }
+}
+
+/// Everything around a running session.
+#[component]
+fn Frame() -> impl IntoView {
+    let words = words();
+    let live = live();
+    let language = settings().language;
+    let player = Player::new();
+    let slug = live.session.with_untracked(|it| it.as_ref().and_then(|it| it.lesson.clone()));
+    let has_lesson = slug.is_some();
+    let lesson = RwSignal::new(None::<Result<Lesson, api::Error>>);
+    Effect::new(move || {
+        let language = language.get();
+        if let Some(slug) = slug.clone() {
+            spawn_local(async move {
+                let _ = lesson.try_set(Some(api::lesson(&slug, language).await));
+            });
+        }
+    });
+    let current = remembered_step(lesson);
+    let title = move || match lesson.get() {
+        Some(Ok(lesson)) => lesson.summary.title,
+        _ if has_lesson => String::new(),
+        _ => words.get().free_title.to_owned(),
+    };
+    let step = move || {
+        lesson.with(|it| it.as_ref().and_then(|it| it.as_ref().ok()).map(|it| (current.get() + 1, it.steps.len())))
+    };
+    Effect::new(move || document().set_title(&format!("{} · Drydock", title())));
+    let columns = Split::remembered("split.lesson", 27.5, (18.0, 55.0));
+    let rows = Split::remembered("split.picture", 63.0, (25.0, 85.0));
+    let starting = Memo::new(move |_| !live.is_ready());
+    view! {
+        <div class="flex h-dvh flex-col overflow-hidden" on:keydown=walk>
+            <SessionHeader title=Signal::derive(title) step=Signal::derive(step) />
+            <Banner />
+            <main id="main" class="flex min-h-0 grow max-md:flex-col max-md:overflow-y-auto">
+                {has_lesson.then(|| view! {
+                    <div class="min-w-0 shrink-0 max-md:w-full!" data-pane tabindex="-1" style:width=move || format!("{}%", columns.share.get())>
+                        {move || lesson.with(|it| match it {
+                            None => view! { <p class="p-6 text-muted" role="status">{words.get().loading}</p> }.into_any(),
+                            Some(Ok(lesson)) => view! { <LessonPane lesson=lesson.clone() current player /> }.into_any(),
+                            Some(Err(error)) => {
+                                let (title, text) = explain(error, words);
+                                view! { <div class="p-5"><Sentence title=title text=text><A href="/" attr:class=BUTTON>{words.get().back}</A></Sentence></div> }.into_any()
+                            }
+                        })}
+                    </div>
+                    <Splitter split=columns side_by_side=true name=Signal::derive(move || words.get().resize_lesson) />
+                })}
+                <div class="flex min-h-0 min-w-0 grow flex-col max-md:min-h-[46rem]">
+                    <div class="flex min-h-0 shrink-0 flex-col" data-pane tabindex="-1" style:height=move || format!("{}%", rows.share.get())>
+                        {move || if starting.get() {
+                            view! { <StartProgress /> }.into_any()
+                        } else {
+                            view! { <Picture player /><TraceStrip player /> }.into_any()
+                        }}
+                    </div>
+                    <Splitter split=rows side_by_side=false name=Signal::derive(move || words.get().resize_terminal) />
+                    <div class="min-h-0 grow" data-pane tabindex="-1">
+                        <Terminals />
+                    </div>
+                </div>
+            </main>
+        </div>
+    }
+}
+
+/// The step that is read: the one remembered for this session, else the first that is not done.
+fn remembered_step(lesson: RwSignal<Option<Result<Lesson, api::Error>>>) -> RwSignal<usize> {
+    let live = live();
+    let key = format!("step.{}", live.id.get_value());
+    let current = RwSignal::new(0);
+    let found = StoredValue::new(false);
+    let stored = recall(&key).and_then(|it| it.parse::<usize>().ok());
+    Effect::new(move || {
+        lesson.with(|it| {
+            let Some(Ok(lesson)) = it else { return };
+            let count = lesson.steps.len().max(1);
+            if found.get_value() {
+                return;
+            }
+            found.set_value(true);
+            let open = untrack(|| lesson.steps.iter().position(|it| !live.is_step_done(&it.id, &it.checks)));
+            current.set(stored.or(open).unwrap_or(0).min(count - 1));
+        });
+    });
+    Effect::new(move || {
+        let step = current.get();
+        if found.get_value() {
+            remember(&key, &step.to_string());
+        }
+    });
+    current
+}
+
+/// What the server wants to say, and whether the connection holds.
+#[component]
+fn Banner() -> impl IntoView {
+    let words = words();
+    let live = live();
+    let notice = move || live.notices.with(|it| it.last().cloned());
+    view! {
+        <div aria-live="polite">
+            <Show when=move || live.disconnected.get()>
+                <p class="border-b border-line bg-warn-soft px-5 py-1.5 text-sm text-warn-ink">{move || words.get().reconnecting}</p>
+            </Show>
+            {move || notice().map(|notice| view! {
+                <div class="flex items-center gap-3 border-b border-line bg-accent-soft px-5 py-1.5 text-sm">
+                    <p class="grow">{words.get().notice(&notice)}</p>
+                    <button class="cursor-pointer font-semibold" on:click=move |_| live.notices.update(Vec::clear)>{words.get().close}</button>
+                </div>
+            })}
+        </div>
+    }
+}
+
+/// F6 and Shift-F6 walk between lesson, picture and terminal, out of the terminal too.
+fn walk(event: KeyboardEvent) {
+    if event.key() != "F6" {
+        return;
+    }
+    event.prevent_default();
+    let Some(Ok(list)) = document().document_element().map(|it| it.query_selector_all("[data-pane]")) else { return };
+    let panes: Vec<HtmlElement> = (0..list.length()).filter_map(|it| list.item(it)?.dyn_into().ok()).collect();
+    if panes.is_empty() {
+        return;
+    }
+    let focused = document().active_element();
+    let here = panes.iter().position(|it| it.contains(focused.as_deref()));
+    let count = panes.len();
+    let next = match (here, event.shift_key()) {
+        (Some(here), false) => (here + 1) % count,
+        (Some(here), true) => (here + count - 1) % count,
+        (None, _) => 0,
+    };
+    let pane = &panes[next];
+    // A terminal takes keys only in its own field.
+    let field =
+        pane.query_selector(".xterm-helper-textarea").ok().flatten().and_then(|it| it.dyn_into::<HtmlElement>().ok());
+    let _ = field.as_ref().unwrap_or(pane).focus();
+}

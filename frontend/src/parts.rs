@@ -1,0 +1,37 @@
+//! The parts that pages are made of.
+
+mod checks;
+mod code;
+mod details;
+mod dialog;
+mod header;
+mod icons;
+mod lesson;
+mod panes;
+mod picture;
+mod sentence;
+mod start;
+mod terminal;
+mod terminals;
+mod trace;
+
+pub(crate) use header::{PlainHeader, SessionHeader};
+pub(crate) use lesson::LessonPane;
+pub(crate) use panes::{Split, Splitter};
+pub(crate) use picture::Picture;
+pub(crate) use sentence::{Sentence, explain};
+pub(crate) use start::StartProgress;
+pub(crate) use terminals::{Runner, Terminals};
+pub(crate) use trace::{Player, TraceStrip};
+
+use crate::inline::{Piece, pieces};
+use leptos::prelude::*;
+
+/// A short text in which back-ticks mark code.
+pub(crate) fn inline(text: &str) -> Vec<AnyView> {
+    let piece = |piece| match piece {
+        Piece::Text(text) => text.into_any(),
+        Piece::Code(code) => view! { <code class="inline-code">{code}</code> }.into_any(),
+    };
+    pieces(text).into_iter().map(piece).collect()
+}

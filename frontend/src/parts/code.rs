@@ -1,0 +1,69 @@
+//! A block of code with what can be done with it: run, copy.
+
+use std::time::Duration;
+
+use leptos::prelude::*;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use super::icons;
+use super::terminals::runner;
+use crate::classes::{CODE, ICON_BUTTON};
+use crate::live::live;
+use crate::settings::words;
+
+#[wasm_bindgen(module = "/js/terminal.js")]
+extern "C" {
+    /// Puts text into the clipboard.
+    #[wasm_bindgen(js_name = copyText)]
+    pub(crate) fn copy_text(text: &str);
+}
+
+/// The block.
+#[component]
+pub(crate) fn CodeBlock(
+    /// Its text.
+    code: String,
+    /// Node whose terminal runs it.
+    run_on: Option<String>,
+) -> impl IntoView {
+    let words = words();
+    let live = live();
+    let copied = RwSignal::new(false);
+    let text = StoredValue::new(code.clone());
+    let copy = move |_| {
+        text.with_value(|it| copy_text(it));
+        copied.set(true);
+        set_timeout(
+            move || {
+                let _ = copied.try_set(false);
+            },
+            Duration::from_millis(1600),
+        );
+    };
+    let copy_name = move || if copied.get() { words.get().copied } else { words.get().copy };
+    let is_long = code.contains('\n');
+    let run = run_on.map(|node| {
+        let run = move |_| text.with_value(|it| runner().run(&node, it));
+        let name = move || text.with_value(|it| format!("{} {it}", words.get().run_in));
+        view! {
+            <button
+                class="inline-flex shrink-0 items-center gap-1 rounded-md px-1.5 py-1 font-sans text-[13px] font-semibold text-accent-ink cursor-pointer hover:bg-accent-soft disabled:opacity-50"
+                on:click=run
+                disabled=move || !live.is_ready()
+                aria-label=name
+            >
+                {icons::play()}
+                {move || words.get().run}
+            </button>
+        }
+    });
+    view! {
+        <div class=CODE class:items-start=is_long>
+            <pre class="min-w-0 grow overflow-x-auto py-1.5 whitespace-pre-wrap break-words" class:whitespace-pre-wrap=!is_long class:whitespace-pre=is_long><code>{code}</code></pre>
+            {run}
+            <button class=ICON_BUTTON on:click=copy aria-label=copy_name title=copy_name>
+                {move || if copied.get() { icons::check().into_any() } else { icons::copy().into_any() }}
+            </button>
+        </div>
+    }
+}

@@ -1,0 +1,52 @@
+//! A question before something that cannot be undone.
+
+use leptos::html;
+use leptos::prelude::*;
+
+use crate::classes::{BUTTON, BUTTON_DANGER};
+use crate::settings::words;
+
+/// A modal dialog, open while `open` holds. The browser keeps the focus inside and closes it on Esc.
+#[component]
+pub(crate) fn Confirm(
+    /// Whether it is open.
+    open: RwSignal<bool>,
+    /// What is asked.
+    #[prop(into)]
+    question: Signal<&'static str>,
+    /// What that does.
+    #[prop(into)]
+    consequence: Signal<&'static str>,
+    /// Name of the button that does it.
+    #[prop(into)]
+    action: Signal<&'static str>,
+    /// Does it.
+    on_confirm: Callback<()>,
+) -> impl IntoView {
+    let words = words();
+    let dialog = NodeRef::<html::Dialog>::new();
+    Effect::new(move || {
+        if let Some(dialog) = dialog.get() {
+            match (open.get(), dialog.open()) {
+                (true, false) => drop(dialog.show_modal()),
+                (false, true) => dialog.close(),
+                _ => {}
+            }
+        }
+    });
+    view! {
+        <dialog
+            node_ref=dialog
+            class="m-auto w-[26rem] max-w-[calc(100vw-2rem)] rounded-xl border border-line-strong bg-surface p-6 text-ink"
+            on:close=move |_| open.set(false)
+            aria-labelledby="dialog-question"
+        >
+            <h2 id="dialog-question" class="text-lg font-semibold">{question}</h2>
+            <p class="mt-2 text-muted leading-relaxed">{consequence}</p>
+            <div class="mt-5 flex justify-end gap-2">
+                <button class=BUTTON on:click=move |_| open.set(false)>{move || words.get().cancel}</button>
+                <button class=BUTTON_DANGER on:click=move |_| { open.set(false); on_confirm.run(()); }>{action}</button>
+            </div>
+        </dialog>
+    }
+}

@@ -1,0 +1,105 @@
+//! Compiling the app to wasm and writing the JavaScript that connects it to the page.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::Options;
+use crate::target::{StandardLibrary, TARGET};
+
+/// What cargo made.
+pub(crate) struct Compiled {
+    /// The wasm module, not bound yet.
+    pub(crate) module: PathBuf,
+    /// Folder into which the frontend's build script wrote its class names.
+    pub(crate) build_script_out: PathBuf,
+}
+
+/// The parts of cargo's JSON messages that matter here.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    #[serde(default)]
+    package_id: String,
+    #[serde(default)]
+    out_dir: Option<PathBuf>,
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
+}
+
+/// Compiles the app with the profile `wasm`.
+pub(crate) fn compile(options: &Options, standard_library: StandardLibrary) -> Result<Compiled> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .current_dir(&options.workspace)
+        .env("CARGO_TARGET_DIR", &options.target_dir)
+        // Flags meant for native code, such as a static C runtime, do not suit wasm.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .args(["build", "--quiet", "--package", "drydock-frontend", "--bin", "drydock-frontend"])
+        .args(["--target", TARGET, "--profile", "wasm", "--message-format=json-render-diagnostics"]);
+    if standard_library == StandardLibrary::FromSource {
+        cargo.env("RUSTC_BOOTSTRAP", "1").args(["-Z", "build-std=std,panic_abort"]);
+    }
+    let out = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("cannot run cargo")?;
+    if !out.status.success() {
+        bail!("the browser app does not compile");
+    }
+    outputs(&String::from_utf8_lossy(&out.stdout)).context("cargo did not tell where it put the browser app")
+}
+
+fn outputs(messages: &str) -> Option<Compiled> {
+    let mut module = None;
+    let mut build_script_out = None;
+    for message in messages.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok()) {
+        if !message.package_id.contains("/frontend#") {
+            continue;
+        }
+        match message.reason.as_str() {
+            "compiler-artifact" => {
+                let wasm = message.filenames.into_iter().find(|it| it.extension().is_some_and(|it| it == "wasm"));
+                module = wasm.or(module);
+            }
+            "build-script-executed" => build_script_out = message.out_dir.or(build_script_out),
+            _ => {}
+        }
+    }
+    Some(Compiled { module: module?, build_script_out: build_script_out? })
+}
+
+/// Writes `app.js`, `app_bg.wasm` and the JavaScript snippets into `folder`.
+pub(crate) fn bind(module: &Path, folder: &Path) -> Result<()> {
+    Bindgen::new()
+        .input_path(module)
+        .out_name("app")
+        .web(true)
+        .context("wasm-bindgen")?
+        .omit_default_module_path(true)
+        .typescript(false)
+        .remove_name_section(true)
+        .remove_producers_section(true)
+        .generate(folder)
+        .context("wasm-bindgen could not bind the browser app")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_tells_module_and_build_folder() {
+        let messages = r#"
+{"reason":"compiler-artifact","package_id":"registry+https://x#serde@1","filenames":["/t/libserde.rlib"]}
+{"reason":"build-script-executed","package_id":"path+file:///w/frontend#drydock-frontend@0.1.0","out_dir":"/t/out"}
+{"reason":"compiler-artifact","package_id":"path+file:///w/frontend#drydock-frontend@0.1.0","filenames":["/t/libdrydock_frontend.rlib"]}
+{"reason":"compiler-artifact","package_id":"path+file:///w/frontend#drydock-frontend@0.1.0","filenames":["/t/drydock-frontend.wasm"]}
+{"reason":"build-finished","success":true}"#;
+        let compiled = outputs(messages).unwrap();
+        assert_eq!(compiled.module, Path::new("/t/drydock-frontend.wasm"));
+        assert_eq!(compiled.build_script_out, Path::new("/t/out"));
+        assert!(outputs("").is_none());
+    }
+}
