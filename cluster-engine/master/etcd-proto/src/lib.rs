@@ -7,19 +7,19 @@
 //! *Invariant:* no logic lives here.
 
 /// Keys, values and events (`mvccpb`).
-#[allow(missing_docs, clippy::all, reason = "generated from proto/kv.proto")]
+#[allow(missing_docs, clippy::all, clippy::allow_attributes_without_reason, reason = "generated from proto/kv.proto")]
 pub mod mvccpb {
     tonic::include_proto!("mvccpb");
 }
 
 /// Users, roles and permissions (`authpb`).
-#[allow(missing_docs, clippy::all, reason = "generated from proto/auth.proto")]
+#[allow(missing_docs, clippy::all, clippy::allow_attributes_without_reason, reason = "generated from proto/auth.proto")]
 pub mod authpb {
     tonic::include_proto!("authpb");
 }
 
 /// Requests, answers and services (`etcdserverpb`).
-#[allow(missing_docs, clippy::all, reason = "generated from proto/rpc.proto")]
+#[allow(missing_docs, clippy::all, clippy::allow_attributes_without_reason, reason = "generated from proto/rpc.proto")]
 pub mod etcdserverpb {
     tonic::include_proto!("etcdserverpb");
 }

@@ -313,10 +313,8 @@ impl Backend {
                 }
                 (batch, state.appended, state.store.revision(), rotate)
             };
-            log = blocking(log.waits(), move || {
-                if rotate { log.publish() } else { log.append(&batch) }.map(|()| log)
-            })
-            .await?;
+            log = blocking(log.waits(), move || if rotate { log.publish() } else { log.append(&batch) }.map(|()| log))
+                .await?;
             let state = &mut *self.state();
             let from = state.known + 1;
             state.known = revision;

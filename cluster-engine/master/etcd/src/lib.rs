@@ -114,13 +114,8 @@ impl Server {
         let tls = if secure { Some(server_tls(&options)?) } else { None };
         let identity = identity(&options).map_err(flag)?;
         let directory = options.directory();
-        let (log, store) = Log::open(
-            &directory,
-            identity,
-            options.restore.as_deref(),
-            !options.unsafe_no_fsync,
-            Duration::ZERO,
-        )?;
+        let (log, store) =
+            Log::open(&directory, identity, options.restore.as_deref(), !options.unsafe_no_fsync, Duration::ZERO)?;
         let limits = Limits {
             txn_ops: options.max_txn_ops,
             request_bytes: options.max_request_bytes,

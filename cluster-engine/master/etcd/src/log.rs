@@ -120,8 +120,7 @@ impl Log {
                 return Err(LogError::Occupied { path: data_dir.to_owned() });
             }
             let (store, whole) = load(&path, now)?;
-            let file =
-                OpenOptions::new().append(true).open(&path).map_err(io_error("open", &path))?;
+            let file = OpenOptions::new().append(true).open(&path).map_err(io_error("open", &path))?;
             let length = file.metadata().map_err(io_error("read", &path))?.len();
             if whole < length {
                 tracing::warn!(log.path = %path.display(), torn_bytes = length - whole, "cutting off an unfinished record");
@@ -205,11 +204,7 @@ impl Log {
 
 fn create_private(directory: &Path) -> Result<(), LogError> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(io_error("create", directory))
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io_error("create", directory))
 }
 
 fn lock(directory: &Path) -> Result<File, LogError> {
@@ -248,12 +243,8 @@ fn clean(directory: &Path) -> Result<Option<(u64, PathBuf)>, LogError> {
 
 fn write_generation(directory: &Path, generation: u64, store: &Store) -> Result<(File, PathBuf, u64), LogError> {
     let path = directory.join(format!("{generation:016x}.tmp"));
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .open(&path)
-        .map_err(io_error("create", &path))?;
+    let file =
+        OpenOptions::new().create(true).truncate(true).write(true).open(&path).map_err(io_error("create", &path))?;
     let mut writer = BufWriter::with_capacity(64 << 10, file);
     let size = write_state(store, &mut writer).map_err(io_error("write", &path))?;
     let file = writer.into_inner().map_err(|error| io_error("write", &path)(error.into_error()))?;
@@ -389,9 +380,9 @@ fn load(path: &Path, now: Duration) -> Result<(Store, u64), LogError> {
     let mut store = Store::restore(&mut Records(&mut reader), now).map_err(|error| error.at(path))?;
     loop {
         match reader.next()? {
-            Next::Record(record) => store
-                .replay(record, now)
-                .map_err(|source| LogError::Unusable { path: path.to_owned(), source })?,
+            Next::Record(record) => {
+                store.replay(record, now).map_err(|source| LogError::Unusable { path: path.to_owned(), source })?
+            }
             Next::End => break,
             Next::Broken if reader.continues_after_broken()? => {
                 return Err(LogError::Damaged { path: path.to_owned(), offset: reader.whole });

@@ -35,7 +35,12 @@ pub struct Options {
     #[arg(long, env = "ETCD_LISTEN_PEER_URLS", value_delimiter = ',', default_value = "http://localhost:2380")]
     pub listen_peer_urls: Vec<String>,
     /// Peer URLs to tell in the member list.
-    #[arg(long, env = "ETCD_INITIAL_ADVERTISE_PEER_URLS", value_delimiter = ',', default_value = "http://localhost:2380")]
+    #[arg(
+        long,
+        env = "ETCD_INITIAL_ADVERTISE_PEER_URLS",
+        value_delimiter = ',',
+        default_value = "http://localhost:2380"
+    )]
     pub initial_advertise_peer_urls: Vec<String>,
     /// Members of the cluster, `name=url`: at most this one. Default: `<name>=<peer URL>`.
     #[arg(long, env = "ETCD_INITIAL_CLUSTER")]

@@ -1,7 +1,7 @@
 //! The gRPC services: they take a request apart, ask the backend and fill in the answer.
 
-mod cluster;
 mod auth;
+mod cluster;
 mod kv;
 mod lease;
 mod maintenance;

@@ -22,9 +22,10 @@ pub(crate) async fn answer(backend: &Backend, method: &Method, path: &str, query
             Ok(()) => text(StatusCode::OK, "ok\n"),
             Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
         },
-        "/version" => {
-            json(StatusCode::OK, format!(r#"{{"etcdserver":"{VERSION}","etcdcluster":"{STORAGE_VERSION}","storage":"{STORAGE_VERSION}"}}"#))
-        }
+        "/version" => json(
+            StatusCode::OK,
+            format!(r#"{{"etcdserver":"{VERSION}","etcdcluster":"{STORAGE_VERSION}","storage":"{STORAGE_VERSION}"}}"#),
+        ),
         "/metrics" => text(StatusCode::OK, metrics(backend).await),
         _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
     }
@@ -119,7 +120,12 @@ async fn metrics(backend: &Backend) -> String {
     );
     metric("etcd_mvcc_range_total", "counter", "Total number of ranges seen by this member.", counters.ranges as f64);
     metric("etcd_mvcc_put_total", "counter", "Total number of puts seen by this member.", counters.puts as f64);
-    metric("etcd_mvcc_delete_total", "counter", "Total number of deletes seen by this member.", counters.deletes as f64);
+    metric(
+        "etcd_mvcc_delete_total",
+        "counter",
+        "Total number of deletes seen by this member.",
+        counters.deletes as f64,
+    );
     metric("etcd_mvcc_txn_total", "counter", "Total number of txns seen by this member.", counters.txns as f64);
     let _ = writeln!(
         page,

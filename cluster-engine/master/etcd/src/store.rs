@@ -13,6 +13,8 @@ mod lease;
 mod range;
 mod record;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod txn;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -119,12 +121,7 @@ impl Store {
     }
 
     fn header_at(&self, revision: i64) -> ResponseHeader {
-        ResponseHeader {
-            cluster_id: self.identity.cluster,
-            member_id: self.identity.member,
-            revision,
-            raft_term: TERM,
-        }
+        ResponseHeader { cluster_id: self.identity.cluster, member_id: self.identity.member, revision, raft_term: TERM }
     }
 
     /// Answers a range request.
@@ -148,6 +145,8 @@ impl Store {
         check::put(&request)?;
         self.readable()?;
         self.has_space()?;
+        // Alone, a put fails on its lease first; in a transaction on its key.
+        self.check_lease(&request)?;
         self.check_put(&request)?;
         let mut session = self.session();
         let mut response = session.put(request);
@@ -349,7 +348,9 @@ impl Store {
             if !span.contains(key) {
                 continue;
             }
-            if (events.len() >= most || size >= MOST_BYTES) && events.last().is_some_and(|event| modified(event) != *revision) {
+            if (events.len() >= most || size >= MOST_BYTES)
+                && events.last().is_some_and(|event| modified(event) != *revision)
+            {
                 return (events, Some(*revision));
             }
             if let Some(event) = self.event(key, *revision, with_previous) {
@@ -375,9 +376,7 @@ impl Store {
             .map(|previous| previous.key_value(key));
         let (kind, kv) = match version.value {
             Some(_) => (EventType::Put, version.key_value(key)),
-            None => {
-                (EventType::Delete, KeyValue { key: key.clone(), mod_revision: revision, ..KeyValue::default() })
-            }
+            None => (EventType::Delete, KeyValue { key: key.clone(), mod_revision: revision, ..KeyValue::default() }),
         };
         Some(Event { r#type: kind.into(), kv: Some(kv), prev_kv: previous })
     }

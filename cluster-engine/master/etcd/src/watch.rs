@@ -189,7 +189,11 @@ impl Hub {
                     events,
                     ..WatchResponse::default()
                 };
-                if watcher.fragment { split(response, max_bytes, &mut responses) } else { responses.push(response) }
+                if watcher.fragment {
+                    split(response, max_bytes, &mut responses)
+                } else {
+                    responses.push(response)
+                }
                 break;
             }
             true
@@ -204,9 +208,7 @@ impl Hub {
 
     /// Whether any watch of the stream wants to hear that nothing happens.
     pub fn wants_progress(&self, stream: u64) -> bool {
-        self.streams
-            .get(&stream)
-            .is_some_and(|stream| stream.watchers.values().any(|watcher| watcher.notify_progress))
+        self.streams.get(&stream).is_some_and(|stream| stream.watchers.values().any(|watcher| watcher.notify_progress))
     }
 
     /// The notifications for watches that were told nothing since the last time.

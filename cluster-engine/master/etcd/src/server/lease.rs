@@ -19,10 +19,7 @@ type KeepAliveStream = Pin<Box<dyn futures_util::Stream<Item = Result<LeaseKeepA
 impl Lease for Services {
     type LeaseKeepAliveStream = KeepAliveStream;
 
-    async fn lease_grant(
-        &self,
-        request: Request<LeaseGrantRequest>,
-    ) -> Result<Response<LeaseGrantResponse>, Status> {
+    async fn lease_grant(&self, request: Request<LeaseGrantRequest>) -> Result<Response<LeaseGrantResponse>, Status> {
         let LeaseGrantRequest { ttl, id } = request.into_inner();
         let id = if id == 0 { self.backend.new_lease_id() } else { id };
         let response = self
@@ -62,10 +59,8 @@ impl Lease for Services {
             async move {
                 let id = request?.id;
                 // Renewals are not logged: after a restart every lease has its full time again anyway.
-                let renewed = this
-                    .backend
-                    .write(|store, now| Ok(((store.keep_alive(id, now), store.header()), None)))
-                    .await;
+                let renewed =
+                    this.backend.write(|store, now| Ok(((store.keep_alive(id, now), store.header()), None))).await;
                 let (ttl, header) = renewed?;
                 Ok(LeaseKeepAliveResponse { header: Some(header), id, ttl: ttl.unwrap_or(0) })
             }

@@ -7,8 +7,8 @@ use drydock_etcd_proto::etcdserverpb::alarm_request::AlarmAction;
 use drydock_etcd_proto::etcdserverpb::maintenance_server::Maintenance;
 use drydock_etcd_proto::etcdserverpb::{
     AlarmMember, AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, DefragmentResponse, DowngradeRequest,
-    DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse, MoveLeaderRequest,
-    MoveLeaderResponse, SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse,
+    DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse, MoveLeaderRequest, MoveLeaderResponse,
+    SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse,
 };
 use futures_util::stream::{Iter, iter};
 use tonic::{Request, Response, Status};
@@ -33,9 +33,11 @@ impl Maintenance for Services {
         let response = self.backend.write(|store, _| {
             let mut changed = None;
             let alarms = match action {
-                AlarmAction::Get => {
-                    store.alarms().filter(|raised| alarm == AlarmType::None || *raised == alarm).map(of_member).collect()
-                }
+                AlarmAction::Get => store
+                    .alarms()
+                    .filter(|raised| alarm == AlarmType::None || *raised == alarm)
+                    .map(of_member)
+                    .collect(),
                 AlarmAction::Activate => {
                     changed = store.raise_alarm(alarm);
                     vec![of_member(alarm)]
@@ -79,9 +81,8 @@ impl Maintenance for Services {
     }
 
     async fn hash(&self, _request: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
-        let response = self
-            .backend
-            .read(|store, _| Ok(HashResponse { header: Some(store.header()), hash: store.hash(0)? }));
+        let response =
+            self.backend.read(|store, _| Ok(HashResponse { header: Some(store.header()), hash: store.hash(0)? }));
         Ok(Response::new(response.await?))
     }
 

@@ -21,10 +21,7 @@ const AHEAD: usize = 4;
 impl Watch for Services {
     type WatchStream = ReceiverStream<Result<WatchResponse, Status>>;
 
-    async fn watch(
-        &self,
-        request: Request<Streaming<WatchRequest>>,
-    ) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(&self, request: Request<Streaming<WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let (id, wake) = self.backend.watches(|hub, _, _| hub.open());
         let stream = Stream { backend: self.backend.clone(), id, outgoing: VecDeque::new(), asked: 0 };
@@ -119,8 +116,7 @@ impl Stream {
                 self.outgoing.push_back(response);
             }
             Some(RequestUnion::CancelRequest(cancel)) => {
-                let response =
-                    self.backend.watches(|hub, store, known| hub.cancel(id, cancel.watch_id, store, known));
+                let response = self.backend.watches(|hub, store, known| hub.cancel(id, cancel.watch_id, store, known));
                 self.outgoing.extend(response);
             }
             Some(RequestUnion::ProgressRequest(_)) => self.asked += 1,

@@ -60,9 +60,7 @@ impl Span {
 impl Store {
     /// The keys of `span` that exist at `revision`, in order.
     pub(super) fn live_in(&self, span: &Span, revision: i64) -> impl Iterator<Item = (&Bytes, &Version)> {
-        self.keys
-            .range::<[u8], _>(span.bounds())
-            .filter_map(move |(key, history)| Some((key, history.at(revision)?)))
+        self.keys.range::<[u8], _>(span.bounds()).filter_map(move |(key, history)| Some((key, history.at(revision)?)))
     }
 
     /// Answers a checked request where `current` is the newest revision it may see.

@@ -5,8 +5,8 @@ use drydock_etcd_proto::etcdserverpb::compare::{CompareResult, CompareTarget, Ta
 use drydock_etcd_proto::etcdserverpb::request_op::Request;
 use drydock_etcd_proto::etcdserverpb::response_op::Response;
 use drydock_etcd_proto::etcdserverpb::{
-    Compare, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, RangeRequest, RequestOp,
-    ResponseHeader, ResponseOp, TxnRequest, TxnResponse,
+    Compare, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, RangeRequest, RequestOp, ResponseHeader,
+    ResponseOp, TxnRequest, TxnResponse,
 };
 
 use super::history::Version;
@@ -82,6 +82,10 @@ impl Store {
         if (request.ignore_value || request.ignore_lease) && self.now(&request.key).is_none() {
             return Err(Error::KeyNotFound);
         }
+        self.check_lease(request)
+    }
+
+    pub(super) fn check_lease(&self, request: &PutRequest) -> Result<(), Error> {
         if request.lease != 0 && !self.leases.contains_key(&request.lease) {
             return Err(Error::LeaseNotFound);
         }
@@ -110,9 +114,7 @@ impl Store {
 }
 
 fn compare_version(compare: &Compare, version: Option<&Version>) -> bool {
-    let number = |found: fn(&Version) -> i64, wanted: Option<i64>| {
-        version.map_or(0, found).cmp(&wanted.unwrap_or(0))
-    };
+    let number = |found: fn(&Version) -> i64, wanted: Option<i64>| version.map_or(0, found).cmp(&wanted.unwrap_or(0));
     let wanted = compare.target_union.as_ref();
     let ordering = match CompareTarget::try_from(compare.target) {
         Ok(CompareTarget::Value) => {
