@@ -1,5 +1,8 @@
 //! Who may do what: the question, the answer, and the chain of authorizers that gives it.
 
+pub(crate) mod chain;
+mod node;
+
 use std::collections::BTreeMap;
 
 /// Somebody who asks, as authentication found them.

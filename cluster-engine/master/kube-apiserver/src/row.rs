@@ -83,6 +83,8 @@ pub struct Resource {
     pub unconditional_update: bool,
     /// What a DELETE does to dependents when the client does not say: true orphans them (only ReplicationController v1).
     pub orphan_by_default: bool,
+    /// A create keeps the status that the client sends (Node: the kubelet registers itself with one).
+    pub status_on_create: bool,
     /// What a row needs beyond data: things done with the store.
     pub hook: Hook,
     /// Seconds after which etcd forgets the object (Events: 3600); 0 keeps it.
@@ -346,6 +348,7 @@ impl Resource {
         create_on_update: false,
         unconditional_update: true,
         orphan_by_default: false,
+        status_on_create: false,
         hook: Hook::None,
         time_to_live: 0,
     };

@@ -1,0 +1,78 @@
+//! The verbs, the same for every resource.
+
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod get;
+pub(crate) mod list;
+pub(crate) mod managed;
+pub(crate) mod metadata;
+pub(crate) mod patch;
+pub(crate) mod select;
+pub(crate) mod update;
+pub(crate) mod watch;
+
+use bytes::Bytes;
+use drydock_api::Status;
+use drydock_api::meta::Gvk;
+use serde_json::Value;
+
+use crate::row::Resource;
+use crate::storage::{StorageError, bytes_form};
+
+/// The kind of a row.
+pub(crate) fn gvk(row: &Resource) -> Gvk {
+    Gvk::new(row.group, row.version, row.kind)
+}
+
+/// An object of the stored form (with resourceVersion) as this row serves it.
+pub(crate) fn wire(row: &Resource, bytes: &Bytes) -> Bytes {
+    let Some(convert) = row.from_storage else { return bytes.clone() };
+    let Ok(mut object) = serde_json::from_slice::<Value>(bytes) else { return bytes.clone() };
+    let version = drydock_api::meta::resource_version(&object).parse().unwrap_or(0);
+    convert(&mut object);
+    bytes_form::with_version(&bytes_form::encode(&object, &row.api_version(), row.kind), version)
+}
+
+/// The same as a value, apiVersion and kind set.
+pub(crate) fn wire_value(row: &Resource, bytes: &[u8]) -> Result<Value, Status> {
+    let mut object: Value = serde_json::from_slice(bytes).map_err(Status::internal)?;
+    if let Some(convert) = row.from_storage {
+        convert(&mut object);
+    }
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert("apiVersion".to_owned(), row.api_version().into());
+        fields.insert("kind".to_owned(), row.kind.into());
+    }
+    Ok(object)
+}
+
+/// The stored form of an object that this row serves.
+pub(crate) fn stored(row: &Resource, object: &Value) -> Bytes {
+    match row.to_storage {
+        None => bytes_form::encode(object, &row.api_version(), row.kind),
+        Some(convert) => {
+            let mut object = object.clone();
+            convert(&mut object);
+            let (group, version) = row.storage_version;
+            let api_version = drydock_api::meta::api_version(group, if version.is_empty() { row.version } else { version });
+            let kind = object.get("kind").and_then(Value::as_str).unwrap_or(row.kind).to_owned();
+            bytes_form::encode(&object, &api_version, &kind)
+        }
+    }
+}
+
+/// A storage failure as the client sees it.
+pub(crate) fn storage_failure(error: StorageError) -> Status {
+    match error {
+        StorageError::Compacted => Status::expired("The resourceVersion for the provided list is too old."),
+        error => {
+            tracing::error!(%error, "storage failed");
+            Status::internal(error)
+        }
+    }
+}
+
+/// The whole key of an object in etcd.
+pub(crate) fn storage_key(row: &Resource, namespace: &str, name: &str) -> String {
+    format!("{}/{}", row.storage, crate::storage::relative_key(if row.namespaced { namespace } else { "" }, name))
+}

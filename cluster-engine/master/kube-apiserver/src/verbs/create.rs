@@ -1,0 +1,111 @@
+//! `create`.
+
+use bytes::Bytes;
+use drydock_api::meta::{self, set_meta};
+use drydock_api::{Status, names};
+use drydock_component::serve::Body;
+use http::{Response, StatusCode};
+use serde_json::Value;
+
+use super::{gvk, managed, metadata, storage_failure, storage_key, stored};
+use crate::admission::{self, Operation};
+use crate::exchange::{Exchange, WriteOptions};
+use crate::row::{Hook, Resource};
+use crate::server::Server;
+use crate::storage::{Written, bytes_form};
+use crate::{body, encode};
+
+/// How often a generated name that is taken is drawn anew.
+const NAME_TRIES: usize = 8;
+
+/// Answers a POST to a collection.
+pub(crate) async fn create(server: &Server, exchange: &Exchange, row: &'static Resource, bytes: &[u8]) -> Result<Response<Body>, Status> {
+    let options = exchange.write_options("CreateOptions")?;
+    if row.namespaced && exchange.info.namespace.is_empty() {
+        return Err(Status::method_not_supported(row.group, row.plural, "POST"));
+    }
+    let mut object = body::decode(exchange, bytes, &gvk(row), options.field_validation)?;
+    (row.default)(&mut object);
+    if !row.stored() {
+        return crate::reviews::create(server, exchange, row, object).await;
+    }
+    let bytes = create_object(server, exchange, row, object, &options).await?;
+    encode::object(exchange, row, StatusCode::CREATED, bytes)
+}
+
+/// Creates a decoded and defaulted object; gives its wire form.
+pub(crate) async fn create_object(
+    server: &Server, exchange: &Exchange, row: &'static Resource, object: Value, options: &WriteOptions,
+) -> Result<Bytes, Status> {
+    let mut object = object;
+    metadata::begin_create(exchange, row, &mut object)?;
+    if meta::metadata(&object).is_some_and(|metadata| !metadata.contains_key("managedFields")) {
+        managed::update(row, None, &options.field_manager, &exchange.now, None, &mut object)?;
+    }
+    finish(server, exchange, row, object, options).await
+}
+
+/// The rest of a create, for an object whose managedFields are done.
+pub(crate) async fn finish(
+    server: &Server, exchange: &Exchange, row: &'static Resource, mut object: Value, options: &WriteOptions,
+) -> Result<Bytes, Status> {
+    let context = exchange.context(row, None);
+    admission::mutate(server, exchange, row, None, Operation::Create, &mut object).await?;
+    let base = meta::generate_name(&object).to_owned();
+    let generated = meta::name(&object).is_empty() && !base.is_empty();
+    (row.prepare_create)(&mut object, &context);
+    metadata::tidy(&mut object);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        if generated {
+            set_meta(&mut object, "name", names::generate_name(&base, rand::random()));
+        }
+        let mut errors = metadata::validate(row, &object);
+        errors.extend((row.validate)(&object, &context));
+        if !errors.is_empty() {
+            return Err(Status::invalid(row.group, row.kind, meta::name(&object), errors));
+        }
+        for warning in (row.warnings)(&object, None) {
+            exchange.warn(warning);
+        }
+        admission::validate(server, exchange, row, None, Operation::Create, Some(&object), None).await?;
+        match write(server, exchange, row, &mut object, options).await? {
+            Some(bytes) => return Ok(bytes),
+            None if generated && tries < NAME_TRIES => {}
+            None if generated => return Err(Status::generate_name_conflict(row.group, row.plural, meta::name(&object))),
+            None => return Err(Status::already_exists(row.group, row.plural, meta::name(&object))),
+        }
+    }
+}
+
+/// Puts the object; none when the name is taken.
+async fn write(
+    server: &Server, exchange: &Exchange, row: &'static Resource, object: &mut Value, options: &WriteOptions,
+) -> Result<Option<Bytes>, Status> {
+    let mut held = None;
+    if row.hook == Hook::ServiceAddresses {
+        held = Some(server.addresses.allocate(server, object, None).await?);
+    }
+    let (namespace, name) = (exchange.info_namespace(row), meta::name(object));
+    let key = storage_key(row, namespace, name);
+    let bytes = stored(row, object);
+    if options.dry_run {
+        let taken = server.etcd.get(&key).await.map_err(storage_failure)?.is_some();
+        exchange.notes.object(object);
+        return Ok((!taken).then(|| bytes_form::encode(object, &row.api_version(), row.kind)));
+    }
+    match server.etcd.put(&key, bytes, 0, server.time_to_live(row)).await.map_err(storage_failure)? {
+        Written::Conflict(_) => Ok(None),
+        Written::Done(revision) => {
+            bytes_form::set_version(object, revision);
+            exchange.notes.object(object);
+            if held.is_some() {
+                // The next allocation must see this one.
+                server.cache(row)?.wait(revision).await?;
+            }
+            drop(held);
+            Ok(Some(bytes_form::with_version(&bytes_form::encode(object, &row.api_version(), row.kind), revision)))
+        }
+    }
+}
