@@ -32,7 +32,9 @@ enum Command {
     Images,
     /// Runs every test: unit tables, etcd, clusters with genuine kubectl, the browser journey, clean-up.
     Test(test::Options),
-    /// What CI runs: formatting, lints, dependency rules, licences and every test.
+    /// Formatting, lints, dependency rules, licences and sources.
+    Check,
+    /// What CI runs: `check`, then `test`.
     Ci,
     /// Checks the dependency table and the files' form.
     Tidy,
@@ -46,7 +48,8 @@ fn main() -> anyhow::Result<()> {
         Command::Build => build::release().map(|binary| println!("{}", binary.display())),
         Command::Images => images::build(&progress::Progress::new(1)).map(|_| ()),
         Command::Test(options) => test::run(&options),
-        Command::Ci => ci::run(),
+        Command::Check => ci::check(),
+        Command::Ci => ci::check().and_then(|()| test::run(&test::Options::default())),
         Command::Tidy => tidy::run(),
         Command::Bench => bench::run(),
     }

@@ -57,7 +57,7 @@ pub(super) fn download(cache: &Path, packages: &[String]) -> anyhow::Result<Vec<
     let missing: Vec<_> = names.iter().filter(|name| !have(name, &before)).collect();
     if !missing.is_empty() {
         tools::run(
-            Command::new("apt-get").current_dir(&folder).args(["download", "-qq"]).args(missing).stdout(Stdio::null()),
+            Command::new("apt-get").current_dir(&folder).args(["download", "-qq", "-o", "APT::Sandbox::User=root"]).args(missing).stdout(Stdio::null()),
         )?;
     }
     let after = files(&folder)?;
@@ -166,6 +166,8 @@ fn is_maintenance(name: &str) -> bool {
     ["debconf", "dpkg", "perl-base", "cdebconf", "init-system-helpers", "sensible-utils"].contains(&name)
         || name.starts_with("gcc-")
         || name.starts_with("libpam-runtime")
+        || name.starts_with("perl")
+        || name.starts_with("libperl")
 }
 
 /// Makes sure that apt knows which packages there are.
