@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use drydock_api::field::{FieldError, Path};
 use drydock_api::meta::{self, Gvk};
+use drydock_api::selector::Selector;
 use drydock_api::{Status, patch, schema};
 use drydock_component::serve::Body;
 use http::{Response, StatusCode};
@@ -123,7 +124,11 @@ fn selector_text(selector: &Value) -> String {
     match selector {
         Value::String(text) => text.clone(),
         Value::Object(fields) if fields.contains_key("matchLabels") || fields.contains_key("matchExpressions") => {
-            drydock_api::selector::Selector::from_label_selector(selector).map(|selector| selector.to_string()).unwrap_or_default()
+            let labels = fields.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
+            let mut requirements = Selector::from_pairs(labels.map(|(key, value)| (key.as_str(), value.as_str().unwrap_or("")))).requirements().to_vec();
+            let rest = json!({"matchExpressions": fields.get("matchExpressions")});
+            requirements.extend(Selector::from_label_selector(&rest).map(|rest| rest.requirements().to_vec()).unwrap_or_default());
+            Selector::from_requirements(requirements).to_string()
         }
         Value::Object(fields) => {
             fields.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or(""))).collect::<Vec<_>>().join(",")
