@@ -1,1 +1,1 @@
-//! drydock-tests-browser.
+//! The browser journey; see `tests/`.

@@ -1,0 +1,207 @@
+//! Chromium through its driver, with waits that tell what they saw last.
+
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use fantoccini::key::Key;
+use fantoccini::{Client, ClientBuilder, Locator};
+use serde_json::{Value, json};
+
+/// How long the page may take to show something.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A browser window; driver and browser end with it.
+pub struct Browser {
+    client: Client,
+    driver: Child,
+    port: u16,
+    _profile: tempfile::TempDir,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+impl Browser {
+    /// Starts the driver on a free port and opens a window.
+    pub async fn open() -> anyhow::Result<Browser> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let driver = Command::new("chromedriver")
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("chromedriver is missing: run the tests through `cargo xtask test`")?;
+        let profile = tempfile::tempdir()?;
+        let options = json!({
+            "binary": "/usr/bin/chromium",
+            "args": [
+                "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-quic",
+                "--disable-background-networking", "--disable-component-update", "--disable-sync", "--lang=en-US",
+                "--window-size=1440,900", format!("--user-data-dir={}", profile.path().display()),
+            ],
+        });
+        let mut capabilities = serde_json::Map::new();
+        capabilities.insert("goog:chromeOptions".to_owned(), options);
+        capabilities.insert("goog:loggingPrefs".to_owned(), json!({"browser": "ALL"}));
+        let address = format!("http://127.0.0.1:{port}");
+        let end = Instant::now() + PATIENCE;
+        let client = loop {
+            match ClientBuilder::new(fantoccini::connectors()).capabilities(capabilities.clone()).connect(&address).await {
+                Ok(client) => break client,
+                Err(error) if Instant::now() >= end => return Err(error).context("chromedriver does not answer"),
+                Err(_) => tokio::time::sleep(LOOK).await,
+            }
+        };
+        Ok(Browser { client, driver, port, _profile: profile })
+    }
+
+    /// Goes to an address.
+    pub async fn visit(&self, address: &str) -> anyhow::Result<()> {
+        Ok(self.client.goto(address).await?)
+    }
+
+    /// Loads the page anew.
+    pub async fn reload(&self) -> anyhow::Result<()> {
+        Ok(self.client.refresh().await?)
+    }
+
+    /// Ends the window.
+    pub async fn close(self) -> anyhow::Result<()> {
+        Ok(self.client.clone().close().await?)
+    }
+
+    /// Clicks what a selector finds, once it is there.
+    pub async fn click(&self, selector: &str) -> anyhow::Result<()> {
+        self.wait_for(selector).await?;
+        let element = self.client.find(Locator::Css(selector)).await?;
+        element.click().await.with_context(|| format!("cannot click {selector}"))?;
+        Ok(())
+    }
+
+    /// Clicks the button with this text.
+    pub async fn click_button(&self, text: &str) -> anyhow::Result<()> {
+        let path = format!("//button[normalize-space(.)='{text}']");
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Ok(button) = self.client.find(Locator::XPath(&path)).await
+                && button.click().await.is_ok()
+            {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                bail!("there is no button {text:?}; the page says:\n{}", self.text("body").await);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until a selector finds something.
+    pub async fn wait_for(&self, selector: &str) -> anyhow::Result<()> {
+        self.wait_count(selector, 1).await
+    }
+
+    /// Waits until a selector finds at least so many.
+    pub async fn wait_count(&self, selector: &str, count: usize) -> anyhow::Result<()> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let found = self.client.find_all(Locator::Css(selector)).await?.len();
+            if found >= count {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                bail!("{selector}: {found} in place of {count}; the page says:\n{}", self.text("body").await);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until an element holds a text.
+    pub async fn wait_text(&self, selector: &str, text: &str) -> anyhow::Result<()> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let seen = self.text(selector).await;
+            // A terminal's rows pad with non-breaking spaces.
+            if seen.replace('\u{a0}', " ").contains(text) {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                bail!("{selector} does not say {text:?}; it says:\n{seen}\nand the page:\n{}", self.text("body").await);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn text(&self, selector: &str) -> String {
+        let script = "return Array.from(document.querySelectorAll(arguments[0])).map(it => it.innerText ?? it.textContent).join('\\n')";
+        let text = self.client.execute(script, vec![json!(selector)]).await.unwrap_or_default();
+        text.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Types as a person would, into the terminal that has the focus.
+    pub async fn type_into_terminal(&self, text: &str) -> anyhow::Result<()> {
+        self.click(".xterm-screen").await?;
+        let area = self.client.find(Locator::Css(".xterm-helper-textarea")).await?;
+        area.send_keys(&text.replace('\n', &char::from(Key::Enter).to_string())).await?;
+        Ok(())
+    }
+
+    /// Waits until the picture has an item of this name.
+    pub async fn picture_shows(&self, name: &str) -> anyhow::Result<()> {
+        self.wait_for(&format!("svg g[role='button'][aria-label*='{name}']")).await
+    }
+
+    /// Waits until the picture has no item of this name.
+    pub async fn picture_hides(&self, name: &str) -> anyhow::Result<()> {
+        let end = Instant::now() + PATIENCE;
+        let selector = format!("svg g[role='button'][aria-label*='{name}']");
+        while !self.client.find_all(Locator::Css(&selector)).await?.is_empty() {
+            if Instant::now() >= end {
+                bail!("the picture still shows {name}");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Chooses the interface's language.
+    pub async fn choose_language(&self, tag: &str) -> anyhow::Result<()> {
+        self.wait_for("header select").await?;
+        let select = self.client.find(Locator::Css("header select")).await?;
+        Ok(select.select_by_value(tag).await?)
+    }
+
+    /// Saves a picture of the window where CI's and people's eyes can find it.
+    pub async fn screenshot(&self, name: &str) -> anyhow::Result<()> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/screenshots");
+        std::fs::create_dir_all(folder)?;
+        Ok(std::fs::write(format!("{folder}/{name}.png"), self.client.screenshot().await?)?)
+    }
+
+    /// Fails when the page logged an error. What was logged before is not told again.
+    pub async fn no_errors(&self) -> anyhow::Result<()> {
+        let id = self.client.session_id().await?.context("the window has a session")?;
+        let (port, body) = (self.port, r#"{"type":"browser"}"#);
+        let head = format!("POST /session/{id}/se/log HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+        let answer = tokio::task::spawn_blocking(move || {
+            let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
+            stream.write_all(head.as_bytes())?;
+            stream.write_all(body.as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            anyhow::Ok(answer)
+        })
+        .await??;
+        let answer: Value = serde_json::from_str(answer.split_once("\r\n\r\n").context("an answer")?.1)?;
+        let entries = answer["value"].as_array().context("the driver gives the log")?;
+        let errors: Vec<_> = entries.iter().filter(|entry| entry["level"] == "SEVERE").collect();
+        anyhow::ensure!(errors.is_empty(), "the page logged {errors:?}");
+        Ok(())
+    }
+}
