@@ -3,10 +3,13 @@
 //! A row says how a kind is called, printed, defaulted, prepared and validated; all with upstream's texts. What kinds share stands
 //! in `template` (pod templates), `check` (labels, selectors, quantities, ports …) and `print` (cells of tables).
 
+mod check;
+mod diff;
 mod print;
 mod quota_math;
 mod template;
 pub(crate) mod value;
+mod workload;
 
 mod admission;
 mod apiextensions;

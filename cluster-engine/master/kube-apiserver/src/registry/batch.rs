@@ -1,5 +1,8 @@
 //! `jobs` and `cronjobs`.
 
+mod schedule;
+mod validate;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -33,6 +36,9 @@ pub(super) static JOBS: Resource = Resource {
     ],
     fields: &[("status.successful", |job| job.int("status.succeeded").unwrap_or(0).to_string())],
     default: default_job,
+    validate: validate::job,
+    validate_update: validate::job_update,
+    validate_subresource: validate::job_status,
     prepare_create,
     generation: true,
     storage: "/registry/jobs",
@@ -60,6 +66,8 @@ pub(super) static CRON_JOBS: Resource = Resource {
         Column::string("Selector", |object, _| selector(object, "spec.jobTemplate.spec.selector")).wide(),
     ],
     default: default_cron_job,
+    validate: validate::cron_job_create,
+    validate_update: validate::cron_job_update,
     generation: true,
     storage: "/registry/cronjobs",
     ..Resource::BASE

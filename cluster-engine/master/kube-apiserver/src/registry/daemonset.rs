@@ -1,5 +1,7 @@
 //! `daemonsets`.
 
+mod validate;
+
 use serde_json::Value;
 
 use super::print::{container_images, container_names, labels, number, selector};
@@ -31,6 +33,9 @@ pub(super) static DAEMON_SETS: Resource = Resource {
         Column::string("Selector", |object, _| selector(object, "spec.selector")).wide(),
     ],
     default,
+    validate: validate::create,
+    validate_update: validate::update,
+    validate_subresource: validate::status,
     generation: true,
     storage: "/registry/daemonsets",
     ..Resource::BASE

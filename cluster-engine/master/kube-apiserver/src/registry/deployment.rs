@@ -1,5 +1,7 @@
 //! `deployments` and `controllerrevisions`.
 
+mod validate;
+
 use serde_json::Value;
 
 use super::print::{container_images, container_names, number, selector_text};
@@ -32,6 +34,9 @@ pub(super) static DEPLOYMENTS: Resource = Resource {
         Column::string("Selector", |object, _| Value::String(selector_text(object.at("spec.selector")))).wide(),
     ],
     default,
+    validate: validate::create,
+    validate_update: validate::update,
+    validate_subresource: validate::status,
     generation: true,
     storage: "/registry/deployments",
     ..Resource::BASE
@@ -49,6 +54,8 @@ pub(super) static CONTROLLER_REVISIONS: Resource = Resource {
         Column::string("Revision", |object, _| number(object, "revision")),
         Column::AGE,
     ],
+    validate: validate::revision,
+    validate_update: validate::revision_update,
     storage: "/registry/controllerrevisions",
     ..Resource::BASE
 };

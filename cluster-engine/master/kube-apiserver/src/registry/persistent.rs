@@ -1,10 +1,12 @@
 //! `persistentvolumes` and `persistentvolumeclaims`.
 
+mod validate;
+
 use serde_json::{Value, json};
 
 use super::print::{access_modes, amount, text, text_or};
 use super::template::defaults;
-use super::value::{Read as _, annotation, at_mut, canonical_quantities, child, default, default_text};
+use super::value::{Read as _, annotation, at_mut, canonical_quantities, child, default, default_text, remove};
 use crate::row::{Column, Resource, Subresource};
 
 const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
@@ -34,6 +36,8 @@ pub(super) static VOLUMES: Resource = Resource {
     ],
     default: default_volume,
     prepare_create: |volume, _| volume["status"] = json!({ "phase": "Pending" }),
+    validate: validate::volume,
+    validate_update: validate::volume_update,
     storage: "/registry/persistentvolumes",
     ..Resource::BASE
 };
@@ -62,9 +66,13 @@ pub(super) static CLAIMS: Resource = Resource {
     ],
     default: default_claim,
     prepare_create: |claim, _| claim["status"] = json!({ "phase": "Pending" }),
+    validate: validate::claim,
+    validate_update: validate::claim_update,
     storage: "/registry/persistentvolumeclaims",
     ..Resource::BASE
 };
+
+pub(super) use validate::claim_spec;
 
 /// SetDefaults_PersistentVolume.
 fn default_volume(volume: &mut Value) {

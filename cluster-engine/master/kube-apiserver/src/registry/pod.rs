@@ -2,6 +2,7 @@
 
 mod cells;
 mod strategy;
+mod validate;
 
 use serde_json::Value;
 
@@ -58,6 +59,9 @@ pub(super) static PODS: Resource = Resource {
     prepare_create: strategy::prepare_create,
     prepare_update: strategy::prepare_update,
     prepare_subresource: strategy::prepare_subresource,
+    validate: validate::create,
+    validate_update: validate::update,
+    validate_subresource: validate::subresource,
     generation: true,
     storage: "/registry/pods",
     graceful: Some(grace),
@@ -78,6 +82,8 @@ pub(super) static TEMPLATES: Resource = Resource {
             .describe("The labels for the pod template."),
     ],
     default: |object| super::template::defaults::template(object, "template"),
+    validate: validate::template_create,
+    validate_update: validate::template_update,
     generation: true,
     storage: "/registry/podtemplates",
     ..Resource::BASE

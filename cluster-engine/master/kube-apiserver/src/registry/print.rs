@@ -1,6 +1,5 @@
 //! What the cells of several tables share, with upstream's formats.
 
-use drydock_api::selector::Selector;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -68,13 +67,24 @@ pub(super) fn labels(object: &Value, path: &str) -> Value {
 
 /// A LabelSelector as text, empty when it selects everything, `<invalid>` when it is wrong.
 pub(super) fn selector_text(selector: &Value) -> String {
-    if selector.is_null() {
-        return String::new();
+    let mut parts: Vec<(&str, String)> =
+        selector.strings("matchLabels").into_iter().map(|(key, value)| (key, format!("{key}={value}"))).collect();
+    for expression in selector.items("matchExpressions") {
+        let key = expression.text("key");
+        let mut values: Vec<&str> = expression.items("values").iter().filter_map(Value::as_str).collect();
+        values.sort_unstable();
+        let values = values.join(",");
+        let text = match expression.text("operator") {
+            "In" => format!("{key} in ({values})"),
+            "NotIn" => format!("{key} notin ({values})"),
+            "Exists" => key.to_owned(),
+            "DoesNotExist" => format!("!{key}"),
+            _ => return "<invalid>".to_owned(),
+        };
+        parts.push((key, text));
     }
-    match Selector::from_label_selector(selector) {
-        Ok(selector) => selector.to_string(),
-        Err(_) => "<invalid>".to_owned(),
-    }
+    parts.sort_by_key(|(key, _)| *key);
+    parts.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(",")
 }
 
 /// The LabelSelector at a path as a cell, `<none>` when empty.

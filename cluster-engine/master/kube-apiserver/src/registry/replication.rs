@@ -1,5 +1,7 @@
 //! `replicationcontrollers` and `replicasets`.
 
+mod validate;
+
 use serde_json::Value;
 
 use super::print::{container_images, container_names, labels, number, selector};
@@ -31,6 +33,9 @@ pub(super) static CONTROLLERS: Resource = Resource {
     ],
     fields: &[("status.replicas", |object| number(object, "status.replicas").to_string())],
     default: default_controller,
+    validate: validate::controller,
+    validate_update: validate::controller_update,
+    validate_subresource: validate::status,
     generation: true,
     orphan_by_default: true,
     storage: "/registry/controllers",
@@ -60,6 +65,9 @@ pub(super) static REPLICA_SETS: Resource = Resource {
     ],
     fields: &[("status.replicas", |object| number(object, "status.replicas").to_string())],
     default: default_set,
+    validate: validate::set,
+    validate_update: validate::set_update,
+    validate_subresource: validate::status,
     generation: true,
     storage: "/registry/replicasets",
     ..Resource::BASE

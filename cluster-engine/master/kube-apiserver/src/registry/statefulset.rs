@@ -1,5 +1,7 @@
 //! `statefulsets`.
 
+mod validate;
+
 use serde_json::Value;
 
 use super::deployment::ready_of_desired;
@@ -31,6 +33,9 @@ pub(super) static STATEFUL_SETS: Resource = Resource {
         Column::string("Images", |object, _| container_images(object, CONTAINERS)).wide(),
     ],
     default,
+    validate: validate::create,
+    validate_update: validate::update,
+    validate_subresource: validate::status,
     generation: true,
     storage: "/registry/statefulsets",
     ..Resource::BASE

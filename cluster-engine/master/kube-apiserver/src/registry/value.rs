@@ -187,7 +187,7 @@ pub(crate) fn empty(value: &Value) -> bool {
 
 /// A quantity: strings and numbers are both allowed in JSON.
 pub(crate) fn quantity(value: &Value) -> Option<Quantity> {
-    Quantity::from_value(value).ok()
+    if value.is_null() { None } else { Quantity::from_value(value).ok() }
 }
 
 /// The canonical text of a quantity, or the text as it stands.
