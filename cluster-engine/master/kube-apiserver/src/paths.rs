@@ -33,7 +33,7 @@ pub(crate) async fn serve(server: &Arc<Server>, exchange: &Exchange, method: &Me
             Ok(response)
         }
         "api" | "apis" => server.documents.discovery(server, exchange, path),
-        "openapi" if path == "/openapi/v1/jwks" => {
+        "openid" if path == "/openid/v1/jwks" => {
             Ok(encode::with_type(StatusCode::OK, "application/jwk-set+json", server.tokens.jwks().to_string().into()))
         }
         "openapi" => server.documents.openapi(server, exchange, path),

@@ -1,5 +1,7 @@
 //! `nodes` and `runtimeclasses`.
 
+mod validate;
+
 use serde_json::Value;
 
 use super::print::{condition, or_none, text, text_or};
@@ -30,6 +32,12 @@ pub(super) static NODES: Resource = Resource {
     ],
     fields: &[("spec.unschedulable", |node| node.flag("spec.unschedulable").to_string())],
     default: default_node,
+    prepare_update: super::workload::keep_status,
+    validate: validate::create,
+    validate_update: validate::update,
+    validate_subresource: validate::update,
+    // The kubelet registers itself with its status.
+    status_on_create: true,
     storage: "/registry/minions",
     ..Resource::BASE
 };

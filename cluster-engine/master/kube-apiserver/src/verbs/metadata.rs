@@ -37,7 +37,8 @@ pub(crate) fn begin_create(exchange: &Exchange, row: &Resource, object: &mut Val
         metadata.insert("creationTimestamp".to_owned(), exchange.now.clone().into());
     }
     if row.has_status() && !row.status_on_create {
-        object.as_object_mut().map(|fields| fields.remove("status"));
+        // Present but empty, as Go writes a struct.
+        object["status"] = Value::Object(Map::new());
     }
     if row.generation {
         set_meta(object, "generation", 1);

@@ -1,0 +1,56 @@
+//! What watchers see.
+
+mod support;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use support::{Client, Cluster};
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+async fn make(admin: &Client, name: &str, label: &str) -> Result<Value> {
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": {"l": label}}});
+    Ok(admin.post(MAPS, object).await?.1)
+}
+
+fn seen(events: &[Value]) -> Vec<String> {
+    events.iter().map(|event| format!("{} {}", event["type"].as_str().unwrap_or(""), event["object"]["metadata"]["name"].as_str().unwrap_or("-"))).collect()
+}
+
+#[tokio::test]
+async fn a_watch_continues_from_a_version_and_follows_its_selector() -> Result<()> {
+    let Some(cluster) = Cluster::start(&[]).await? else { return Ok(()) };
+    let admin = cluster.client("admin");
+    let first = make(&admin, "a", "in").await?;
+    let version = first["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+    make(&admin, "b", "out").await?;
+    admin.patch(&format!("{MAPS}/b"), "merge-patch+json", json!({"metadata": {"labels": {"l": "in"}}})).await?;
+    admin.patch(&format!("{MAPS}/b"), "merge-patch+json", json!({"data": {"x": "y"}})).await?;
+    admin.patch(&format!("{MAPS}/b"), "merge-patch+json", json!({"metadata": {"labels": {"l": "out"}}})).await?;
+    admin.delete(&format!("{MAPS}/a")).await?;
+    let events = admin.watch(&format!("{MAPS}?watch=1&resourceVersion={version}&labelSelector=l%3Din"), 4).await?;
+    assert_eq!(seen(&events), ["ADDED b", "MODIFIED b", "DELETED b", "DELETED a"]);
+    assert_ne!(events[3]["object"]["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"], "the version of the deletion");
+    let events = admin.watch(&format!("{MAPS}?watch=1&resourceVersion={version}"), 5).await?;
+    assert_eq!(seen(&events), ["ADDED b", "MODIFIED b", "MODIFIED b", "MODIFIED b", "DELETED a"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn initial_events_end_with_a_bookmark() -> Result<()> {
+    let Some(cluster) = Cluster::start(&[]).await? else { return Ok(()) };
+    let admin = cluster.client("admin");
+    make(&admin, "a", "x").await?;
+    make(&admin, "b", "x").await?;
+    let path = format!("{MAPS}?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true");
+    let events = admin.watch(&path, 3).await?;
+    assert_eq!(seen(&events), ["ADDED a", "ADDED b", "BOOKMARK -"]);
+    assert_eq!(events[2]["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
+    let (_, list) = admin.get(MAPS).await?;
+    assert_eq!(events[2]["object"]["metadata"]["resourceVersion"], list["metadata"]["resourceVersion"]);
+    let events = admin.watch(&format!("{MAPS}?watch=1&fieldSelector=metadata.name%3Db"), 1).await?;
+    assert_eq!(seen(&events), ["ADDED b"]);
+    let events = admin.watch(&format!("{MAPS}?watch=1&timeoutSeconds=1&resourceVersion=0"), 99).await?;
+    assert_eq!(seen(&events), ["ADDED a", "ADDED b"], "and then the stream ends");
+    Ok(())
+}
