@@ -1,5 +1,7 @@
 //! `configmaps` and `secrets`.
 
+mod validate;
+
 use base64::Engine as _;
 use serde_json::Value;
 
@@ -17,6 +19,8 @@ pub(super) static CONFIG_MAPS: Resource = Resource {
         Column::string("Data", |object, _| Value::from(length(object, "data") + length(object, "binaryData"))),
         Column::AGE,
     ],
+    validate: validate::config_map,
+    validate_update: validate::config_map_update,
     storage: "/registry/configmaps",
     ..Resource::BASE
 };
@@ -33,6 +37,8 @@ pub(super) static SECRETS: Resource = Resource {
     ],
     fields: &[("type", |secret| secret.text("type").to_owned())],
     default: default_secret,
+    validate: validate::secret,
+    validate_update: validate::secret_update,
     storage: "/registry/secrets",
     ..Resource::BASE
 };

@@ -1,5 +1,7 @@
 //! `endpoints`.
 
+mod validate;
+
 use serde_json::Value;
 
 use super::print::with_more;
@@ -19,6 +21,8 @@ pub(super) static ENDPOINTS: Resource = Resource {
             }
         }
     },
+    validate: validate::create,
+    validate_update: validate::update,
     create_on_update: true,
     storage: "/registry/services/endpoints",
     ..Resource::BASE

@@ -1,7 +1,9 @@
 //! `namespaces`.
 
+use drydock_api::field::{FieldError, Path};
 use serde_json::{Value, json};
 
+use super::check::{self, Errors};
 use super::print::text;
 use super::value::{Read as _, child};
 use crate::row::{Column, Context, Resource, Subresource, Verbs, label_name};
@@ -24,6 +26,8 @@ pub(super) static NAMESPACES: Resource = Resource {
     prepare_create,
     prepare_update: keep_finalizers,
     prepare_subresource,
+    validate,
+    validate_subresource,
     name: label_name,
     held: Some(|namespace| !namespace.items("spec.finalizers").is_empty()),
     begin_delete: Some(|namespace| {
@@ -74,5 +78,72 @@ fn prepare_subresource(new: &mut Value, old: &Value, context: &Context<'_>) {
         super::value::restore(new, old, "status");
     } else {
         super::value::restore(new, old, "spec");
+    }
+}
+
+fn validate(namespace: &Value, _: &Context<'_>) -> Errors {
+    let mut errors = Errors::new();
+    for name in namespace.items("spec.finalizers").iter().filter_map(Value::as_str) {
+        check::finalizer(&mut errors, &Path::new("spec.finalizers"), name);
+    }
+    errors
+}
+
+fn validate_subresource(new: &Value, _: &Value, context: &Context<'_>) -> Errors {
+    let mut errors = Errors::new();
+    if context.subresource == Some(Subresource::Finalize) {
+        for (index, name) in new.items("spec.finalizers").iter().filter_map(Value::as_str).enumerate() {
+            check::finalizer(&mut errors, &Path::new("spec.finalizers").index(index), name);
+        }
+        return errors;
+    }
+    let phase = new.text("status.phase");
+    let (wanted, when) = if new.has("metadata.deletionTimestamp") {
+        ("Terminating", "may only be 'Terminating' if `deletionTimestamp` is not empty")
+    } else {
+        ("Active", "may only be 'Active' if `deletionTimestamp` is empty")
+    };
+    if phase != wanted {
+        errors.push(FieldError::invalid(&Path::new("status.Phase"), phase, when));
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn creation_gives_label_finalizer_and_phase() {
+        let context =
+            Context { resource: &NAMESPACES, namespace: "", user: "", groups: &[], subresource: None, now: "" };
+        let mut namespace = json!({"metadata": {"name": "dev"}, "status": {"phase": "Terminating"}});
+        default(&mut namespace);
+        prepare_create(&mut namespace, &context);
+        assert_eq!(
+            namespace,
+            json!({"metadata": {"name": "dev", "labels": {"kubernetes.io/metadata.name": "dev"}}, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}})
+        );
+        if let Some(begin) = NAMESPACES.begin_delete {
+            begin(&mut namespace);
+        }
+        assert_eq!(namespace["status"]["phase"], "Terminating");
+    }
+
+    #[test]
+    fn phases_follow_deletion() {
+        let context = Context {
+            resource: &NAMESPACES,
+            namespace: "",
+            user: "",
+            groups: &[],
+            subresource: Some(Subresource::Status),
+            now: "",
+        };
+        let namespace = json!({"status": {"phase": "Terminating"}});
+        assert_eq!(
+            check::texts(&validate_subresource(&namespace, &namespace, &context)),
+            [r#"status.Phase: Invalid value: "Terminating": may only be 'Active' if `deletionTimestamp` is empty"#]
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! `limitranges` and `resourcequotas`.
 
+mod validate;
+
 use serde_json::Value;
 
 use super::value::{Read as _, at_mut, canonical_quantities, child, default, items_mut, quantity_text};
@@ -12,6 +14,8 @@ pub(super) static LIMIT_RANGES: Resource = Resource {
     short_names: &["limits"],
     columns: &[Column::NAME, Column::string("Created At", |object, _| object.at("metadata.creationTimestamp").clone())],
     default: default_limits,
+    validate: validate::limits,
+    validate_update: validate::limits_update,
     create_on_update: true,
     storage: "/registry/limitranges",
     ..Resource::BASE
@@ -40,6 +44,9 @@ pub(super) static RESOURCE_QUOTAS: Resource = Resource {
         child(quota, "spec");
         child(quota, "status");
     },
+    validate: validate::quota,
+    validate_update: validate::quota_update,
+    validate_subresource: validate::quota_status,
     storage: "/registry/resourcequotas",
     ..Resource::BASE
 };

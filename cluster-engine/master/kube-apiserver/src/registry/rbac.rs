@@ -1,5 +1,7 @@
 //! `rbac.authorization.k8s.io`: roles and bindings.
 
+mod validate;
+
 use serde_json::Value;
 
 use super::value::{Read as _, at_mut, default_text, items_mut};
@@ -39,6 +41,8 @@ pub(super) static ROLES: Resource = Resource {
     plural: "roles",
     singular: "role",
     columns: ROLE_COLUMNS,
+    validate: validate::role,
+    validate_update: validate::role_update,
     storage: "/registry/roles",
     ..BASE
 };
@@ -49,6 +53,8 @@ pub(super) static CLUSTER_ROLES: Resource = Resource {
     singular: "clusterrole",
     namespaced: false,
     columns: ROLE_COLUMNS,
+    validate: validate::cluster_role,
+    validate_update: validate::cluster_role_update,
     storage: "/registry/clusterroles",
     ..BASE
 };
@@ -59,6 +65,8 @@ pub(super) static ROLE_BINDINGS: Resource = Resource {
     singular: "rolebinding",
     columns: BINDING_COLUMNS,
     default: default_binding,
+    validate: validate::binding,
+    validate_update: validate::binding_update,
     storage: "/registry/rolebindings",
     ..BASE
 };
@@ -70,6 +78,8 @@ pub(super) static CLUSTER_ROLE_BINDINGS: Resource = Resource {
     namespaced: false,
     columns: BINDING_COLUMNS,
     default: default_binding,
+    validate: validate::binding,
+    validate_update: validate::binding_update,
     storage: "/registry/clusterrolebindings",
     ..BASE
 };

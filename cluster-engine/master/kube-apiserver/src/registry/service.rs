@@ -1,6 +1,7 @@
 //! `services`.
 
 mod strategy;
+mod validate;
 
 use serde_json::Value;
 
@@ -33,12 +34,18 @@ pub(super) static SERVICES: Resource = Resource {
     default: strategy::default,
     prepare_create: strategy::prepare_create,
     prepare_update: strategy::prepare_update,
+    prepare_subresource: super::workload::keep_spec,
+    validate: validate::create,
+    validate_update: validate::update,
+    validate_subresource: validate::status,
     name: service_name,
     create_on_update: true,
     hook: Hook::ServiceAddresses,
     storage: "/registry/services/specs",
     ..Resource::BASE
 };
+
+pub(super) use validate::ingress;
 
 fn external(service: &Value) -> String {
     let own = list(service, "spec.externalIPs");
