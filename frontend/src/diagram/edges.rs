@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use drydock_protocol::{ObjectKey, Topology};
 
 use super::geometry::{Point, Rect, at, simplified};
-use super::layout::{BUS, Layout, NodeBox};
+use super::layout::{Layout, NodeBox};
 use super::pod_id;
 
 /// A line.
@@ -33,6 +33,7 @@ pub(super) fn connect(layout: &mut Layout, topology: &Topology) {
         .filter_map(|it| Some(((it.namespace.as_str(), it.name.as_str()), (pod_id(it), it.node.as_deref()?))))
         .collect();
     let first_top = layout.nodes.values().map(|it| it.rect.y).fold(f64::INFINITY, f64::min);
+    let half_bus = layout.bus / 2.0;
     let mut index = 0;
     for service in &topology.services {
         let Some(&chip) = layout.services.get(&service.key()) else { continue };
@@ -46,8 +47,9 @@ pub(super) fn connect(layout: &mut Layout, topology: &Topology) {
                 continue;
             };
             let (Some(node), Some(&card)) = (layout.nodes.get(*node), layout.pods.get(pod)) else { continue };
-            let mut points = leave(chip, last_row, first_top - BUS / 2.0 + shift);
-            enter(&mut points, node, card, first_top, shift, layout.density.gap());
+            let mut points = leave(chip, last_row, first_top - half_bus + shift);
+            let way = Way { bus: first_top - half_bus + shift, to_bus: half_bus - shift, gap: layout.density.gap() };
+            enter(&mut points, node, card, &way);
             let edge =
                 Edge { service: service.key(), pod: pod.clone(), ready: endpoint.ready, points: simplified(&points) };
             layout.edges.insert(format!("{}/{}>{pod}", service.namespace, service.name), edge);
@@ -65,20 +67,30 @@ fn leave(chip: Rect, last_row: bool, bus: f64) -> Vec<Point> {
     vec![at(chip.x, chip.center().y), at(x, chip.center().y), at(x, bus)]
 }
 
+/// What the last part of the way goes by.
+struct Way {
+    /// Height of the bus above the first row of nodes.
+    bus: f64,
+    /// From a row's upper border up to its bus.
+    to_bus: f64,
+    /// Room between cards.
+    gap: f64,
+}
+
 /// From the bus to a pod's card.
-fn enter(points: &mut Vec<Point>, node: &NodeBox, card: Rect, first_top: f64, shift: f64, gap: f64) {
-    let mut bus = first_top - BUS / 2.0 + shift;
+fn enter(points: &mut Vec<Point>, node: &NodeBox, card: Rect, way: &Way) {
+    let mut bus = way.bus;
     if node.row > 0 {
         // Down beside the nodes above, to the bus of this row.
         let x = node.rect.x - 6.0;
-        let next = node.rect.y - BUS / 2.0 + shift;
+        let next = node.rect.y - way.to_bus;
         points.extend([at(x, bus), at(x, next)]);
         bus = next;
     }
     let first_row = card.y < node.pods_top + 0.5;
-    let x = if first_row { card.center().x } else { card.x - gap / 2.0 };
+    let x = if first_row { card.center().x } else { card.x - way.gap / 2.0 };
     // Between title and first pods there is room for a level line; it is entered right of the title.
-    let level = node.pods_top - 6.0;
+    let level = node.pods_top - 9.0;
     let clear = node.title.right() + 8.0;
     if x >= clear {
         points.push(at(x, bus));

@@ -8,24 +8,44 @@ use super::edges::{self, Edge};
 use super::geometry::Rect;
 use super::{Slots, is_card, is_system, pod_id};
 
-/// Room around everything.
-const MARGIN: f64 = 16.0;
-/// Room between boxes.
+/// Room between the columns of a picture, and inside of its boxes.
 const GAP: f64 = 12.0;
-/// Room between lane and nodes, where edges run.
-pub(super) const BUS: f64 = 24.0;
 /// Inner room of a node.
 const PAD: f64 = 14.0;
-/// From a node's upper border to its first pod.
-const NODE_HEAD: f64 = 40.0;
-/// From a node's last pod to its lower border, agents included.
-const NODE_FOOT: f64 = 42.0;
 /// Least width of a node.
 const NODE_MIN: f64 = 226.0;
-/// Height of a deployment's or service's chip.
-const CHIP: f64 = 38.0;
 /// Average width of a character in titles.
 const CHAR: f64 = 7.0;
+
+/// Heights: generous where there is room, tight on a small screen.
+#[derive(Clone, Copy)]
+struct Heights {
+    /// Room around everything.
+    margin: f64,
+    /// Room between lane and nodes, where edges run.
+    bus: f64,
+    /// From the master's upper border to its components, their height, and the room for lines below them.
+    master: [f64; 3],
+    /// From a lane's upper border to its chips, their height, and the room below them.
+    lane: [f64; 3],
+    /// From a node's upper border to its first pod, and from its last pod to its lower border.
+    node: [f64; 2],
+    /// An agent.
+    agent: f64,
+    /// A pod's card with two lines.
+    card: f64,
+}
+
+impl Heights {
+    const GENEROUS: Self =
+        Self { margin: 16.0, bus: 24.0, master: [38.0, 44.0, 18.0], lane: [24.0, 38.0, 10.0], node: [40.0, 44.0], agent: 24.0, card: 46.0 };
+    const TIGHT: Self =
+        Self { margin: 12.0, bus: 20.0, master: [34.0, 38.0, 15.0], lane: [21.0, 34.0, 8.0], node: [38.0, 38.0], agent: 22.0, card: 42.0 };
+
+    fn of(height: f64) -> Self {
+        if height < 450.0 { Self::TIGHT } else { Self::GENEROUS }
+    }
+}
 
 /// Width and height of the place that the picture has.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -51,10 +71,10 @@ pub enum Density {
 impl Density {
     const ALL: [Self; 3] = [Self::Roomy, Self::Compact, Self::Signs];
 
-    /// Least width and the height of a card.
-    const fn card(self) -> (f64, f64) {
+    /// Least width and the height of a card, the height of a roomy one being given.
+    const fn card(self, roomy: f64) -> (f64, f64) {
         match self {
-            Self::Roomy => (128.0, 46.0),
+            Self::Roomy => (128.0, roomy),
             Self::Compact => (108.0, 26.0),
             Self::Signs => (22.0, 22.0),
         }
@@ -92,6 +112,8 @@ pub struct Layout {
     pub size: Size,
     /// How much cards say.
     pub density: Density,
+    /// Room between lane and nodes, and between rows of nodes.
+    pub bus: f64,
     /// The master's box, with its agents in the title row.
     pub master: NodeBox,
     /// Control plane components by name.
@@ -138,139 +160,167 @@ pub fn layout(topology: &Topology, slots: &Slots, size: Size, system: bool) -> L
 }
 
 fn lay_out(topology: &Topology, slots: &Slots, size: Size, system: bool, density: Density) -> Layout {
-    let width = size.width.max(NODE_MIN + 2.0 * MARGIN);
-    let mut out = Layout { density, ..Layout::default() };
-    let inner = width - 2.0 * MARGIN;
-    place_master(&mut out, topology, slots, inner);
-    let lane_top = out.master.rect.bottom() + GAP;
-    let lane_bottom = place_lane(&mut out, topology, system, inner, lane_top);
-    let bottom = place_nodes(&mut out, topology, slots, inner, lane_bottom + BUS, size.height);
-    out.size = Size { width, height: (bottom + MARGIN).max(size.height) };
-    out
+    let heights = Heights::of(size.height);
+    let inner = (size.width - 2.0 * heights.margin).max(NODE_MIN);
+    let mut plan = Plan { out: Layout { density, bus: heights.bus, ..Layout::default() }, topology, slots, heights, inner };
+    plan.master();
+    let lane_bottom = plan.lanes(system);
+    let bottom = plan.nodes(lane_bottom + heights.bus, size.height);
+    plan.out.size = Size { width: inner + 2.0 * heights.margin, height: (bottom + heights.margin).max(size.height) };
+    plan.out
 }
 
-fn place_master(out: &mut Layout, topology: &Topology, slots: &Slots, inner: f64) {
-    let (head, height, foot) = (38.0, 44.0, 18.0);
-    let (x, y) = (MARGIN + PAD, MARGIN + head);
-    // Weights follow the length of the names; the queue comes last.
-    let weights = [1.05, 0.8, 1.55, 1.05, 1.0];
-    let gap = 16.0;
-    let unit = (inner - 2.0 * PAD - 4.0 * gap) / weights.iter().sum::<f64>();
-    let mut left = x;
-    for (index, weight) in weights.iter().enumerate() {
-        let rect = Rect::new(left, y, unit * weight, height);
-        match CONTROL_PLANE.get(index) {
-            Some(name) => drop(out.components.insert((*name).to_owned(), rect)),
-            None => out.queue = rect,
-        }
-        left = rect.right() + gap;
-    }
-    let waiting: Vec<String> = topology.pods.iter().filter(|it| is_card(it) && it.node.is_none()).map(pod_id).collect();
-    for (index, pod) in waiting.into_iter().enumerate() {
-        // Signs side by side under the queue's title; the last place is shared by all that do not fit.
-        let room = ((out.queue.w - 20.0) / 14.0).floor().max(1.0) as usize;
-        let column = index.min(room - 1) as f64;
-        out.pods.insert(pod, Rect::new(out.queue.x + 10.0 + column * 14.0, out.queue.y + 25.0, 12.0, 12.0));
-    }
-    let master = topology.nodes.iter().find(|it| it.role == NodeRole::Master);
-    let name = master.map_or("", |it| it.name.as_str());
-    let pods_top = y + height + foot;
-    let pods_bottom = place_pods(out, slots, name, Rect::new(x, pods_top, inner - 2.0 * PAD, 0.0));
-    let rect = Rect::new(MARGIN, MARGIN, inner, pods_bottom.map_or(pods_top, |it| it + PAD) - MARGIN);
-    let title = Rect::new(x, MARGIN + 8.0, title_width(master).min(inner - 2.0 * PAD), 20.0);
-    let mut agents = Vec::new();
-    let mut right = rect.right() - PAD;
-    for component in
-        master.into_iter().flat_map(|it| it.components.iter().rev()).filter(|it| !is_control_plane(&it.name))
-    {
-        let w = agent_width(&component.name);
-        if right - w < title.right() + GAP {
-            break;
-        }
-        agents.push((component.name.clone(), Rect::new(right - w, MARGIN + 7.0, w, 22.0)));
-        right -= w + 8.0;
-    }
-    out.master = NodeBox { rect, title, agents, pods_top, row: 0 };
+/// A picture in the making.
+struct Plan<'a> {
+    out: Layout,
+    topology: &'a Topology,
+    slots: &'a Slots,
+    heights: Heights,
+    /// Width without the margins.
+    inner: f64,
 }
 
-/// Deployments left, services right, each in a dashed box that grows by rows.
-fn place_lane(out: &mut Layout, topology: &Topology, system: bool, inner: f64, top: f64) -> f64 {
-    let deployments: Vec<&Deployment> =
-        topology.deployments.iter().filter(|it| system || !is_system(&it.namespace)).collect();
-    let services: Vec<&Service> = topology.services.iter().filter(|it| system || !is_system(&it.namespace)).collect();
-    let left = ((inner - GAP) * 0.4).floor();
-    let right = inner - GAP - left;
-    let (chips_left, bottom_left) = chips(Rect::new(MARGIN, top, left, 0.0), deployments.len());
-    let (chips_right, bottom_right) = chips(Rect::new(MARGIN + left + GAP, top, right, 0.0), services.len());
-    let bottom = bottom_left.max(bottom_right);
-    out.deployments_lane = Rect::new(MARGIN, top, left, bottom - top);
-    out.services_lane = Rect::new(MARGIN + left + GAP, top, right, bottom - top);
-    out.deployments = deployments.iter().map(|it| it.key()).zip(chips_left).collect();
-    out.services = services.iter().map(|it| it.key()).zip(chips_right).collect();
-    bottom
-}
-
-fn chips(lane: Rect, count: usize) -> (Vec<Rect>, f64) {
-    let (head, pad, least) = (24.0, 10.0, 146.0);
-    let columns = (((lane.w - 2.0 * PAD + GAP) / (least + GAP)).floor() as usize).max(1);
-    let w = ((lane.w - 2.0 * PAD + GAP) / columns as f64 - GAP).min(220.0);
-    let chip = |index: usize| {
-        let (row, column) = (index / columns, index % columns);
-        Rect::new(lane.x + PAD + column as f64 * (w + GAP), lane.y + head + row as f64 * (CHIP + 8.0), w, CHIP)
-    };
-    let rows = count.div_ceil(columns).max(1);
-    ((0..count).map(chip).collect(), lane.y + head + rows as f64 * (CHIP + 8.0) - 8.0 + pad)
-}
-
-fn place_nodes(out: &mut Layout, topology: &Topology, slots: &Slots, inner: f64, top: f64, height: f64) -> f64 {
-    let workers: Vec<&Node> = topology.nodes.iter().filter(|it| it.role == NodeRole::Worker).collect();
-    if workers.is_empty() {
-        return top;
-    }
-    let fitting = (((inner + GAP) / (NODE_MIN + GAP)).floor() as usize).max(1);
-    let rows = workers.len().div_ceil(fitting);
-    let columns = workers.len().div_ceil(rows);
-    let w = (inner + GAP) / columns as f64 - GAP;
-    let mut needed = Vec::new();
-    for row in workers.chunks(columns) {
-        let most = row.iter().map(|it| slots.needed(&it.name)).max().unwrap_or(0);
-        let grid = Grid::new(w - 2.0 * PAD, out.density);
-        needed.push(NODE_HEAD + grid.height(most).max(grid.card_height) + NODE_FOOT);
-    }
-    let all: f64 = needed.iter().sum::<f64>() + BUS * (rows - 1) as f64;
-    let spare = ((height - MARGIN - top - all) / rows as f64).max(0.0);
-    let mut y = top;
-    for (row, (nodes, least)) in workers.chunks(columns).zip(&needed).enumerate() {
-        let h = least + spare;
-        for (column, node) in nodes.iter().enumerate() {
-            let rect = Rect::new(MARGIN + column as f64 * (w + GAP), y, w, h);
-            let pods_top = y + NODE_HEAD;
-            place_pods(out, slots, &node.name, Rect::new(rect.x + PAD, pods_top, w - 2.0 * PAD, 0.0));
-            let title = Rect::new(rect.x + PAD, y + 9.0, title_width(Some(node)).min(w - 2.0 * PAD - 22.0), 20.0);
-            let mut left = rect.x + PAD;
-            let mut agents = Vec::new();
-            for component in &node.components {
-                let agent = Rect::new(left, rect.bottom() - 34.0, agent_width(&component.name), 24.0);
-                if agent.right() > rect.right() - PAD {
-                    break;
-                }
-                left = agent.right() + 8.0;
-                agents.push((component.name.clone(), agent));
+impl Plan<'_> {
+    fn master(&mut self) {
+        let margin = self.heights.margin;
+        let [head, height, foot] = self.heights.master;
+        let (x, y) = (margin + PAD, margin + head);
+        // Weights follow the length of the names; the queue comes last.
+        let weights = [1.05, 0.92, 1.48, 1.08, 0.97];
+        let gap = 16.0;
+        let unit = (self.inner - 2.0 * PAD - 4.0 * gap) / weights.iter().sum::<f64>();
+        let mut left = x;
+        for (index, weight) in weights.iter().enumerate() {
+            let rect = Rect::new(left, y, unit * weight, height);
+            match CONTROL_PLANE.get(index) {
+                Some(name) => drop(self.out.components.insert((*name).to_owned(), rect)),
+                None => self.out.queue = rect,
             }
-            out.nodes.insert(node.name.clone(), NodeBox { rect, title, agents, pods_top, row });
+            left = rect.right() + gap;
         }
-        y += h + BUS;
+        self.waiting();
+        let master = self.topology.nodes.iter().find(|it| it.role == NodeRole::Master);
+        let name = master.map_or("", |it| it.name.as_str());
+        let pods_top = y + height + foot;
+        let pods_bottom = self.pods(name, x, pods_top, self.inner - 2.0 * PAD);
+        let rect = Rect::new(margin, margin, self.inner, pods_bottom.map_or(pods_top, |it| it + PAD) - margin);
+        let title = Rect::new(x, margin + (head - 20.0) / 2.0, title_width(master).min(self.inner - 2.0 * PAD), 20.0);
+        let mut agents = Vec::new();
+        let mut right = rect.right() - PAD;
+        for component in master.into_iter().flat_map(|it| it.components.iter().rev()).filter(|it| !is_control_plane(&it.name)) {
+            let w = agent_width(&component.name);
+            if right - w < title.right() + GAP {
+                break;
+            }
+            agents.push((component.name.clone(), Rect::new(right - w, margin + (head - 22.0) / 2.0, w, 22.0)));
+            right -= w + 8.0;
+        }
+        self.out.master = NodeBox { rect, title, agents, pods_top, row: 0 };
     }
-    y - BUS
-}
 
-/// Places a node's pods in a grid at `area`'s upper left; returns where the last row ends.
-fn place_pods(out: &mut Layout, slots: &Slots, node: &str, area: Rect) -> Option<f64> {
-    let grid = Grid::new(area.w, out.density);
-    for (place, pod) in slots.on(node) {
-        out.pods.insert(pod.to_owned(), grid.card(place, area.x, area.y));
+    /// Pods without a node: signs side by side under the queue's title; the last place is shared by all that do
+    /// not fit.
+    fn waiting(&mut self) {
+        let queue = self.out.queue;
+        let room = ((queue.w - 20.0) / 14.0).floor().max(1.0) as usize;
+        let pods = self.topology.pods.iter().filter(|it| is_card(it) && it.node.is_none());
+        for (index, pod) in pods.enumerate() {
+            let column = index.min(room - 1) as f64;
+            self.out.pods.insert(pod_id(pod), Rect::new(queue.x + 10.0 + column * 14.0, queue.bottom() - 18.0, 12.0, 12.0));
+        }
     }
-    (slots.needed(node) > 0).then(|| area.y + grid.height(slots.needed(node)))
+
+    /// Deployments left, services right, each in a dashed box that grows by rows. Returns where they end.
+    fn lanes(&mut self, system: bool) -> f64 {
+        let (top, x) = (self.out.master.rect.bottom() + GAP, self.heights.margin);
+        let deployments: Vec<&Deployment> = self.topology.deployments.iter().filter(|it| system || !is_system(&it.namespace)).collect();
+        let services: Vec<&Service> = self.topology.services.iter().filter(|it| system || !is_system(&it.namespace)).collect();
+        let left = ((self.inner - GAP) * 0.4).floor();
+        let right = self.inner - GAP - left;
+        let (chips_left, bottom_left) = self.chips(Rect::new(x, top, left, 0.0), deployments.len());
+        let (chips_right, bottom_right) = self.chips(Rect::new(x + left + GAP, top, right, 0.0), services.len());
+        let bottom = bottom_left.max(bottom_right);
+        self.out.deployments_lane = Rect::new(x, top, left, bottom - top);
+        self.out.services_lane = Rect::new(x + left + GAP, top, right, bottom - top);
+        self.out.deployments = deployments.iter().map(|it| it.key()).zip(chips_left).collect();
+        self.out.services = services.iter().map(|it| it.key()).zip(chips_right).collect();
+        bottom
+    }
+
+    fn chips(&self, lane: Rect, count: usize) -> (Vec<Rect>, f64) {
+        let [head, height, pad] = self.heights.lane;
+        let least = 146.0;
+        let columns = (((lane.w - 2.0 * PAD + GAP) / (least + GAP)).floor() as usize).max(1);
+        let w = ((lane.w - 2.0 * PAD + GAP) / columns as f64 - GAP).min(220.0);
+        let chip = |index: usize| {
+            let (row, column) = (index / columns, index % columns);
+            Rect::new(lane.x + PAD + column as f64 * (w + GAP), lane.y + head + row as f64 * (height + 8.0), w, height)
+        };
+        let rows = count.div_ceil(columns).max(1);
+        ((0..count).map(chip).collect(), lane.y + head + rows as f64 * (height + 8.0) - 8.0 + pad)
+    }
+
+    /// The workers in one row, or more where they are many; they share the height that is left.
+    fn nodes(&mut self, top: f64, height: f64) -> f64 {
+        let topology = self.topology;
+        let workers: Vec<&Node> = topology.nodes.iter().filter(|it| it.role == NodeRole::Worker).collect();
+        if workers.is_empty() {
+            return top;
+        }
+        let Heights { margin, bus, node: [head, foot], .. } = self.heights;
+        let fitting = (((self.inner + GAP) / (NODE_MIN + GAP)).floor() as usize).max(1);
+        let rows = workers.len().div_ceil(fitting);
+        let columns = workers.len().div_ceil(rows);
+        let w = (self.inner + GAP) / columns as f64 - GAP;
+        let grid = Grid::new(w - 2.0 * PAD, self.out.density, self.heights.card);
+        let needed: Vec<f64> = workers
+            .chunks(columns)
+            .map(|row| {
+                let most = row.iter().map(|it| self.slots.needed(&it.name)).max().unwrap_or(0);
+                head + grid.height(most).max(grid.card_height) + foot
+            })
+            .collect();
+        let all: f64 = needed.iter().sum::<f64>() + bus * (rows - 1) as f64;
+        let spare = ((height - margin - top - all) / rows as f64).max(0.0);
+        let mut y = top;
+        for (row, (nodes, least)) in workers.chunks(columns).zip(&needed).enumerate() {
+            let h = least + spare;
+            for (column, node) in nodes.iter().enumerate() {
+                self.node(node, Rect::new(margin + column as f64 * (w + GAP), y, w, h), row);
+            }
+            y += h + bus;
+        }
+        y - bus
+    }
+
+    fn node(&mut self, node: &Node, rect: Rect, row: usize) {
+        let [head, foot] = self.heights.node;
+        let agent_height = self.heights.agent;
+        let pods_top = rect.y + head;
+        self.pods(&node.name, rect.x + PAD, pods_top, rect.w - 2.0 * PAD);
+        let title = Rect::new(rect.x + PAD, rect.y + 7.0, title_width(Some(node)).min(rect.w - 2.0 * PAD - 22.0), 20.0);
+        let mut left = rect.x + PAD;
+        let mut agents = Vec::new();
+        for component in &node.components {
+            let agent = Rect::new(left, rect.bottom() - foot / 2.0 - agent_height / 2.0 + 2.0, agent_width(&component.name), agent_height);
+            if agent.right() > rect.right() - PAD {
+                break;
+            }
+            left = agent.right() + 8.0;
+            agents.push((component.name.clone(), agent));
+        }
+        self.out.nodes.insert(node.name.clone(), NodeBox { rect, title, agents, pods_top, row });
+    }
+
+    /// Places a node's pods in a grid; returns where the last row ends.
+    fn pods(&mut self, node: &str, x: f64, y: f64, width: f64) -> Option<f64> {
+        let grid = Grid::new(width, self.out.density, self.heights.card);
+        for (place, pod) in self.slots.on(node) {
+            self.out.pods.insert(pod.to_owned(), grid.card(place, x, y));
+        }
+        let needed = self.slots.needed(node);
+        (needed > 0).then(|| y + grid.height(needed))
+    }
 }
 
 /// The grid of a node's pods. Its columns depend on width and density alone, so that places stay.
@@ -282,8 +332,8 @@ struct Grid {
 }
 
 impl Grid {
-    fn new(width: f64, density: Density) -> Self {
-        let (least, card_height) = density.card();
+    fn new(width: f64, density: Density, roomy: f64) -> Self {
+        let (least, card_height) = density.card(roomy);
         let gap = density.gap();
         let columns = (((width + gap) / (least + gap)).floor() as usize).max(1);
         let widest = if density == Density::Signs { least } else { 190.0 };

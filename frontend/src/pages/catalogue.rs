@@ -7,7 +7,7 @@ use leptos_router::components::A;
 use leptos_router::hooks::use_navigate;
 
 use crate::api;
-use crate::classes::{BUTTON, BUTTON_MAIN, CARD};
+use crate::classes::{BUTTON, BUTTON_MAIN};
 use crate::parts::{PlainHeader, Sentence, explain, inline};
 use crate::settings::{Words, settings, words};
 
@@ -71,10 +71,10 @@ fn Topics(list: Vec<LessonSummary>) -> impl IntoView {
     }
     let section = |(topic, lessons): (String, Vec<LessonSummary>)| {
         view! {
-            <section class="mt-10">
-                <h2 class="text-sm font-semibold text-muted">{topic}</h2>
-                <ul class="mt-3 grid gap-4 sm:grid-cols-2 lg:grid-cols-3">
-                    {lessons.into_iter().map(|lesson| view! { <LessonCard lesson /> }).collect::<Vec<_>>()}
+            <section class="mt-8 grid gap-x-8 gap-y-2 md:grid-cols-[9rem_1fr]">
+                <h2 class="pt-5 text-sm font-semibold text-muted">{topic}</h2>
+                <ul class="divide-y divide-line rounded-xl border border-line bg-surface">
+                    {lessons.into_iter().map(|lesson| view! { <LessonRow lesson /> }).collect::<Vec<_>>()}
                 </ul>
             </section>
         }
@@ -82,20 +82,18 @@ fn Topics(list: Vec<LessonSummary>) -> impl IntoView {
     view! {
         {is_empty.then(|| view! { <p class="mt-10 text-muted">{words.get().no_lessons}</p> })}
         {topics.into_iter().map(section).collect::<Vec<_>>()}
-        <section class="mt-10">
-            <ul class="grid gap-4 sm:grid-cols-2 lg:grid-cols-3">
-                <li class=format!("{CARD} flex flex-col border-dashed")>
-                    <h3 class="text-base font-semibold">{move || words.get().free_title}</h3>
-                    <p class="mt-1.5 text-sm text-muted leading-relaxed grow">{move || words.get().free_text}</p>
-                    <StartButton request=CreateSession::default() main=false name=Signal::derive(move || words.get().free_title.to_owned()) />
-                </li>
-            </ul>
+        <section class="mt-8 grid gap-x-8 gap-y-2 md:grid-cols-[9rem_1fr]">
+            <h2 class="pt-5 text-sm font-semibold text-muted">{move || words.get().free_title}</h2>
+            <div class="flex flex-wrap items-center gap-x-6 gap-y-2 rounded-xl border border-dashed border-line-strong px-5 py-4">
+                <p class="min-w-56 grow basis-0 text-sm text-muted leading-relaxed">{move || words.get().free_text}</p>
+                <StartButton request=CreateSession::default() main=false name=Signal::derive(move || words.get().free_title.to_owned()) />
+            </div>
         </section>
     }
 }
 
 #[component]
-fn LessonCard(lesson: LessonSummary) -> impl IntoView {
+fn LessonRow(lesson: LessonSummary) -> impl IntoView {
     let words = words();
     let request = CreateSession { lesson: Some(lesson.slug.clone()), workers: None };
     let (minutes, steps, level) = (usize::from(lesson.minutes), usize::from(lesson.step_count), lesson.level);
@@ -105,10 +103,12 @@ fn LessonCard(lesson: LessonSummary) -> impl IntoView {
     };
     let title = lesson.title.clone();
     view! {
-        <li class=format!("{CARD} flex flex-col") lang=lesson.language.tag()>
-            <h3 class="text-base font-semibold text-balance">{lesson.title}</h3>
-            <p class="mt-1.5 text-sm text-muted leading-relaxed">{lesson.summary}</p>
-            <p class="mt-3 text-[13px] text-muted grow">{facts}</p>
+        <li class="flex flex-wrap items-center gap-x-6 gap-y-2 px-5 py-4" lang=lesson.language.tag()>
+            <div class="min-w-56 grow basis-0">
+                <h3 class="text-base font-semibold text-balance">{lesson.title}</h3>
+                <p class="mt-1 text-sm text-muted leading-relaxed">{lesson.summary}</p>
+            </div>
+            <p class="text-[13px] whitespace-nowrap text-muted">{facts}</p>
             <StartButton request main=true name=Signal::stored(title) />
         </li>
     }
@@ -145,7 +145,7 @@ fn StartButton(request: CreateSession, main: bool, #[prop(into)] name: Signal<St
     };
     let label = move || if busy.get() { words.get().starting_button } else { words.get().start };
     view! {
-        <div class="mt-4">
+        <div class="contents">
             <button class=if main { BUTTON_MAIN } else { BUTTON } disabled=busy on:click=start aria-label=move || format!("{}: {}", label(), name.get())>
                 {label}
             </button>
@@ -157,7 +157,7 @@ fn StartButton(request: CreateSession, main: bool, #[prop(into)] name: Signal<St
 #[component]
 fn StartError(error: api::Error, words: Words) -> impl IntoView {
     let (title, text) = explain(&error, words);
-    view! { <p class="mt-3 text-sm text-bad leading-relaxed" role="alert">{format!("{title}. {text}")}</p> }
+    view! { <p class="w-full text-sm text-bad leading-relaxed" role="alert">{format!("{title}. {text}")}</p> }
 }
 
 /// Sessions that still run, each with the way back.
@@ -184,7 +184,7 @@ fn Running(sessions: RwSignal<Vec<Session>>, lessons: Answer<Vec<LessonSummary>>
     };
     view! {
         <Show when=move || sessions.with(|it| !it.is_empty())>
-            <section class=format!("{CARD} mt-8 rise")>
+            <section class="mt-8 rise rounded-xl border border-line bg-surface px-5 pt-4 pb-2">
                 <h2 class="text-sm font-semibold text-muted">{move || words.get().running_title}</h2>
                 <ul class="mt-1 divide-y divide-line">{move || sessions.get().into_iter().map(row).collect::<Vec<_>>()}</ul>
             </section>

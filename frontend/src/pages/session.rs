@@ -130,7 +130,7 @@ fn Frame() -> impl IntoView {
     };
     Effect::new(move || document().set_title(&format!("{} · Drydock", title())));
     let columns = Split::remembered("split.lesson", 27.5, (18.0, 55.0));
-    let rows = Split::remembered("split.picture", 63.0, (25.0, 85.0));
+    let rows = Split::remembered("split.picture", 65.0, (25.0, 85.0));
     let starting = Memo::new(move |_| !live.is_ready());
     view! {
         <div class="flex h-dvh flex-col overflow-hidden" on:keydown=walk>
@@ -138,7 +138,7 @@ fn Frame() -> impl IntoView {
             <Banner />
             <main id="main" class="flex min-h-0 grow max-md:flex-col max-md:overflow-y-auto">
                 {has_lesson.then(|| view! {
-                    <div class="min-w-0 shrink-0 max-md:w-full!" data-pane tabindex="-1" style:width=move || format!("{}%", columns.share.get())>
+                    <div class="min-w-72 shrink-0 max-md:w-full! max-md:min-w-0" data-pane tabindex="-1" style:width=move || format!("{}%", columns.share.get())>
                         {move || lesson.with(|it| match it {
                             None => view! { <p class="p-6 text-muted" role="status">{words.get().loading}</p> }.into_any(),
                             Some(Ok(lesson)) => view! { <LessonPane lesson=lesson.clone() current player /> }.into_any(),

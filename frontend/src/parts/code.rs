@@ -58,12 +58,25 @@ pub(crate) fn CodeBlock(
         }
     });
     view! {
-        <div class=CODE class:items-start=is_long>
-            <pre class="min-w-0 grow overflow-x-auto py-1.5 whitespace-pre-wrap break-words" class:whitespace-pre-wrap=!is_long class:whitespace-pre=is_long><code>{code}</code></pre>
-            {run}
-            <button class=ICON_BUTTON on:click=copy aria-label=copy_name title=copy_name>
-                {move || if copied.get() { icons::check().into_any() } else { icons::copy().into_any() }}
-            </button>
+        <div class=format!("{CODE} {}", if is_long { "items-start" } else { "flex-wrap" })>
+            <pre class=format!("min-w-0 grow basis-52 overflow-x-auto py-1.5 {}", if is_long { "whitespace-pre" } else { "whitespace-pre-wrap" })>
+                <code>{if is_long { code.into_any() } else { unbroken(&code).into_any() }}</code>
+            </pre>
+            <span class="ms-auto inline-flex items-center gap-1">
+                {run}
+                <button class=ICON_BUTTON on:click=copy aria-label=copy_name title=copy_name>
+                    {move || if copied.get() { icons::check().into_any() } else { icons::copy().into_any() }}
+                </button>
+            </span>
         </div>
     }
+}
+
+/// A command that wraps between its words only: a browser would break `--image` after its hyphens.
+fn unbroken(code: &str) -> Vec<AnyView> {
+    let word = |(index, word): (usize, &str)| {
+        let space = if index > 0 { " " } else { "" };
+        view! { {space}<span class="whitespace-nowrap">{word.to_owned()}</span> }.into_any()
+    };
+    code.split(' ').enumerate().map(word).collect()
 }

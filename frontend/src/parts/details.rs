@@ -1,7 +1,6 @@
 //! The panel beside the picture that tells all about the chosen thing, and what can be done with it.
 
 use drydock_protocol::{Node, NodeRole, NodeState, Topology};
-use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
@@ -45,7 +44,25 @@ pub(crate) fn Details() -> impl IntoView {
             scene.chosen.set(None);
         }
     });
-    let close_button = NodeRef::<html::Button>::new();
+    // Beside what it is about, not on it.
+    let side = move || {
+        let chosen = scene.chosen.get();
+        scene.layout.with(|it| {
+            let rect = match &chosen {
+                Some(Thing::Pod(id)) => it.pods.get(id).copied(),
+                Some(Thing::Deployment(key)) => it.deployments.get(key).copied(),
+                Some(Thing::Service(key)) => it.services.get(key).copied(),
+                Some(Thing::Node(name)) => it.nodes.get(name).map(|it| it.title),
+                Some(Thing::Component(node, name)) if node.is_empty() => it.components.get(name).copied(),
+                Some(Thing::Component(node, name)) => {
+                    let place = it.nodes.get(node).unwrap_or(&it.master);
+                    place.agents.iter().find(|it| it.0 == *name).map(|it| it.1)
+                }
+                None => None,
+            };
+            if rect.is_some_and(|rect| rect.center().x > it.size.width / 2.0) { "left-4" } else { "right-4" }
+        })
+    };
     let switch = move |node: String, verb: &'static str| {
         let id = live.id.get_value();
         spawn_local(async move {
@@ -56,13 +73,13 @@ pub(crate) fn Details() -> impl IntoView {
     };
     view! {
         {move || sheet.get().map(|sheet| view! {
-            <aside class=format!("{OVERLAY} rise absolute top-4 right-4 z-30 max-h-[calc(100%-2rem)] w-72 overflow-y-auto") aria-label=words.get().details>
+            <aside class=format!("{OVERLAY} rise absolute top-4 z-30 max-h-[calc(100%-2rem)] w-72 overflow-y-auto {}", side()) aria-label=words.get().details>
                 <div class="flex items-start gap-2">
                     <div class="min-w-0 grow">
                         <p class="text-xs text-muted">{sheet.kind}</p>
                         <h2 class="font-semibold break-all">{sheet.name}</h2>
                     </div>
-                    <button node_ref=close_button class=ICON_BUTTON aria-label=words.get().close title=words.get().close on:click=move |_| scene.chosen.set(None)>
+                    <button class=ICON_BUTTON aria-label=words.get().close title=words.get().close on:click=move |_| scene.chosen.set(None)>
                         {icons::cross()}
                     </button>
                 </div>

@@ -10,6 +10,7 @@ use leptos_router::components::A;
 use super::dialog::Confirm;
 use super::icons;
 use crate::classes::{BUTTON, BUTTON_MAIN, ICON_BUTTON, PILL};
+use crate::diagram::Look;
 use crate::live::live;
 use crate::settings::{settings, words};
 use crate::{api, format};
@@ -95,13 +96,13 @@ pub(crate) fn SessionHeader(
         <SkipLink />
         <header class="flex h-13 shrink-0 items-center gap-3 border-b border-line bg-surface px-5">
             <Brand />
-            <nav class="flex min-w-0 grow items-center gap-1.5 text-sm text-muted" aria-label=move || words.get().lessons>
-                <A href="/" attr:class="rounded-sm hover:text-ink whitespace-nowrap">{move || words.get().lessons}</A>
-                <span aria-hidden="true">"›"</span>
+            <nav class="flex min-w-0 grow items-center gap-1.5 overflow-hidden text-sm text-muted" aria-label=move || words.get().lessons>
+                <A href="/" attr:class="rounded-sm hover:text-ink whitespace-nowrap max-lg:hidden">{move || words.get().lessons}</A>
+                <span class="max-lg:hidden" aria-hidden="true">"›"</span>
                 <span class="truncate text-ink">{title}</span>
                 <Show when=move || step.get().is_some()>
-                    <span aria-hidden="true">"›"</span>
-                    <span class="whitespace-nowrap">{move || step.get().map(|(step, all)| (words.get().step_of)(step, all))}</span>
+                    <span class="max-lg:hidden" aria-hidden="true">"›"</span>
+                    <span class="whitespace-nowrap max-lg:hidden">{move || step.get().map(|(step, all)| (words.get().step_of)(step, all))}</span>
                 </Show>
             </nav>
             <Show when=running>
@@ -129,22 +130,22 @@ fn Cluster() -> impl IntoView {
         (ready, all.max(seen))
     };
     let memory = move || live.session.with(|it| it.as_ref().and_then(|it| it.memory_bytes).map(format::bytes));
-    let tone = move || {
-        if {
-            let (ready, all) = nodes();
-            ready == all
-        } {
-            "text-good-ink"
-        } else {
-            "text-warn-ink"
-        }
+    let whole = move || {
+        let (ready, all) = nodes();
+        ready == all
+    };
+    let tone = move || match (whole(), live.is_ready()) {
+        (true, _) => "text-good-ink",
+        (false, true) => "text-warn-ink",
+        (false, false) => "text-muted",
     };
     view! {
         <div class=move || format!("{PILL} {}", tone())>
             <svg class="size-2.5" viewBox="-6 -6 12 12" aria-hidden="true">
-                <path d=move || if { let (ready, all) = nodes(); ready == all } { "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0Z" } else { "M0 -5.5L6 5H-6Z" } fill="currentColor" />
+                <path d=move || if whole() { Look::Good.shape() } else if live.is_ready() { Look::Warn.shape() } else { "M-2 0a2 2 0 1 0 4 0a2 2 0 1 0 -4 0Z" } fill="currentColor" />
             </svg>
-            <span>{move || { let (ready, all) = nodes(); (words.get().nodes_ready)(ready, all) }}</span>
+            <span class="max-lg:hidden">{move || { let (ready, all) = nodes(); (words.get().nodes_ready)(ready, all) }}</span>
+            <span class="lg:hidden">{move || { let (ready, all) = nodes(); format!("{ready}/{all}") }}</span>
             <Show when=move || memory().is_some()>
                 <span class="max-lg:hidden text-muted tabular-nums" title=move || words.get().memory>"· "{memory}</span>
             </Show>

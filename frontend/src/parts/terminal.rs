@@ -139,7 +139,10 @@ pub(crate) fn Terminal(
             request_animation_frame(move || {
                 with(&shell, |it| {
                     it.handle.fit();
-                    it.handle.focus();
+                    // The keyboard goes to the terminal where it would go nowhere else.
+                    if document().active_element().is_none_or(|it| it.tag_name() == "BODY") {
+                        it.handle.focus();
+                    }
                 })
             });
         }

@@ -202,7 +202,10 @@ fn TabButton(tab: Tab, active: RwSignal<String>, close: Callback<String>) -> imp
                 role="tab"
                 aria-selected=move || if chosen() { "true" } else { "false" }
                 tabindex=move || if chosen() { "0" } else { "-1" }
-                on:click=move |_| active.set(id.get_value())
+                on:click=move |_| {
+                    active.set(id.get_value());
+                    runner().focus();
+                }
             >
                 {id.get_value()}
             </button>

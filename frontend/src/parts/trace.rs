@@ -109,8 +109,8 @@ pub(crate) fn TraceStrip(
         })?
     };
     view! {
-        <section class="shrink-0 px-4 pb-3" aria-label=move || words.get().trace>
-            <div class="flex min-h-11 items-center gap-3 rounded-xl border border-line bg-surface px-2.5 py-1.5 text-[13px]">
+        <section class="shrink-0 px-3 pb-3 sm:px-4" aria-label=move || words.get().trace>
+            <div class="flex h-12 items-center gap-3 rounded-xl border border-line bg-surface px-2.5 py-1.5 text-[13px]">
                 {move || match shown.get() {
                     None => view! { <p class="px-1.5 text-muted">{words.get().trace_empty}</p> }.into_any(),
                     Some(trace) => {
@@ -122,21 +122,26 @@ pub(crate) fn TraceStrip(
                             <button class=ICON_BUTTON aria-label=name title=name on:click=move |_| if playing() { player.stop() } else { player.play(id) }>
                                 {move || if playing() { icons::stop().into_any() } else { icons::play().into_any() }}
                             </button>
-                            <p class="max-w-64 shrink-0 truncate font-semibold" title=title.clone()>{title.clone()}" · "{format::micros(trace.duration_micros)}</p>
-                            <TimeLine trace player stage=Signal::derive(stage) />
+                            <p class="max-w-56 shrink-0 truncate font-semibold max-lg:max-w-36" title=title.clone()>{title.clone()}" · "{format::micros(trace.duration_micros)}</p>
+                            <div class="min-w-0 grow">
+                                <TimeLine trace player stage=Signal::derive(stage) thin=Signal::derive(move || sentence().is_some()) />
+                                <p class="truncate pt-1 text-[12.5px] text-muted empty:hidden" aria-live="polite">
+                                    {move || sentence().map(|(component, what, why)| view! {
+                                        <strong class="font-semibold text-accent-ink">{component}</strong>" "<code class="inline-code text-ink">{what}</code>" "
+                                        <span title=why>{why}</span>
+                                    })}
+                                </p>
+                            </div>
                         }.into_any()
                     }
                 }}
             </div>
-            <p class="px-3 pt-1.5 text-[13px] text-muted empty:hidden" aria-live="polite">
-                {move || sentence().map(|(component, what, why)| view! { <strong class="font-semibold text-accent-ink">{component}</strong>" "<code class="inline-code">{what}</code>" "{why} })}
-            </p>
         </section>
     }
 }
 
 #[component]
-fn TimeLine(trace: Trace, player: Player, stage: Signal<Option<usize>>) -> impl IntoView {
+fn TimeLine(trace: Trace, player: Player, stage: Signal<Option<usize>>, thin: Signal<bool>) -> impl IntoView {
     let id = trace.id;
     let bar = move |bar: story::Bar| {
         let on = Memo::new(move |_| stage.get().is_some_and(|it| (bar.first..bar.first + bar.count).contains(&it)));
@@ -145,9 +150,9 @@ fn TimeLine(trace: Trace, player: Player, stage: Signal<Option<usize>>) -> impl 
         let title = format!("{} · {}", label, format::micros(bar.micros));
         let class = move || {
             let tone = if on.get() { "bg-accent text-on-accent" } else { "bg-accent-soft text-ink hover:bg-line" };
-            format!(
-                "h-6 w-full min-w-2 cursor-pointer truncate rounded-md px-2 text-start text-[12px] transition-colors {tone}"
-            )
+            // While a sentence stands below, the strip keeps its height and the bars lose their names.
+            let size = if thin.get() { "h-2 text-[0px]" } else { "h-6 text-[12px]" };
+            format!("block w-full min-w-2 cursor-pointer truncate rounded-md px-2 text-start transition-colors {tone} {size}")
         };
         view! {
             <li class="min-w-3 basis-0" style:flex-grow=format!("{:.2}", bar.weight)>

@@ -29,3 +29,25 @@ fn place(rect: Rect) -> String {
 fn sign(look: impl Fn() -> Look + Send + Sync + 'static, x: f64, y: f64) -> impl IntoView {
     view! { <path class="sign" d=move || look().shape() transform=format!("translate({x},{y})") /> }
 }
+
+/// A sign with two lines beside it, in the middle of a box.
+fn two_lines(
+    look: impl Fn() -> Look + Copy + Send + Sync + 'static,
+    rect: impl Fn() -> Rect + Copy + Send + Sync + 'static,
+    title: impl Fn() -> String + Send + Sync + 'static,
+    line: impl Fn() -> String + Send + Sync + 'static,
+) -> AnyView {
+    view! {
+        <g transform=move || format!("translate(0,{:.1})", rect().h / 2.0)>
+            {sign(look, 17.0, 0.0)}
+            <text class="strong" x="30" y="-3.5">{title}</text>
+            <text class="minor" x="30" y="12">{line}</text>
+        </g>
+    }
+    .into_any()
+}
+
+/// How many characters of the first and the second line fit beside the sign.
+fn room(rect: Rect) -> (usize, usize) {
+    (((rect.w - 38.0) / 7.2).max(3.0) as usize, ((rect.w - 36.0) / 6.0).max(3.0) as usize)
+}

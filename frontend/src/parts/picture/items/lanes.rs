@@ -3,18 +3,13 @@
 use drydock_protocol::{Deployment, ObjectKey, Service};
 use leptos::prelude::*;
 
-use super::{item, scene, sign};
+use super::{item, room, scene, two_lines};
 use crate::diagram::geometry::arrow_head;
 use crate::diagram::{Edge, Look, Rect, rounded_path};
 use crate::inline::shorten;
 use crate::live::live;
 use crate::parts::picture::Thing;
 use crate::settings::words;
-
-/// Room for a chip's text in characters.
-fn room(rect: Rect) -> usize {
-    ((rect.w - 40.0) / 7.2).max(4.0) as usize
-}
 
 #[component]
 fn Lane(rect: Signal<Rect>, title: Signal<&'static str>, empty: Signal<bool>) -> impl IntoView {
@@ -23,7 +18,7 @@ fn Lane(rect: Signal<Rect>, title: Signal<&'static str>, empty: Signal<bool>) ->
         <rect class="lane" x=move || rect.get().x y=move || rect.get().y width=move || rect.get().w height=move || rect.get().h rx="12" />
         <text class="minor" x=move || rect.get().x + 14.0 y=move || rect.get().y + 17.0>{title}</text>
         <Show when=move || empty.get()>
-            <text class="minor" x=move || rect.get().x + 14.0 y=move || rect.get().y + 47.0>{move || words.get().none_yet}</text>
+            <text class="minor" x=move || rect.get().x + 14.0 y=move || rect.get().bottom() - 24.0>{move || words.get().none_yet}</text>
         </Show>
     }
 }
@@ -70,18 +65,14 @@ fn DeploymentChip(key: ObjectKey) -> impl IntoView {
     let look = move || object.with(|it: &Deployment| Look::of_replicas(it.ready, it.replicas));
     let line = move || object.with(|it| (words.get().ready_of)(it.ready as usize, it.replicas as usize));
     let name = move || object.with(|it| it.name.clone());
-    let parts = view! {
-        {sign(look, 16.0, 19.0)}
-        <text class="strong" x="30" y="16">{move || shorten(&name(), room(rect.get()))}</text>
-        <text class="minor" x="30" y="31">{line}</text>
-    };
+    let parts = two_lines(look, move || rect.get(), move || shorten(&name(), room(rect.get()).0), line);
     item(
         Thing::Deployment(key),
         move || rect.get(),
         move || look().class().to_owned(),
         move || format!("Deployment {}, {}", name(), line()),
         10.0,
-        parts.into_any(),
+        parts,
     )
 }
 
@@ -130,18 +121,15 @@ fn ServiceChip(key: ObjectKey) -> impl IntoView {
         object.with(|it| (words.get().ready_of)(it.endpoints.iter().filter(|it| it.ready).count(), it.endpoints.len()))
     };
     let name = move || object.with(|it| it.name.clone());
-    let parts = view! {
-        {sign(look, 18.0, 19.0)}
-        <text class="strong" x="32" y="16">{move || shorten(&name(), room(rect.get()))}</text>
-        <text class="minor" x="32" y="31">{move || shorten(&line(), room(rect.get()) + 3)}</text>
-    };
+    let (title, below) = (move || shorten(&name(), room(rect.get()).0), move || shorten(&line(), room(rect.get()).1));
+    let parts = two_lines(look, move || rect.get(), title, below);
     item(
         Thing::Service(key),
         move || rect.get(),
         move || look().class().to_owned(),
         move || format!("Service {}, {}, {}", name(), line(), ready()),
         19.0,
-        parts.into_any(),
+        parts,
     )
 }
 
@@ -164,7 +152,13 @@ fn service_line(service: &Service) -> String {
 #[component]
 pub(crate) fn Edges() -> impl IntoView {
     let scene = scene();
-    let keys = Memo::new(move |_| scene.layout.with(|it| it.edges.keys().cloned().collect::<Vec<_>>()));
+    // Dotted ones first: where they share a way with others, the others show.
+    let keys = Memo::new(move |_| {
+        scene.layout.with(|it| {
+            let of = |ready: bool| it.edges.iter().filter(move |(_, edge)| edge.ready == ready).map(|(key, _)| key.clone());
+            of(false).chain(of(true)).collect::<Vec<_>>()
+        })
+    });
     view! {
         <g aria-hidden="true">
             <For each=move || keys.get() key=Clone::clone let:key>

@@ -3,7 +3,7 @@
 use drydock_protocol::{Component, ComponentState, Node, NodeRole, NodeState};
 use leptos::prelude::*;
 
-use super::{item, place, scene, sign};
+use super::{item, place, room, scene, sign, two_lines};
 use crate::diagram::geometry::{arrow_head, at};
 use crate::diagram::layout::{CONTROL_PLANE, node_details};
 use crate::diagram::{Layout, Look, NodeBox, Rect, is_card, rounded_path};
@@ -62,12 +62,20 @@ pub(crate) fn Master() -> impl IntoView {
         {CONTROL_PLANE.map(|component| view! { <ComponentBox component /> }).collect_view()}
         <g class="place" style:transform=move || place(queue())>
             <rect class="lane" width=move || queue().w height=move || queue().h rx="10" />
-            <text class="minor" x="10" y="17">{move || words.get().waiting}</text>
+            <text class="minor" x="10" y=move || queue().h / 2.0 - 4.0>{move || fitting(words.get().waiting, queue())}</text>
             <Show when=move || waiting() == 0>
-                <text class="minor" x="10" y="34">{move || words.get().waiting_none}</text>
+                <text class="minor" x="10" y=move || queue().h / 2.0 + 12.0>{move || words.get().waiting_none}</text>
             </Show>
         </g>
     }
+}
+
+/// A text that fits into a box, cut where it does not.
+fn fitting(text: &str, rect: Rect) -> String {
+    // Chinese characters are about twice as wide.
+    let wide = text.chars().filter(|it| *it as u32 > 0x2e80).count();
+    let room = ((rect.w - 14.0) / 6.0) as usize;
+    if text.chars().count() + wide <= room { text.to_owned() } else { text.chars().take(room.saturating_sub(1 + wide)).chain(['…']).collect() }
 }
 
 /// The lines on which a component speaks to the API server, and the API server to etcd.
@@ -185,8 +193,10 @@ fn AgentChip(node: String, agent: String, bounds: Memo<NodeBox>) -> impl IntoVie
     let spoken = format!("{agent}, {node}");
     let shown = agent.clone();
     let parts = view! {
-        {sign(look, 13.0, 12.0)}
-        <text class="minor" x="24" y="15.5">{shown}</text>
+        <g transform=move || format!("translate(0,{:.1})", rect.get().h / 2.0)>
+            {sign(look, 13.0, 0.0)}
+            <text class="minor" x="24" y="4">{shown}</text>
+        </g>
     };
     item(Thing::Component(node, agent), move || rect.get(), class, move || spoken.clone(), 7.0, parts.into_any())
 }
@@ -211,29 +221,33 @@ fn ComponentBox(component: &'static str) -> impl IntoView {
                 ComponentState::Failing => words.get().failing,
                 ComponentState::Stopped => words.get().stopped,
             };
-            let memory = it.memory_bytes.map(|it| format!(" · {}", format::bytes(it))).unwrap_or_default();
-            format!("{word}{memory}")
+            let memory = it.memory_bytes.map(format::bytes).unwrap_or_default();
+            let both = format!("{word} · {memory}");
+            match (memory.is_empty(), both.chars().count() <= room(rect.get()).1) {
+                (true, _) => word.to_owned(),
+                (false, true) => both,
+                // Where there is room for one only: trouble is said, else how much it takes.
+                (false, false) if it.state == ComponentState::Running => memory,
+                (false, false) => word.to_owned(),
+            }
         })
     };
-    let room = move || ((rect.get().w - 40.0) / 7.3).max(4.0) as usize;
-    let shown =
-        move || if component.len() <= room() { component.to_owned() } else { shorten(short_name(component), room()) };
+    let shown = move || {
+        let room = room(rect.get()).0;
+        if component.len() <= room { component.to_owned() } else { shorten(short_name(component), room) }
+    };
     let class = move || {
         let lit = scene.lit.with(|it| it.iter().any(|it| it.1 == component));
         format!("{}{}", quiet(look()), if lit { " lit" } else { "" })
     };
-    let parts = view! {
-        {sign(look, 16.0, 22.0)}
-        <text class="strong" x="30" y="19">{shown}</text>
-        <text class="minor" x="30" y="35">{line}</text>
-    };
+    let parts = two_lines(look, move || rect.get(), shown, line);
     item(
         Thing::Component(String::new(), component.to_owned()),
         move || rect.get(),
         class,
         move || format!("{component}, {}", line()),
         10.0,
-        parts.into_any(),
+        parts,
     )
 }
 

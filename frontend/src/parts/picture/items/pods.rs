@@ -3,7 +3,7 @@
 use drydock_protocol::{Pod, PodHealth, Topology};
 use leptos::prelude::*;
 
-use super::{item, scene, sign};
+use super::{item, scene, sign, two_lines};
 use crate::diagram::looks::pod_line;
 use crate::diagram::{Density, Look, is_system, pod_id};
 use crate::inline::shorten;
@@ -84,12 +84,7 @@ fn PodCard(id: String) -> impl IntoView {
     };
     let middle = move || format!("translate({:.1}px,{:.1}px)", rect.get().w / 2.0, rect.get().h / 2.0);
     let parts = move || match density.get() {
-        Density::Roomy => view! {
-            {sign(look, 16.0, 16.5)}
-            <text class="strong" x="28" y="20.5">{move || title(38.0)}</text>
-            <text class="minor" x="28" y="36.5">{line}</text>
-        }
-        .into_any(),
+        Density::Roomy => two_lines(look, move || rect.get(), move || title(38.0), line),
         Density::Compact => view! {
             {sign(look, 14.0, 13.0)}
             <text class="strong" x="25" y="17">{move || title(34.0)}</text>
