@@ -318,12 +318,6 @@ impl Caches {
         self.by_storage.read().unwrap_or_else(PoisonError::into_inner).iter().map(|(key, cache)| (*key, Arc::clone(cache))).collect()
     }
 
-    /// Adds the cache of a row that came at run time; it is empty until the feed has read it.
-    pub(crate) fn add(&self, row: &'static Resource) -> Arc<Cache> {
-        let mut map = self.by_storage.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(map.entry(row.storage).or_insert_with(|| Arc::new(Cache::new(row, self.revision.subscribe()))))
-    }
-
     /// The cache that a key of etcd belongs to, and the rest of the key.
     fn route<'a>(&self, key: &'a str) -> Option<(Arc<Cache>, &'a str)> {
         let map = self.by_storage.read().unwrap_or_else(PoisonError::into_inner);

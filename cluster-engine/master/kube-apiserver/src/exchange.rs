@@ -1,6 +1,5 @@
 //! One request on its way through the pipeline.
 
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use drydock_api::Status;
@@ -21,7 +20,6 @@ pub(crate) struct Exchange {
     pub(crate) raw_query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) user: UserInfo,
-    pub(crate) source: IpAddr,
     pub(crate) accept: Accept,
     /// Whether JSON is indented (curl, browsers, `?pretty=true`).
     pub(crate) pretty: bool,
@@ -49,14 +47,14 @@ pub(crate) struct WriteOptions {
 
 impl Exchange {
     /// A request that has been authenticated.
-    pub(crate) fn new(info: RequestInfo, query: Query, raw_query: String, headers: HeaderMap, user: UserInfo, source: IpAddr, accept: Accept) -> Self {
+    pub(crate) fn new(info: RequestInfo, query: Query, raw_query: String, headers: HeaderMap, user: UserInfo, accept: Accept) -> Self {
         let agent = headers.get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or("");
         let pretty = match query.get("pretty") {
             Some(_) => query.flag("pretty"),
             None => ["curl", "Wget", "Mozilla/5.0"].iter().any(|browser| agent.starts_with(browser)),
         };
         let now = drydock_api::time::now_rfc3339();
-        Self { info, query, raw_query, headers, user, source, accept, pretty, now, notes: Notes::default(), warnings: Mutex::default() }
+        Self { info, query, raw_query, headers, user, accept, pretty, now, notes: Notes::default(), warnings: Mutex::default() }
     }
 
     /// A header as text, empty when absent.

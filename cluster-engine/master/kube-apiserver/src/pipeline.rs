@@ -125,7 +125,7 @@ async fn run(
     };
     let upgrade = request.headers().contains_key(http::header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
     let (parts, incoming) = request.into_parts();
-    let exchange = Arc::new(Exchange::new(info, query, parts.uri.query().unwrap_or("").to_owned(), parts.headers, user, peer.addr.ip(), accept));
+    let exchange = Arc::new(Exchange::new(info, query, parts.uri.query().unwrap_or("").to_owned(), parts.headers, user, accept));
     finish.exchange = Some(Arc::clone(&exchange));
     exchange.notes.annotate("authorization.k8s.io/decision", "allow");
     exchange.notes.annotate("authorization.k8s.io/reason", reason);

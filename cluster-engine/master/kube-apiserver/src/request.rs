@@ -32,11 +32,6 @@ impl Query {
     pub(crate) fn flag(&self, key: &str) -> bool {
         self.get(key).is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "0"))
     }
-
-    /// Whether there is no key at all.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 /// Decodes `%41`, and `+` in queries.
@@ -115,13 +110,13 @@ impl RequestInfo {
         }
         let decoded: Vec<String> = parts.iter().map(|part| unescape(part, false)).collect();
         let mut parts: Vec<&str> = decoded.iter().map(String::as_str).collect();
-        if parts[0] == "namespaces" {
-            if let Some(namespace) = parts.get(1) {
-                info.namespace = (*namespace).to_owned();
-                let own = parts.len() <= 2 || (parts.len() == 3 && matches!(parts[2], "status" | "finalize"));
-                if !own {
-                    parts.drain(..2);
-                }
+        if parts[0] == "namespaces"
+            && let Some(namespace) = parts.get(1)
+        {
+            info.namespace = (*namespace).to_owned();
+            let own = parts.len() <= 2 || (parts.len() == 3 && matches!(parts[2], "status" | "finalize"));
+            if !own {
+                parts.drain(..2);
             }
         }
         info.resource = parts[0].to_owned();
@@ -148,11 +143,6 @@ impl RequestInfo {
             }
         }
         info
-    }
-
-    /// Whether the name came from a field selector of a collection request.
-    pub(crate) fn is_collection(&self) -> bool {
-        matches!(self.verb, "list" | "watch" | "deletecollection")
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Resource {
     /// Conditions of a Table row (upstream sets `Completed` on finished pods); returns an array or null.
     pub row_conditions: Option<fn(&Value) -> Value>,
     /// Selectable fields beyond `metadata.name` and `metadata.namespace`.
-    pub fields: &'static [(&'static str, fn(&Value) -> String)],
+    pub fields: &'static [(&'static str, FieldValue)],
     /// Upstream's `SetDefaults_*` of this version: runs after every decode (create, update, patch result).
     pub default: fn(&mut Value),
     /// Strategy's PrepareForCreate, after defaulting and admission (status is already dropped when there is a status subresource).
@@ -90,6 +90,9 @@ pub struct Resource {
     /// Seconds after which etcd forgets the object (Events: 3600); 0 keeps it.
     pub time_to_live: i64,
 }
+
+/// The value of a selectable field.
+pub type FieldValue = fn(&Value) -> String;
 
 /// What functions of a row may know of the request.
 #[derive(Clone, Copy)]

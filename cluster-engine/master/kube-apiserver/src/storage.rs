@@ -7,7 +7,7 @@ pub(crate) mod bytes_form;
 pub(crate) mod continue_token;
 pub(crate) mod etcd;
 
-pub(crate) use etcd::{Etcd, Page, Stored, Written};
+pub(crate) use etcd::{Etcd, Stored, Written};
 
 /// What can go wrong between us and etcd.
 #[derive(Debug, thiserror::Error)]

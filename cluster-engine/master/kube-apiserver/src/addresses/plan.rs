@@ -160,7 +160,7 @@ fn families(service: &mut Value) {
     if spec["ipFamilyPolicy"].is_null() {
         spec["ipFamilyPolicy"] = json!("SingleStack");
     }
-    if !spec["ipFamilies"].as_array().is_some_and(|list| !list.is_empty()) {
+    if spec["ipFamilies"].as_array().is_none_or(Vec::is_empty) {
         spec["ipFamilies"] = json!(["IPv4"]);
     }
 }
@@ -312,7 +312,7 @@ mod tests {
     fn what_is_taken_or_outside_is_refused() {
         let other = json!({"spec": {"clusterIP": "10.96.0.10", "ports": [{"port": 1, "nodePort": 30000}]}});
         let mut service = json!({"spec": {"clusterIP": "10.96.0.10"}});
-        assert!(run(&mut service, None, &[other.clone()])[0].contains("provided IP is already allocated"));
+        assert!(run(&mut service, None, std::slice::from_ref(&other))[0].contains("provided IP is already allocated"));
         let mut service = json!({"spec": {"clusterIP": "192.168.0.1"}});
         assert!(run(&mut service, None, &[])[0].contains("is not in the valid range"));
         let mut service = json!({"spec": {"type": "NodePort", "ports": [{"port": 1, "nodePort": 30000}]}});

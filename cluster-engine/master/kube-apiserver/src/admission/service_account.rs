@@ -61,7 +61,7 @@ fn plan(pod: &mut Value, account: &Value, volume: &str) {
     if automount {
         mount(spec, volume);
     }
-    if !spec["imagePullSecrets"].as_array().is_some_and(|list| !list.is_empty())
+    if spec["imagePullSecrets"].as_array().is_none_or(Vec::is_empty)
         && let Some(secrets) = account["imagePullSecrets"].as_array().filter(|list| !list.is_empty())
     {
         spec["imagePullSecrets"] = secrets.clone().into();

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use drydock_api::meta;
-use drydock_api::{Status, apply};
+use drydock_api::Status;
 use drydock_component::serve::Body;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value};
@@ -266,11 +266,6 @@ fn set(object: &mut Value, outer: &str, key: &str, value: Option<Value>) {
         Some(value) => inner.insert(key.to_owned(), value),
         None => inner.remove(key),
     };
-}
-
-/// Whether two objects say the same, managedFields aside.
-pub(crate) fn same(a: &Value, b: &Value) -> bool {
-    apply::without_managed_fields(a) == apply::without_managed_fields(b)
 }
 
 #[cfg(test)]
