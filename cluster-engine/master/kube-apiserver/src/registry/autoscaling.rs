@@ -1,6 +1,7 @@
 //! `horizontalpodautoscalers` in `autoscaling/v2` (stored) and `autoscaling/v1`.
 
 mod convert;
+mod validate;
 
 use serde_json::Value;
 
@@ -37,6 +38,8 @@ pub(super) static V2: Resource = Resource {
         Column::AGE,
     ],
     default: convert::default_v2,
+    validate: validate::v2,
+    validate_update: validate::v2_update,
     storage: "/registry/horizontalpodautoscalers",
     ..Resource::BASE
 };
@@ -50,6 +53,8 @@ pub(super) static V1: Resource = Resource {
         super::value::child(object, "status");
     },
     columns: V1_COLUMNS,
+    validate: validate::v1,
+    validate_update: validate::v1_update,
     storage_version: ("autoscaling", "v2"),
     from_storage: Some(convert::to_v1),
     to_storage: Some(convert::to_v2),

@@ -73,6 +73,8 @@ pub(super) static CRON_JOBS: Resource = Resource {
     ..Resource::BASE
 };
 
+pub(super) use validate::domain_path;
+
 /// SetDefaults_Job.
 fn default_job(job: &mut Value) {
     let labels = job.at("spec.template.metadata.labels").clone();

@@ -1,5 +1,7 @@
 //! `endpointslices`.
 
+mod validate;
+
 use serde_json::Value;
 
 use super::print::{text, with_more};
@@ -24,6 +26,8 @@ pub(super) static ENDPOINT_SLICES: Resource = Resource {
             default(port, "protocol", "TCP");
         }
     },
+    validate: validate::create,
+    validate_update: validate::update,
     generation: true,
     storage: "/registry/endpointslices",
     ..Resource::BASE

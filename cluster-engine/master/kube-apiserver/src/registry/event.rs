@@ -1,5 +1,7 @@
 //! Events, in `core` and in `events.k8s.io`, over one storage in the form of `core`.
 
+mod validate;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -29,6 +31,8 @@ pub(super) static CORE: Resource = Resource {
         ("source", |event| source_component(event).to_owned()),
         ("type", |event| event.text("type").to_owned()),
     ],
+    validate: validate::core,
+    validate_update: validate::core_update,
     create_on_update: true,
     storage: "/registry/events",
     time_to_live: TIME_TO_LIVE,
@@ -54,6 +58,8 @@ pub(super) static EVENTS: Resource = Resource {
         ("reportingController", |event| event.text("reportingController").to_owned()),
         ("type", |event| event.text("type").to_owned()),
     ],
+    validate: validate::v1,
+    validate_update: validate::v1_update,
     create_on_update: true,
     storage: "/registry/events",
     storage_version: ("", "v1"),

@@ -1,5 +1,7 @@
 //! `networking.k8s.io`: ingresses, ingress classes, network policies, addresses and service ranges.
 
+mod validate;
+
 use serde_json::Value;
 
 use super::print::{list, load_balancer, selector, text, text_or, with_more};
@@ -35,6 +37,9 @@ pub(super) static INGRESSES: Resource = Resource {
             child(status, "loadBalancer");
         }
     },
+    validate: validate::ingress_create,
+    validate_update: validate::ingress_update,
+    validate_subresource: validate::ingress_status,
     generation: true,
     storage: "/registry/ingress",
     ..Resource::BASE
@@ -59,6 +64,8 @@ pub(super) static INGRESS_CLASSES: Resource = Resource {
             default(parameters, "scope", "Cluster");
         }
     },
+    validate: validate::class,
+    validate_update: validate::class_update,
     generation: true,
     storage: "/registry/ingressclasses",
     ..Resource::BASE
@@ -76,6 +83,8 @@ pub(super) static NETWORK_POLICIES: Resource = Resource {
         Column::AGE,
     ],
     default: default_policy,
+    validate: validate::policy,
+    validate_update: validate::policy_update,
     generation: true,
     storage: "/registry/networkpolicies",
     ..Resource::BASE
@@ -89,6 +98,9 @@ pub(super) static IP_ADDRESSES: Resource = Resource {
     short_names: &["ip"],
     namespaced: false,
     columns: &[Column::NAME, Column::string("ParentRef", |address, _| Value::String(parent(address))), Column::AGE],
+    name: validate::address_name,
+    validate: validate::address,
+    validate_update: validate::address_update,
     storage: "/registry/ipaddresses",
     ..Resource::BASE
 };
@@ -105,6 +117,8 @@ pub(super) static SERVICE_CIDRS: Resource = Resource {
         Column::string("CIDRs", |object, _| Value::String(list(object, "spec.cidrs"))),
         Column::AGE,
     ],
+    validate: validate::service_cidr,
+    validate_update: validate::service_cidr_update,
     storage: "/registry/servicecidrs",
     ..Resource::BASE
 };

@@ -1,5 +1,7 @@
 //! `storage.k8s.io`.
 
+mod validate;
+
 use serde_json::Value;
 
 use super::print::{amount, count, list, text};
@@ -29,6 +31,8 @@ pub(super) static STORAGE_CLASSES: Resource = Resource {
         default(class, "reclaimPolicy", "Delete");
         default(class, "volumeBindingMode", "Immediate");
     },
+    validate: validate::class,
+    validate_update: validate::class_update,
     storage: "/registry/storageclasses",
     ..BASE
 };
@@ -39,6 +43,8 @@ pub(super) static VOLUME_ATTRIBUTES_CLASSES: Resource = Resource {
     singular: "volumeattributesclass",
     short_names: &["vac"],
     columns: &[Column::NAME, Column::string("DriverName", |class, _| text(class, "driverName")), Column::AGE],
+    validate: validate::attributes,
+    validate_update: validate::attributes_update,
     storage: "/registry/volumeattributesclasses",
     ..BASE
 };
@@ -54,6 +60,8 @@ pub(super) static CSI_NODES: Resource = Resource {
         Column::AGE,
     ],
     unconditional_update: false,
+    validate: validate::node,
+    validate_update: validate::node_update,
     storage: "/registry/csinodes",
     ..BASE
 };
@@ -74,6 +82,8 @@ pub(super) static CSI_DRIVERS: Resource = Resource {
     ],
     unconditional_update: false,
     default: default_driver,
+    validate: validate::driver,
+    validate_update: validate::driver_update,
     storage: "/registry/csidrivers",
     ..BASE
 };
@@ -91,6 +101,8 @@ pub(super) static CSI_STORAGE_CAPACITIES: Resource = Resource {
         }),
     ],
     unconditional_update: false,
+    validate: validate::capacity,
+    validate_update: validate::capacity_update,
     storage: "/registry/csistoragecapacities",
     ..BASE
 };
@@ -109,6 +121,8 @@ pub(super) static VOLUME_ATTACHMENTS: Resource = Resource {
         Column::AGE,
     ],
     unconditional_update: false,
+    validate: validate::attachment,
+    validate_update: validate::attachment_update,
     storage: "/registry/volumeattachments",
     ..BASE
 };
