@@ -28,6 +28,8 @@ use crate::{Error, Result};
 const REQUEST_TIME: Duration = Duration::from_secs(62);
 /// How often a request is repeated because the server said "later" (client-go's number).
 const MAX_RETRIES: u32 = 10;
+/// The longest pause while waiting for a server to start: a refused connection costs next to nothing.
+const READY_PAUSE: Duration = Duration::from_millis(50);
 /// First and last pause between attempts to reach a server that does not answer yet.
 pub(crate) const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 
@@ -105,12 +107,12 @@ impl Client {
         Client { token, ..self.clone() }
     }
 
-    /// Waits until the server says that it is ready, trying again after 10 ms, 20 ms … 500 ms.
+    /// Waits until the server says that it is ready, trying again after 10 ms, 20 ms, 40 ms, 50 ms …
     pub async fn ready(&self) {
         let mut pause = BACKOFF.0;
         while self.once(&Method::GET, "/readyz", None, &[], Bytes::new()).await.is_err() {
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(BACKOFF.1);
+            pause = (pause * 2).min(READY_PAUSE);
         }
     }
 

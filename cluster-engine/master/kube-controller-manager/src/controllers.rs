@@ -1,0 +1,88 @@
+//! The controllers, one room each, and which of them run.
+
+mod deployment;
+mod endpoint_slice;
+mod endpoints;
+mod garbage_collector;
+mod namespace;
+mod node_ipam;
+mod node_lifecycle;
+mod owned;
+mod pod_control;
+mod pod_gc;
+mod replica_set;
+mod root_ca;
+mod service_account;
+mod taint_eviction;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use crate::context::Context;
+use crate::{Error, Options};
+
+/// What the flags say, read and checked once.
+pub(crate) struct Settings {
+    root_ca: Option<String>,
+    node_ranges: Option<node_ipam::Ranges>,
+}
+
+impl Settings {
+    pub(crate) fn from_options(options: &Options) -> Result<Settings, Error> {
+        let root_ca = match &options.root_ca_file {
+            None => None,
+            Some(path) => {
+                Some(std::fs::read_to_string(path).map_err(|source| Error::File { path: path.clone(), source })?)
+            }
+        };
+        let node_ranges = if options.allocate_node_cidrs {
+            let cidr = options.cluster_cidr.as_deref().unwrap_or_default();
+            Some(
+                node_ipam::Ranges::new(cidr, options.node_cidr_mask_size, options.service_cluster_ip_range.as_deref())
+                    .map_err(Error::Flag)?,
+            )
+        } else {
+            None
+        };
+        Ok(Settings { root_ca, node_ranges })
+    }
+}
+
+/// Starts every controller that the flags ask for.
+pub(crate) fn start(context: &Arc<Context>, settings: Settings) -> JoinSet<()> {
+    let mut tasks = Tasks { context: context.clone(), set: JoinSet::new() };
+    // First what everything else waits for.
+    tasks.start("serviceaccount-controller", service_account::run);
+    if let Some(bundle) = settings.root_ca {
+        tasks.start("root-ca-certificate-publisher-controller", |context| root_ca::run(context, bundle));
+    }
+    if let Some(ranges) = settings.node_ranges {
+        tasks.start("node-ipam-controller", |context| node_ipam::run(context, ranges));
+    }
+    tasks.start("deployment-controller", deployment::run);
+    tasks.start("replicaset-controller", replica_set::run);
+    tasks.start("endpointslice-controller", endpoint_slice::run);
+    tasks.start("endpoints-controller", endpoints::run);
+    tasks.start("endpointslice-mirroring-controller", endpoint_slice::run_mirroring);
+    tasks.start("node-lifecycle-controller", node_lifecycle::run);
+    tasks.start("taint-eviction-controller", taint_eviction::run);
+    tasks.start("namespace-controller", namespace::run);
+    tasks.start("pod-garbage-collector-controller", pod_gc::run);
+    tasks.start("garbage-collector-controller", garbage_collector::run);
+    tasks.set
+}
+
+struct Tasks {
+    context: Arc<Context>,
+    set: JoinSet<()>,
+}
+
+impl Tasks {
+    fn start<F: Future<Output = ()> + Send + 'static>(&mut self, name: &str, run: impl FnOnce(Arc<Context>) -> F) {
+        if self.context.options.enables(name) {
+            self.set.spawn(run(self.context.clone()));
+        }
+    }
+}
