@@ -11,16 +11,25 @@
 //! its containers.
 #![allow(unsafe_code, reason = "namespaces, mounts and process creation have no safe interface in std")]
 
+pub mod cgroup;
 pub mod config;
+pub mod launch;
+mod capabilities;
 mod error;
+mod files;
+mod helper;
 mod native;
 mod reaper;
+mod sys;
+mod wire;
 
 pub use config::{
     ContainerConfig, Device, ExecConfig, IdMapping, Limits, Mount, Propagation, RootFs, SandboxConfig, Seccomp, Security, UserMapping, UserSpec,
 };
 pub use error::{Error, ExecFailure};
-pub use native::{NativeRuntime, Options, helper_main};
+pub use files::remove_tree;
+pub use helper::helper_main;
+pub use native::{NativeRuntime, Options};
 pub use reaper::{Exit, ExitNotify, Reaper};
 
 use std::os::fd::OwnedFd;

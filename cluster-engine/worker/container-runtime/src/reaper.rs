@@ -89,7 +89,7 @@ impl Reaper {
     #[must_use]
     pub fn wait(&self, pid: i32) -> Exit {
         let (sender, receiver) = std::sync::mpsc::channel();
-        self.on_exit(pid, Box::new(move |exit| drop(sender.send(exit))));
+        self.on_exit(pid, Box::new(move |exit| sender.send(exit).unwrap_or(())));
         receiver.recv().unwrap_or(Exit { code: 255, signal: None, oom_killed: false })
     }
 
