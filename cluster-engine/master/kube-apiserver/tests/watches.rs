@@ -54,3 +54,22 @@ async fn initial_events_end_with_a_bookmark() -> Result<()> {
     assert_eq!(seen(&events), ["ADDED a", "ADDED b"], "and then the stream ends");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_killed_etcd_loses_nothing_and_watches_go_on() -> Result<()> {
+    let Some(mut cluster) = Cluster::start(&[]).await? else { return Ok(()) };
+    let admin = cluster.client("admin");
+    let first = make(&admin, "a", "x").await?;
+    let version = first["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+    let watching = admin.clone();
+    let watch = tokio::spawn(async move { watching.watch(&format!("{MAPS}?watch=1&resourceVersion={version}"), 1).await });
+    cluster.restart_etcd()?;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while make(&admin, "b", "x").await?["kind"] != "ConfigMap" {
+        assert!(std::time::Instant::now() < deadline, "etcd did not come back");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(seen(&watch.await??), ["ADDED b"]);
+    assert_eq!(admin.get(&format!("{MAPS}/a")).await?.1["metadata"]["uid"], first["metadata"]["uid"]);
+    Ok(())
+}

@@ -28,6 +28,7 @@ pub struct Cluster {
     pub folder: tempfile::TempDir,
     pub address: SocketAddr,
     etcd: Child,
+    etcd_arguments: Vec<String>,
     trigger: drydock_component::shutdown::Trigger,
 }
 
@@ -81,14 +82,23 @@ impl Cluster {
         let port = free_port().await?;
         let url = format!("https://127.0.0.1:{port}");
         let path = |name: &str| at(name).display().to_string();
-        let etcd = Command::new(ETCD)
-            .args(["--name", "test", "--data-dir", &path("etcd"), "--listen-client-urls", &url, "--advertise-client-urls", &url])
-            .args(["--listen-peer-urls", &format!("http://127.0.0.1:{}", free_port().await?), "--client-cert-auth", "--unsafe-no-fsync"])
-            .args(["--cert-file", &path("server.crt"), "--key-file", &path("server.key"), "--trusted-ca-file", &path("ca.crt")])
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(at("etcd.log"))?)
-            .spawn()
-            .context("cannot start etcd")?;
+        let peers = format!("http://127.0.0.1:{}", free_port().await?);
+        let etcd_arguments: Vec<String> = [
+            ["--name", "test"],
+            ["--data-dir", &path("etcd")],
+            ["--listen-client-urls", &url],
+            ["--advertise-client-urls", &url],
+            ["--listen-peer-urls", &peers],
+            ["--cert-file", &path("server.crt")],
+            ["--key-file", &path("server.key")],
+            ["--trusted-ca-file", &path("ca.crt")],
+        ]
+        .iter()
+        .flatten()
+        .map(|word| (*word).to_owned())
+        .chain(["--client-cert-auth".to_owned()])
+        .collect();
+        let etcd = start_etcd(folder.path(), &etcd_arguments)?;
         let flags = [
             format!("--etcd-servers={url}"),
             format!("--etcd-cafile={}", path("ca.crt")),
@@ -113,7 +123,7 @@ impl Cluster {
                 tracing::error!(%error, "the server ended");
             }
         });
-        let cluster = Self { folder, address, etcd, trigger };
+        let cluster = Self { folder, address, etcd, etcd_arguments, trigger };
         cluster.write_kubeconfig("admin")?;
         let deadline = Instant::now() + Duration::from_secs(20);
         let admin = cluster.client("admin");
@@ -124,6 +134,14 @@ impl Cluster {
                 _ => tokio::time::sleep(Duration::from_millis(10)).await,
             }
         }
+    }
+
+    /// Kills etcd the hard way and starts it again on the same data.
+    pub fn restart_etcd(&mut self) -> Result<()> {
+        self.etcd.kill()?;
+        self.etcd.wait()?;
+        self.etcd = start_etcd(self.folder.path(), &self.etcd_arguments)?;
+        Ok(())
     }
 
     /// Where a file of the test lies.
@@ -147,6 +165,11 @@ impl Cluster {
         std::fs::write(self.path("kubeconfig"), config.to_string())?;
         Ok(())
     }
+}
+
+fn start_etcd(folder: &Path, arguments: &[String]) -> Result<Child> {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("etcd.log"))?;
+    Command::new(ETCD).args(arguments).stdout(Stdio::null()).stderr(log).spawn().context("cannot start etcd")
 }
 
 fn port_of(options: &Options) -> u16 {
