@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// A literal of the macro.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Literal {
+pub(crate) enum Literal {
     /// Text.
     Str(String),
     /// A number, a boolean or another bare word.
@@ -21,7 +21,7 @@ pub enum Literal {
 
 impl Literal {
     /// A member of a map.
-    pub fn get(&self, key: &str) -> Option<&Self> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
         match self {
             Self::Map(entries) => entries.iter().find(|(k, _)| k == key).map(|(_, v)| v),
             _ => None,
@@ -29,7 +29,7 @@ impl Literal {
     }
 
     /// A member that is text.
-    pub fn text(&self, key: &str) -> &str {
+    pub(crate) fn text(&self, key: &str) -> &str {
         match self.get(key) {
             Some(Self::Str(text)) => text,
             _ => "",
@@ -39,17 +39,17 @@ impl Literal {
 
 /// One type of the API.
 #[derive(Debug)]
-pub struct Definition {
+pub(crate) struct Definition {
     /// Its JSON schema.
-    pub schema: Literal,
+    pub(crate) schema: Literal,
     /// Group, version and kind.
-    pub gvk: Option<(String, String, String)>,
+    pub(crate) gvk: Option<(String, String, String)>,
     /// The kind of its lists.
-    pub list_kind: Option<String>,
+    pub(crate) list_kind: Option<String>,
 }
 
 /// Every type below `folder`, by full name.
-pub fn read(folder: &Path) -> Result<BTreeMap<String, Definition>, Box<dyn Error>> {
+pub(crate) fn read(folder: &Path) -> Result<BTreeMap<String, Definition>, Box<dyn Error>> {
     let mut definitions = BTreeMap::new();
     visit(folder, &mut definitions)?;
     Ok(definitions)

@@ -8,7 +8,7 @@ use std::process::Command;
 ///
 /// Cargo unpacks only what it compiles, so the sources may not be there yet. A small manifest with the same pins and the same lock file makes cargo
 /// fetch them (checksums included): first offline, then from the registry.
-pub fn sources(out: &Path, names: &[&str]) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+pub(crate) fn sources(out: &Path, names: &[&str]) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let root = workspace_root()?;
     let lock = std::fs::read_to_string(root.join("Cargo.lock"))?;
     let mut manifest = "[package]\nname = \"schema-sources\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[lib]\npath = \"lib.rs\"\n[workspace]\n[dependencies]\n".to_owned();

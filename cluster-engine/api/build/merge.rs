@@ -8,11 +8,11 @@ use crate::proto::{self, Member, Message, Messages};
 use crate::rules;
 
 /// The outcome: types to write and what describes them.
-pub struct Merged {
+pub(crate) struct Merged {
     /// The types.
-    pub builder: Builder,
+    pub(crate) builder: Builder,
     /// By type, in the block's order: its description, then its fields' in order.
-    pub descriptions: Vec<(String, Vec<String>)>,
+    pub(crate) descriptions: Vec<(String, Vec<String>)>,
 }
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
@@ -21,7 +21,7 @@ const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 const OPTION_KINDS: [&str; 5] = ["CreateOptions", "GetOptions", "ListOptions", "PatchOptions", "UpdateOptions"];
 
 /// Makes every type.
-pub fn merge(definitions: &BTreeMap<String, Definition>, messages: &Messages) -> Merged {
+pub(crate) fn merge(definitions: &BTreeMap<String, Definition>, messages: &Messages) -> Merged {
     let mut merge = Merge { definitions, messages, types: BTreeMap::new(), texts: BTreeMap::new() };
     for (name, definition) in definitions {
         merge.definition(name, definition);
@@ -189,7 +189,14 @@ impl Merge<'_> {
         let names: BTreeMap<String, FieldDef> = out.fields.iter().map(|f| (proto::normal(&f.name), f.clone())).collect();
         for member in message.fields.iter().filter(|m| m.attribute.starts_with("message, optional") && !names.contains_key(&proto::normal(&m.name))) {
             let Some(target) = proto::target(self.messages, &message.module, &member.rust_type).cloned() else { continue };
-            let Some(fields) = self.flat_fields(&names, &target) else { continue };
+            let Some(fields) = self.flat_fields(&out.name, &names, &target) else { continue };
+            // What the struct's comments say of lists and patches holds for the owner's flat fields too.
+            for inner in &fields {
+                if let Some(outer) = out.fields.iter_mut().find(|f| f.name == inner.name && f.flags & field_flag::INLINE == 0) {
+                    let required = outer.flags & field_flag::REQUIRED;
+                    *outer = FieldDef { tag: 0, flags: inner.flags | required, ..inner.clone() };
+                }
+            }
             let target_name = format!("io.k8s.{}.{}", target.module, target.name);
             let target_key = proto::key(&target_name);
             let existing = self.definitions.keys().find(|name| proto::key(name) == target_key).cloned();
@@ -207,21 +214,18 @@ impl Merge<'_> {
     }
 
     /// The target's fields taken from the owner, if the owner has all of them.
-    fn flat_fields(&self, names: &BTreeMap<String, FieldDef>, target: &Message) -> Option<Vec<FieldDef>> {
+    fn flat_fields(&self, owner: &str, names: &BTreeMap<String, FieldDef>, target: &Message) -> Option<Vec<FieldDef>> {
         let mut fields = Vec::new();
         for member in &target.fields {
             let Some(outer) = names.get(&proto::normal(&member.name)) else {
                 // One level deeper: NamedRuleWithOperations holds RuleWithOperations, which holds Rule.
                 let inner = proto::target(self.messages, &target.module, &member.rust_type)?;
-                self.flat_fields(names, inner)?;
+                self.flat_fields(owner, names, inner)?;
                 continue;
             };
-            let mut field = outer.clone();
-            field.tag = member.tag;
-            refine(&mut field.shape, member);
-            fields.push(field);
+            fields.push(self.field(owner, &outer.name, outer.shape.clone(), Some(member)));
         }
-        (!fields.is_empty()).then_some(fields)
+        Some(fields)
     }
 
     fn list(&mut self, item: &str, list_kind: &str, gvk: &(String, String, String)) {

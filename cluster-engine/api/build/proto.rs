@@ -6,51 +6,51 @@ use std::path::Path;
 
 /// A protobuf message.
 #[derive(Clone, Debug, Default)]
-pub struct Message {
+pub(crate) struct Message {
     /// The module, such as `api.core.v1`.
-    pub module: String,
+    pub(crate) module: String,
     /// The struct's name in Rust.
-    pub name: String,
+    pub(crate) name: String,
     /// Its comment.
-    pub doc: Vec<String>,
+    pub(crate) doc: Vec<String>,
     /// Its fields.
-    pub fields: Vec<Member>,
+    pub(crate) fields: Vec<Member>,
 }
 
 /// A field of a [`Message`].
 #[derive(Clone, Debug)]
-pub struct Member {
+pub(crate) struct Member {
     /// The name in Rust.
-    pub name: String,
+    pub(crate) name: String,
     /// The tag.
-    pub tag: u16,
+    pub(crate) tag: u16,
     /// The attribute before the tag, such as `message, optional`.
-    pub attribute: String,
+    pub(crate) attribute: String,
     /// The type as written.
-    pub rust_type: String,
+    pub(crate) rust_type: String,
     /// Its comment.
-    pub doc: Vec<String>,
+    pub(crate) doc: Vec<String>,
 }
 
 impl Member {
     /// The value of a `+marker=value` comment, every time it occurs.
-    pub fn markers(&self, marker: &str) -> Vec<&str> {
+    pub(crate) fn markers(&self, marker: &str) -> Vec<&str> {
         markers(&self.doc, marker)
     }
 
     /// The first value of a `+marker=value` comment.
-    pub fn marker(&self, marker: &str) -> &str {
+    pub(crate) fn marker(&self, marker: &str) -> &str {
         self.markers(marker).first().copied().unwrap_or_default()
     }
 }
 
 /// Values of `+marker=value` comments.
-pub fn markers<'a>(doc: &'a [String], marker: &str) -> Vec<&'a str> {
+pub(crate) fn markers<'a>(doc: &'a [String], marker: &str) -> Vec<&'a str> {
     doc.iter().filter_map(|line| line.strip_prefix('+')?.strip_prefix(marker)?.strip_prefix('=')).map(str::trim).collect()
 }
 
 /// Comment lines as one description, markers left out.
-pub fn description(doc: &[String]) -> String {
+pub(crate) fn description(doc: &[String]) -> String {
     let mut out = String::new();
     for line in doc.iter().filter(|line| !line.starts_with('+')) {
         if !out.is_empty() {
@@ -62,20 +62,20 @@ pub fn description(doc: &[String]) -> String {
 }
 
 /// Lower case letters and digits only: `cluster_i_ps` and `clusterIPs` agree.
-pub fn normal(name: &str) -> String {
+pub(crate) fn normal(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// Messages by `module.name`, normalised segment by segment.
-pub type Messages = BTreeMap<String, Message>;
+pub(crate) type Messages = BTreeMap<String, Message>;
 
 /// The key of a full name such as `io.k8s.api.core.v1.Pod` or `api.core.v1.Pod`.
-pub fn key(name: &str) -> String {
+pub(crate) fn key(name: &str) -> String {
     name.strip_prefix("io.k8s.").unwrap_or(name).split('.').map(normal).collect::<Vec<_>>().join(".")
 }
 
 /// Every message below `folder`.
-pub fn read(folder: &Path) -> Result<Messages, Box<dyn Error>> {
+pub(crate) fn read(folder: &Path) -> Result<Messages, Box<dyn Error>> {
     let mut messages = BTreeMap::new();
     visit(folder, "", &mut messages)?;
     Ok(messages)
@@ -146,7 +146,7 @@ fn prost_attribute(text: &str) -> Option<(String, u16)> {
 }
 
 /// The message that a member holds, found through `super` paths from the member's module.
-pub fn target<'a>(messages: &'a Messages, module: &str, rust_type: &str) -> Option<&'a Message> {
+pub(crate) fn target<'a>(messages: &'a Messages, module: &str, rust_type: &str) -> Option<&'a Message> {
     let inner = rust_type.trim_end_matches([',', '>', ' ']);
     let path = inner.rsplit(['<', ' ']).next()?;
     let mut segments: Vec<&str> = module.split('.').collect();

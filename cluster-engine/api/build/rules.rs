@@ -2,7 +2,7 @@
 
 /// Pointer scalars: a zero that a client sends in protobuf is meant (`replicas: 0`). Lines of `Type: field field …`; the type's package does not
 /// matter. Lists, maps and structs need no entry.
-pub const POINTERS: &str = "
+pub(crate) const POINTERS: &str = "
 AzureDiskVolumeSource: cachingMode fsType readOnly kind
 AzureFilePersistentVolumeSource: secretNamespace
 CSIVolumeSource: readOnly fsType
@@ -146,7 +146,7 @@ DeviceTaintSelector: driver pool device deviceClassName
 ";
 
 /// Patch strategies of Go's struct tags that the protobuf comments lack: type, field, strategy, merge key.
-pub const PATCHES: &[(&str, &str, &str, &str)] = &[
+pub(crate) const PATCHES: &[(&str, &str, &str, &str)] = &[
     ("io.k8s.api.policy.v1.PodDisruptionBudgetSpec", "selector", "replace", ""),
     ("io.k8s.api.apps.v1.DeploymentSpec", "strategy", "retainKeys", ""),
     ("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", "finalizers", "merge", ""),
@@ -155,7 +155,7 @@ pub const PATCHES: &[(&str, &str, &str, &str)] = &[
 ];
 
 /// `field` of a type of this name is a pointer to a scalar in Go.
-pub fn is_pointer(type_name: &str, field: &str) -> bool {
+pub(crate) fn is_pointer(type_name: &str, field: &str) -> bool {
     let name = type_name.rsplit('.').next().unwrap_or(type_name);
     POINTERS.lines().filter_map(|line| line.split_once(": ")).any(|(owner, fields)| owner == name && fields.split(' ').any(|f| f == field))
 }

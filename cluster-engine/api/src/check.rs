@@ -1,16 +1,39 @@
-//! Reading a request's body against its type: what Go's strict JSON decoder would keep, drop and refuse.
+//! Reading a request's body against its type: what Go's strict JSON decoder (`sigs.k8s.io/json`) would keep, drop and refuse.
+//!
+//! One pass reads, prunes, normalises (quantities, times, base64) and collects errors. Unknown and duplicate fields are *strict* errors: the caller
+//! refuses, warns or ignores according to `fieldValidation`. A value of the wrong type is refused in every mode. `null` is absence, as in Go.
+//!
+//! A custom kind's type (not of the built-in schema) is only pruned here: its types are checked by validation, not by the decoder.
 
+mod prune;
+mod read;
+mod read_scalar;
+
+#[cfg(test)]
+mod tests;
+
+use serde::de::DeserializeSeed;
 use serde_json::Value;
 
-use crate::schema::Type;
+pub use prune::prune;
+
+use crate::schema::{Type, table};
+use read::{Context, Node};
 
 /// A body that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checked {
-    /// The object with unknown and null members removed.
+    /// The object, without unknown members and nulls.
     pub value: Value,
-    /// Strict errors in upstream's order and words: `unknown field "spec.foo"`, `duplicate field "spec.bar"`.
+    /// Strict errors in the body's order, in upstream's words: `unknown field "spec.foo"`, `duplicate field "spec.bar"`.
     pub strict: Vec<String>,
+}
+
+impl Checked {
+    /// The text of a refusal under `fieldValidation=Strict`, as upstream joins it; `None` if there is nothing to refuse.
+    pub fn strict_error(&self) -> Option<String> {
+        (!self.strict.is_empty()).then(|| format!("strict decoding error: {}", self.strict.join(", ")))
+    }
 }
 
 /// A body that Go's decoder refuses even when it is not strict; the text is the decoder's.
@@ -19,11 +42,66 @@ pub struct Checked {
 pub struct DecodeError(pub String);
 
 /// Reads JSON bytes as `ty`.
-pub fn check_json(_json: &[u8], _ty: Type<'_>) -> Result<Checked, DecodeError> {
-    unimplemented!("second stage")
+pub fn check_json(json: &[u8], ty: Type<'_>) -> Result<Checked, DecodeError> {
+    let mut context = Context::new();
+    let custom = !std::ptr::eq(ty.schema(), table());
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let node = if custom { Node::any(&mut context, true) } else { Node::of_type(&mut context, ty) };
+    let value = node.deserialize(&mut deserializer).map_err(|e| DecodeError(json_syntax_error(json, &e)))?;
+    deserializer.end().map_err(|e| DecodeError(json_syntax_error(json, &e)))?;
+    finish(context, value, custom.then_some(ty))
 }
 
 /// Checks a parsed value (from YAML, or the result of a patch) as `ty`.
-pub fn check_value(_value: Value, _ty: Type<'_>) -> Result<Checked, DecodeError> {
-    unimplemented!("second stage")
+pub fn check_value(value: Value, ty: Type<'_>) -> Result<Checked, DecodeError> {
+    let mut context = Context::new();
+    if !std::ptr::eq(ty.schema(), table()) {
+        return finish(context, value, Some(ty));
+    }
+    let value = Node::of_type(&mut context, ty).deserialize(value).map_err(|e| DecodeError(e.to_string()))?;
+    finish(context, value, None)
+}
+
+/// Reads JSON without a type and reports duplicate fields.
+pub fn check_untyped(json: &[u8]) -> Result<Checked, DecodeError> {
+    let mut context = Context::new();
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let value = Node::any(&mut context, true).deserialize(&mut deserializer).map_err(|e| DecodeError(json_syntax_error(json, &e)))?;
+    deserializer.end().map_err(|e| DecodeError(json_syntax_error(json, &e)))?;
+    finish(context, value, None)
+}
+
+fn finish(context: Context, mut value: Value, custom: Option<Type<'_>>) -> Result<Checked, DecodeError> {
+    let (error, mut strict) = context.into_parts();
+    if let Some(error) = error {
+        return Err(DecodeError(error));
+    }
+    if let Some(ty) = custom {
+        strict.extend(prune(&mut value, ty));
+    }
+    Ok(Checked { value, strict })
+}
+
+/// Go's words for broken JSON.
+pub(crate) fn json_syntax_error(json: &[u8], error: &serde_json::Error) -> String {
+    if error.is_eof() || json.is_empty() {
+        return "unexpected end of JSON input".to_owned();
+    }
+    let line_start = json.split_inclusive(|c| *c == b'\n').take(error.line().saturating_sub(1)).map(<[u8]>::len).sum::<usize>();
+    let at = (line_start + error.column().saturating_sub(1)).min(json.len() - 1);
+    let text = String::from_utf8_lossy(&json[at..]);
+    let shown = text.chars().next().map_or_else(String::new, |c| if c == '\'' { "'\\''".to_owned() } else { format!("'{}'", c.escape_default()) });
+    let message = error.to_string();
+    let where_ = if message.starts_with("expected `,`") {
+        "after object key:value pair"
+    } else if message.starts_with("expected `:`") {
+        "after object key"
+    } else if message.starts_with("key must be a string") {
+        "looking for beginning of object key string"
+    } else if message.starts_with("trailing characters") {
+        "after top-level value"
+    } else {
+        "looking for beginning of value"
+    };
+    format!("invalid character {shown} {where_}")
 }
