@@ -1,5 +1,7 @@
 //! `admissionregistration.k8s.io`: webhooks and admission policies.
 
+mod validate;
+
 use serde_json::Value;
 
 use super::print::{count, selector_text, text};
@@ -37,6 +39,8 @@ pub(super) static MUTATING_WEBHOOKS: Resource = Resource {
     categories: &["api-extensions"],
     columns: WEBHOOK_COLUMNS,
     default: default_webhooks,
+    validate: validate::webhooks,
+    validate_update: |new, _, context| validate::webhooks(new, context),
     storage: "/registry/mutatingwebhookconfigurations",
     ..BASE
 };
@@ -48,6 +52,8 @@ pub(super) static VALIDATING_WEBHOOKS: Resource = Resource {
     categories: &["api-extensions"],
     columns: WEBHOOK_COLUMNS,
     default: default_webhooks,
+    validate: validate::webhooks,
+    validate_update: |new, _, context| validate::webhooks(new, context),
     storage: "/registry/validatingwebhookconfigurations",
     ..BASE
 };
@@ -67,6 +73,8 @@ pub(super) static VALIDATING_POLICIES: Resource = Resource {
         Column::AGE,
     ],
     default: default_policy,
+    validate: validate::policy,
+    validate_update: |new, _, context| validate::policy(new, context),
     storage: "/registry/validatingadmissionpolicies",
     ..BASE
 };
@@ -78,6 +86,8 @@ pub(super) static VALIDATING_POLICY_BINDINGS: Resource = Resource {
     categories: &["api-extensions"],
     columns: BINDING_COLUMNS,
     default: default_binding,
+    validate: validate::binding,
+    validate_update: |new, _, context| validate::binding(new, context),
     storage: "/registry/validatingadmissionpolicybindings",
     ..BASE
 };
@@ -96,6 +106,8 @@ pub(super) static MUTATING_POLICIES: Resource = Resource {
         Column::AGE,
     ],
     default: default_policy,
+    validate: validate::policy,
+    validate_update: |new, _, context| validate::policy(new, context),
     storage: "/registry/mutatingadmissionpolicies",
     ..BASE
 };
@@ -107,6 +119,8 @@ pub(super) static MUTATING_POLICY_BINDINGS: Resource = Resource {
     categories: &["api-extensions"],
     columns: BINDING_COLUMNS,
     default: default_binding,
+    validate: validate::binding,
+    validate_update: |new, _, context| validate::binding(new, context),
     storage: "/registry/mutatingadmissionpolicybindings",
     ..BASE
 };

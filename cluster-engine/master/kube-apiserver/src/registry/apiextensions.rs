@@ -1,10 +1,16 @@
 //! `customresourcedefinitions` and `apiservices`.
 
+mod definition;
+mod schema;
+
+use drydock_api::field::{FieldError, Path};
+use drydock_api::names;
 use serde_json::Value;
 
+use super::check::{self, Errors};
 use super::print::condition;
 use super::value::{Read as _, at_mut, child, default, default_text};
-use crate::row::{Column, Hook, Resource, Subresource};
+use crate::row::{Column, Context, Hook, Resource, Subresource};
 
 pub(super) static CUSTOM_RESOURCE_DEFINITIONS: Resource = Resource {
     group: "apiextensions.k8s.io",
@@ -25,6 +31,11 @@ pub(super) static CUSTOM_RESOURCE_DEFINITIONS: Resource = Resource {
     generation: true,
     unconditional_update: false,
     default: default_definition,
+    prepare_create: definition::prepare_create,
+    prepare_update: definition::prepare_update,
+    validate: definition::create,
+    validate_update: definition::update,
+    validate_subresource: definition::status,
     hook: Hook::CustomResourceDefinition,
     storage: "/registry/apiextensions.k8s.io/customresourcedefinitions",
     ..Resource::BASE
@@ -53,6 +64,8 @@ pub(super) static API_SERVICES: Resource = Resource {
         }
         child(object, "status");
     },
+    validate: validate_service,
+    validate_update: |new, _, context| validate_service(new, context),
     hook: Hook::ApiService,
     storage: "/registry/apiregistration.k8s.io/apiservices",
     ..Resource::BASE
@@ -91,5 +104,84 @@ fn available(object: &Value) -> String {
         ("", _) => "Unknown".to_owned(),
         ("False", Some(found)) if !found.text("reason").is_empty() => format!("False ({})", found.text("reason")),
         (status, _) => status.to_owned(),
+    }
+}
+
+/// ValidateAPIService.
+fn validate_service(object: &Value, _: &Context<'_>) -> Errors {
+    let mut errors = Errors::new();
+    let spec = object.at("spec");
+    let path = Path::new("spec");
+    let wanted = format!("{}.{}", spec.text("version"), spec.text("group"));
+    let name = object.text("metadata.name");
+    if name != wanted {
+        errors.push(FieldError::invalid(&Path::new("metadata.name"), name, "must be `spec.version+\".\"+spec.group`"));
+    }
+    if !spec.text("group").is_empty() {
+        check::dns_subdomain(&mut errors, &path.child("group"), spec.text("group"));
+    }
+    check::each(
+        &mut errors,
+        &path.child("version"),
+        spec.text("version"),
+        names::is_dns1035_label(spec.text("version")),
+    );
+    for (key, most) in [("groupPriorityMinimum", 20000), ("versionPriority", 1000)] {
+        let value = spec.int(key).unwrap_or(0);
+        if value <= 0 || value > most {
+            let message = format!("must be positive and less than {most}");
+            errors.push(FieldError::invalid(&path.child(key), value, message));
+        }
+    }
+    if spec.has("service") {
+        let (service, path) = (spec.at("service"), path.child("service"));
+        check::required(&mut errors, service, &path, "namespace");
+        check::required(&mut errors, service, &path, "name");
+        if spec.flag("insecureSkipTLSVerify") && !spec.text("caBundle").is_empty() {
+            errors.push(FieldError::invalid(
+                &Path::new("spec.insecureSkipTLSVerify"),
+                true,
+                "may not be true if caBundle is present",
+            ));
+        }
+    } else {
+        if !spec.text("caBundle").is_empty() {
+            errors.push(FieldError::invalid(&path.child("caBundle"), "", "local APIServices may not have a caBundle"));
+        }
+        if spec.flag("insecureSkipTLSVerify") {
+            errors.push(FieldError::invalid(
+                &path.child("insecureSkipTLSVerify"),
+                true,
+                "local APIServices may not have insecureSkipTLSVerify",
+            ));
+        }
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn api_services() {
+        let context =
+            Context { resource: &API_SERVICES, namespace: "", user: "", groups: &[], subresource: None, now: "" };
+        let object =
+            json!({"metadata": {"name": "x"}, "spec": {"group": "g.io", "version": "v1", "versionPriority": 15}});
+        assert_eq!(
+            check::texts(&validate_service(&object, &context)),
+            [
+                r#"metadata.name: Invalid value: "x": must be `spec.version+"."+spec.group`"#,
+                "spec.groupPriorityMinimum: Invalid value: 0: must be positive and less than 20000",
+            ]
+        );
+        assert_eq!(
+            available(&json!({"status": {"conditions": [{"type": "Available", "status": "False", "reason": "X"}]}})),
+            "False (X)"
+        );
+        assert_eq!(super::service(&json!({})), "Local");
     }
 }

@@ -1,5 +1,7 @@
 //! `certificatesigningrequests`.
 
+mod strategy;
+
 use serde_json::Value;
 
 use super::print::{text, text_or};
@@ -25,6 +27,12 @@ pub(super) static REQUESTS: Resource = Resource {
         Column::string("Condition", |request, _| Value::String(condition(request))),
     ],
     fields: &[("spec.signerName", |request| request.text("spec.signerName").to_owned())],
+    prepare_create: |request, _| super::value::remove(request, "status"),
+    prepare_update: strategy::prepare_update,
+    prepare_subresource: strategy::prepare_subresource,
+    validate: strategy::create,
+    validate_update: strategy::update,
+    validate_subresource: strategy::subresource,
     name: |_, _| Vec::new(),
     hook: Hook::CertificateRequest,
     storage: "/registry/certificatesigningrequests",

@@ -1,10 +1,12 @@
 //! `resource.k8s.io`: dynamic resource allocation.
 
+use drydock_api::field::{FieldError, Path};
 use serde_json::Value;
 
+use super::check::{self, Errors};
 use super::print::text;
 use super::value::{Read as _, at_mut, default_int, default_text, items_mut};
-use crate::row::{Column, Resource, Subresource};
+use crate::row::{Column, Context, Resource, Subresource};
 
 const BASE: Resource = Resource { group: "resource.k8s.io", ..Resource::BASE };
 
@@ -31,6 +33,8 @@ pub(super) static RESOURCE_CLAIMS: Resource = Resource {
         Column::AGE,
     ],
     default: |claim| default_requests(claim, "spec.devices.requests"),
+    validate: |claim, _| requests(claim.at("spec"), &Path::new("spec")),
+    validate_update: fixed_spec,
     storage: "/registry/resourceclaims",
     ..BASE
 };
@@ -41,6 +45,8 @@ pub(super) static RESOURCE_CLAIM_TEMPLATES: Resource = Resource {
     singular: "resourceclaimtemplate",
     columns: &[Column::NAME, Column::AGE],
     default: |template| default_requests(template, "spec.spec.devices.requests"),
+    validate: |template, _| requests(template.at("spec.spec"), &Path::new("spec.spec")),
+    validate_update: fixed_spec,
     storage: "/registry/resourceclaimtemplates",
     ..BASE
 };
@@ -101,4 +107,48 @@ fn default_requests(object: &mut Value, path: &str) {
             one(alternative);
         }
     }
+}
+
+/// ValidateResourceClaimSpec, as far as names go.
+fn requests(spec: &Value, path: &Path) -> Errors {
+    let mut errors = Errors::new();
+    let path = path.child("devices.requests");
+    let list = spec.items("devices.requests");
+    if list.len() > 32 {
+        errors.push(FieldError::too_many(&path, list.len(), 32));
+    }
+    let mut seen = Vec::new();
+    for (index, request) in list.iter().enumerate() {
+        let path = path.index(index);
+        let name = request.text("name");
+        if check::required(&mut errors, request, &path, "name") {
+            check::dns_label(&mut errors, &path.child("name"), name);
+        }
+        if seen.contains(&name) {
+            errors.push(FieldError::duplicate(&path.child("name"), name));
+        }
+        seen.push(name);
+        match (request.has("exactly"), !request.items("firstAvailable").is_empty()) {
+            (true, true) => errors.push(FieldError::invalid(
+                &path,
+                Value::Null,
+                "exactly one of `exactly` or `firstAvailable` is required",
+            )),
+            (false, false) => {
+                errors.push(FieldError::required(&path, "exactly one of `exactly` or `firstAvailable` is required"))
+            }
+            (true, false) => {
+                check::required(&mut errors, request.at("exactly"), &path.child("exactly"), "deviceClassName");
+            }
+            (false, true) => {}
+        }
+    }
+    errors
+}
+
+/// The spec of a claim is fixed.
+fn fixed_spec(new: &Value, old: &Value, _: &Context<'_>) -> Errors {
+    let mut errors = Errors::new();
+    check::immutable(&mut errors, new.at("spec"), old.at("spec"), &Path::new("spec"));
+    errors
 }

@@ -49,6 +49,8 @@ pub(super) static RUNTIME_CLASSES: Resource = Resource {
     singular: "runtimeclass",
     namespaced: false,
     columns: &[Column::NAME, Column::string("Handler", |object, _| text(object, "handler")), Column::AGE],
+    validate: validate::runtime_class,
+    validate_update: validate::runtime_class_update,
     unconditional_update: false,
     storage: "/registry/runtimeclasses",
     ..Resource::BASE

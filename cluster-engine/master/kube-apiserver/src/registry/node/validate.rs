@@ -94,6 +94,32 @@ pub(super) fn update(new: &Value, old: &Value, _: &Context<'_>) -> Errors {
     errors
 }
 
+/// ValidateRuntimeClass.
+pub(super) fn runtime_class(class: &Value, _: &Context<'_>) -> Errors {
+    let mut errors = Errors::new();
+    let path = Path::new("handler");
+    check::each(&mut errors, &path, class.text("handler"), names::is_dns1123_label(class.text("handler")));
+    for (name, value) in class.entries("overhead.podFixed") {
+        let path = Path::new("overhead.podFixed").key(name);
+        resources::container_resource_name(&mut errors, &path, name);
+        resources::amount(&mut errors, &path, name, value);
+    }
+    check::labels(&mut errors, class.at("scheduling.nodeSelector"), &Path::new("scheduling.nodeSelector"));
+    crate::registry::template::tolerations(
+        &mut errors,
+        class.items("scheduling.tolerations"),
+        &Path::new("scheduling.tolerations"),
+    );
+    errors
+}
+
+/// ValidateRuntimeClassUpdate.
+pub(super) fn runtime_class_update(new: &Value, old: &Value, _: &Context<'_>) -> Errors {
+    let mut errors = Errors::new();
+    check::immutable(&mut errors, new.at("handler"), old.at("handler"), &Path::new("handler"));
+    errors
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
