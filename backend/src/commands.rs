@@ -80,7 +80,7 @@ impl Common {
             bail!("--host docker is not there yet: use --host embedded, which needs no Docker");
         }
         files.images()?;
-        let host = Embedded::new(&files.data, &files.node_binary()?)?;
+        let host = Embedded::new(&files.data)?;
         host.preflight().await?;
         Ok(Engine::new(Arc::new(host)))
     }

@@ -35,14 +35,6 @@ impl Files {
         Some(self.bundle.join("bin").join(name)).filter(|file| file.is_file())
     }
 
-    /// The node binary.
-    ///
-    /// # Errors
-    /// When the bundle has none.
-    pub(crate) fn node_binary(&self) -> anyhow::Result<PathBuf> {
-        self.program("drydock-node").with_context(|| format!("{} has no bin/drydock-node", self.bundle.display()))
-    }
-
     /// The genuine kubectl: the one on PATH, else the bundle's.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use crate::tools;
 use archive::{ImageConfig, Layer};
 
 /// The names under which the node binary runs.
-const APPLETS: [&str; 8] = [
+const APPLETS: [&str; 7] = [
     "kubelet",
     "kube-apiserver",
     "etcd",
@@ -27,7 +27,6 @@ const APPLETS: [&str; 8] = [
     "kube-scheduler",
     "kube-proxy",
     "cluster-dns",
-    "pause",
 ];
 /// The demo application's versions; they differ in the version that they show.
 const DEMO_VERSIONS: [&str; 3] = ["v1", "v2", "v3"];

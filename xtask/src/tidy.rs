@@ -43,7 +43,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("drydock-kube-proxy", &["drydock-api", "drydock-client", "drydock-component"]),
     ("drydock-dns", &["drydock-api", "drydock-client", "drydock-component"]),
-    ("drydock-supervisor", &["drydock-container-runtime", "drydock-images"]),
+    ("drydock-supervisor", &["drydock-component", "drydock-container-runtime", "drydock-engine", "drydock-images"]),
     (
         "drydock-node",
         &[
@@ -60,7 +60,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("drydock-engine", &["drydock-api", "drydock-client"]),
-    ("drydock-host-embedded", &["drydock-engine", "drydock-images", "drydock-supervisor"]),
+    (
+        "drydock-host-embedded",
+        &["drydock-container-runtime", "drydock-engine", "drydock-images", "drydock-supervisor"],
+    ),
     (
         "drydock",
         &[

@@ -11,7 +11,7 @@ use clap::Parser;
 use drydock_component::{Shutdown, init_logging};
 
 /// What can be run, by upstream's names.
-const APPLETS: [&str; 10] = [
+const APPLETS: [&str; 9] = [
     "kubelet",
     "kube-apiserver",
     "etcd",
@@ -20,7 +20,6 @@ const APPLETS: [&str; 10] = [
     "kube-proxy",
     "cluster-dns",
     "drydock-supervisor",
-    "pause",
     "runtime",
 ];
 
@@ -36,7 +35,6 @@ fn main() -> ExitCode {
     }
     match name {
         Some("runtime") => drydock_container_runtime::helper_main(),
-        Some("pause") => drydock_container_runtime::pause_main(),
         Some(name) => start(name, arguments),
         None => {
             eprintln!("drydock-node: run it as one of {}", APPLETS.join(", "));

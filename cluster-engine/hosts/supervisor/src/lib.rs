@@ -1,1 +1,97 @@
-//! drydock-supervisor.
+//! One session: its network, nodes, gateway and terminals, in one process that outlives the server.
+//!
+//! The supervisor runs as the host's root in a mount namespace of its own. Nodes are its children and die with it, the
+//! session's network namespaces go with their last process, so the kernel cleans up whatever way the supervisor ends.
+//! It speaks JSON lines on `supervisor.sock` in the session's folder ([`protocol`]); `drydock-host-embedded` is the client.
+#![allow(unsafe_code, reason = "entering namespaces and idmapped mounts have no safe interface")]
+
+mod images;
+mod network;
+mod node;
+pub mod protocol;
+mod serve;
+pub mod state;
+mod terminal;
+
+use std::path::PathBuf;
+
+use drydock_component::Shutdown;
+use thiserror::Error;
+
+/// Flags of `drydock-supervisor`.
+#[derive(Debug, clap::Parser)]
+#[command(name = "drydock-supervisor")]
+pub struct Options {
+    /// The session's folder, with its `session.json`.
+    #[arg(long)]
+    pub session_dir: PathBuf,
+    /// The image store of the machine.
+    #[arg(long)]
+    pub images: PathBuf,
+}
+
+/// Why a supervisor cannot run, or could not do what was asked.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A file or socket failed.
+    #[error("{action}: {source}")]
+    Io {
+        /// What was being done.
+        action: String,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The container runtime failed.
+    #[error("{action}: {source}")]
+    Runtime {
+        /// What was being done.
+        action: String,
+        /// Why it failed.
+        #[source]
+        source: drydock_container_runtime::Error,
+    },
+    /// The network could not be programmed.
+    #[error("{action}: {reason}")]
+    Network {
+        /// What was being done.
+        action: String,
+        /// Why it failed.
+        reason: String,
+    },
+    /// An image is missing or unusable.
+    #[error("{0}")]
+    Image(#[from] drydock_images::Error),
+    /// There is no node of that name.
+    #[error("there is no node named {0:?}")]
+    NoNode(String),
+    /// A node of that name exists.
+    #[error("{0:?} exists already")]
+    Exists(String),
+    /// The node does not run.
+    #[error("node {0:?} is not running")]
+    NotRunning(String),
+    /// The saved state is not readable.
+    #[error("the session's saved state is not readable: {0}")]
+    State(#[from] serde_json::Error),
+}
+
+impl Error {
+    fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
+        let action = action.into();
+        move |source| Error::Io { action, source }
+    }
+
+    fn runtime(action: impl Into<String>) -> impl FnOnce(drydock_container_runtime::Error) -> Error {
+        let action = action.into();
+        move |source| Error::Runtime { action, source }
+    }
+}
+
+/// Runs a session until `shutdown` or a request to end it; nothing of it runs any more then.
+///
+/// # Errors
+/// When the session's folder, network or socket cannot be set up.
+pub async fn run(options: Options, shutdown: Shutdown) -> Result<(), Error> {
+    serve::run(options, shutdown).await
+}

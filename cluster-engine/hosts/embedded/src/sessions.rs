@@ -1,0 +1,178 @@
+//! Sessions as folders: created, found, repaired, removed.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use drydock_container_runtime::cgroup::Hierarchy;
+use drydock_engine::host::{HostError, HostSession, SessionSpec};
+use drydock_supervisor::protocol::{CGROUP, FIRST_ID, IDS, LOG, Request, Response};
+use drydock_supervisor::state::State;
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::{Embedded, connection};
+
+/// How long a supervisor may take to answer for the first time.
+const START_TIME: Duration = Duration::from_secs(20);
+/// How often it is asked until then.
+const LOOK: Duration = Duration::from_millis(2);
+/// Sessions that have ids of their own.
+const RANGES: u32 = 4096;
+
+fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> HostError {
+    let action = action.into();
+    move |source| HostError::Io { action, source }
+}
+
+fn failed(action: impl Into<String>, reason: impl ToString) -> HostError {
+    HostError::Failed { action: action.into(), reason: reason.to_string() }
+}
+
+/// Creates a session's folder and starts its supervisor.
+pub(crate) async fn create(host: &Embedded, spec: &SessionSpec) -> Result<HostSession, HostError> {
+    let folder = host.folder(&spec.name);
+    {
+        let _lock = lock(&host.sessions)?;
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Err(HostError::Exists { name: format!("cluster {}", spec.name) });
+            }
+            outcome => outcome.map_err(io(format!("cannot create {}", folder.display())))?,
+        }
+        let state = State { spec: spec.clone(), first_id: free_ids(&host.sessions)?, port: 0, nodes: Vec::new() };
+        state.save(&folder).map_err(|error| failed("save the session", error))?;
+    }
+    start(host, &spec.name).await?;
+    describe(host, &spec.name).await
+}
+
+/// Holds off other processes that create sessions; let go when dropped.
+fn lock(sessions: &Path) -> Result<Flock<File>, HostError> {
+    let path = sessions.join(".lock");
+    let file = File::create(&path).map_err(io(format!("cannot write {}", path.display())))?;
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| failed("lock the sessions", error))
+}
+
+/// A range of user ids that no session of this folder has.
+fn free_ids(sessions: &Path) -> Result<u32, HostError> {
+    let taken: Vec<_> = names(sessions)?.iter().filter_map(|name| State::load(&sessions.join(name)).ok()).map(|state| state.first_id).collect();
+    (0..RANGES)
+        .map(|index| FIRST_ID + index * IDS)
+        .find(|first| !taken.contains(first))
+        .ok_or_else(|| failed("choose user ids", format!("all {RANGES} ranges are taken")))
+}
+
+fn names(sessions: &Path) -> Result<Vec<String>, HostError> {
+    let fail = || format!("cannot read {}", sessions.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(sessions).map_err(io(fail()))? {
+        let entry = entry.map_err(io(fail()))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            names.extend(entry.file_name().into_string().ok());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Starts a session's supervisor and waits until it answers. Its log says why, if it does not.
+async fn start(host: &Embedded, session: &str) -> Result<(), HostError> {
+    let folder = host.folder(session);
+    let path = folder.join(LOG);
+    let log = File::options().create(true).append(true).open(&path).map_err(io(format!("cannot write {}", path.display())))?;
+    let mut command = tokio::process::Command::new(&host.supervisor);
+    command.arg0("drydock-supervisor").arg("--session-dir").arg(&folder).arg("--images").arg(&host.images);
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    // A signal to the server's process group is not meant for sessions.
+    command.process_group(0);
+    let mut child = command.spawn().map_err(io(format!("cannot start the supervisor of {session:?}")))?;
+    let started = tokio::time::timeout(START_TIME, async {
+        loop {
+            if let Ok(Response::Session(_)) = connection::ask(&folder, session, &Request::Session).await {
+                return Ok(());
+            }
+            if let Ok(Some(_)) = child.try_wait() {
+                return Err(last_words(&path));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    });
+    let outcome = started.await.unwrap_or_else(|_| Err(format!("no answer in {} s", START_TIME.as_secs())));
+    // Somebody must wait for it, or it would stay as a zombie after its end.
+    tokio::spawn(async move { child.wait().await });
+    outcome.map_err(|reason| failed(format!("start the supervisor of {session:?}"), reason))
+}
+
+fn last_words(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it ended without a word").to_owned()
+}
+
+/// One session; its supervisor is started again if it died.
+pub(crate) async fn describe(host: &Embedded, session: &str) -> Result<HostSession, HostError> {
+    if !host.folder(session).join(drydock_supervisor::protocol::STATE).is_file() || session.contains('/') {
+        return Err(HostError::NoSession { session: session.to_owned() });
+    }
+    let response = match host.ask(session, &Request::Session).await {
+        Err(HostError::Io { .. }) => {
+            tracing::warn!(session.name = session, "its supervisor is gone; it is started again");
+            start(host, session).await?;
+            host.ask(session, &Request::Session).await?
+        }
+        outcome => outcome?,
+    };
+    match response {
+        Response::Session(session) => Ok(session),
+        other => Err(connection::unexpected(session, &other)),
+    }
+}
+
+/// All sessions. Folders of sessions that were never finished are swept away.
+pub(crate) async fn list(host: &Embedded) -> Result<Vec<HostSession>, HostError> {
+    let mut sessions = Vec::new();
+    for name in names(&host.sessions)? {
+        match describe(host, &name).await {
+            Ok(session) => sessions.push(session),
+            Err(HostError::NoSession { .. }) => {
+                // Another process may be creating it this very moment: it holds the lock then.
+                let _lock = lock(&host.sessions)?;
+                if State::load(&host.folder(&name)).is_err() {
+                    sweep(host, &name)?;
+                }
+            }
+            Err(error) => tracing::error!(session.name = name, %error, "left out"),
+        }
+    }
+    Ok(sessions)
+}
+
+/// Ends a session and removes its folder. One that is gone already is fine.
+pub(crate) async fn remove(host: &Embedded, session: &str) -> Result<(), HostError> {
+    let folder = host.folder(session);
+    if session.contains('/') || !folder.is_dir() {
+        return Ok(());
+    }
+    match host.ask(session, &Request::End).await {
+        // Without a supervisor there is no node: they die with it.
+        Ok(_) | Err(HostError::Io { .. } | HostError::NoSession { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    sweep(host, session)
+}
+
+/// What the kernel does not remove by itself when a session's processes are gone: cgroups and files.
+fn sweep(host: &Embedded, session: &str) -> Result<(), HostError> {
+    let hierarchy = Hierarchy::detect().map_err(|error| failed("find control groups", error))?;
+    let group = hierarchy.group(Path::new(CGROUP).join(session));
+    group.kill().and_then(|()| group.remove()).map_err(|error| failed(format!("remove the cgroups of {session:?}"), error))?;
+    // The common parent goes with the last session; with others in it, the kernel refuses, which is right.
+    for directory in hierarchy.group(CGROUP).directories() {
+        let _ = fs::remove_dir(directory);
+    }
+    let folder = host.folder(session);
+    match drydock_container_runtime::remove_tree(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(format!("cannot remove {}", folder.display()))(error)),
+        _ => Ok(()),
+    }
+}
