@@ -8,4 +8,4 @@ pub(crate) mod bootstrap;
 pub(crate) mod escalation;
 pub(crate) mod policy;
 
-pub(crate) use authorizer::{Authorizer, RbacKind, RulesFor, forbidden_message};
+pub(crate) use authorizer::{Authorizer, RbacKind, forbidden_message};

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::check::{self, Errors};
 use super::template::selected_template;
-use super::value::{Read as _, restore, same};
+use super::value::{Read as _, restore};
 use crate::row::{Context, Subresource};
 
 /// A selector that must be there and not be empty. `kind` is the word in upstream's text.
@@ -74,9 +74,4 @@ pub(super) fn keep_spec(new: &mut Value, old: &Value, context: &Context<'_>) {
     if context.subresource == Some(Subresource::Status) {
         restore(new, old, "spec");
     }
-}
-
-/// Whether anything but `status` and `metadata` differs.
-pub(super) fn spec_changed(new: &Value, old: &Value) -> bool {
-    !same(new.at("spec"), old.at("spec"))
 }
