@@ -85,7 +85,8 @@ impl Group {
 
     fn file(&self, controller: &str, name: &str) -> Option<PathBuf> {
         let trees = &self.hierarchy.trees;
-        let tree = if self.hierarchy.unified { trees.first() } else { trees.iter().find(|(tree, _)| tree == controller) };
+        let tree =
+            if self.hierarchy.unified { trees.first() } else { trees.iter().find(|(tree, _)| tree == controller) };
         // Co-mounted controllers are known by the first one's name.
         let (_, mount) = tree.or_else(|| trees.iter().find(|(_, mount)| mount.join(&self.path).join(name).exists()))?;
         Some(mount.join(&self.path).join(name))
@@ -162,7 +163,9 @@ impl Group {
             // Lowering memory before memory+swap is refused the first time, raising it after; the order is tried both ways.
             if let Err(error) = write(&file, &value) {
                 if name == "memory.limit_in_bytes" {
-                    if let Some(swap) = self.file(controller, "memory.memsw.limit_in_bytes").filter(|file| file.exists()) {
+                    if let Some(swap) =
+                        self.file(controller, "memory.memsw.limit_in_bytes").filter(|file| file.exists())
+                    {
                         write(&swap, &value)?;
                     }
                     write(&file, &value)?;
@@ -226,13 +229,14 @@ impl Group {
             if pids.is_empty() {
                 return Ok(());
             }
-            let at_once = self.hierarchy.unified
-                && self.file("", "cgroup.kill").is_some_and(|file| fs::write(file, "1").is_ok());
+            let at_once =
+                self.hierarchy.unified && self.file("", "cgroup.kill").is_some_and(|file| fs::write(file, "1").is_ok());
             if !at_once {
                 // Frozen processes cannot fork away from the loop; the kernel lets them die once thawed.
                 let frozen = self.freeze(true).is_ok();
                 for pid in self.processes() {
-                    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap_or(());
+                    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
+                        .unwrap_or(());
                 }
                 if frozen {
                     self.freeze(false)?;
@@ -394,7 +398,12 @@ fn subtree(root: &Path) -> Vec<PathBuf> {
     while let Some(dir) = all.get(next).cloned() {
         next += 1;
         let Ok(entries) = fs::read_dir(&dir) else { continue };
-        all.extend(entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()));
+        all.extend(
+            entries
+                .flatten()
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                .map(|entry| entry.path()),
+        );
     }
     all
 }
@@ -412,13 +421,25 @@ mod tests {
 
     #[test]
     fn limits_become_writes() {
-        let some = Limits { memory_bytes: Some(64), cpu_shares: Some(1024), cpu_quota_us: Some(50_000), pids: Some(7), ..Limits::default() };
+        let some = Limits {
+            memory_bytes: Some(64),
+            cpu_shares: Some(1024),
+            cpu_quota_us: Some(50_000),
+            pids: Some(7),
+            ..Limits::default()
+        };
         check(Limits::default(), true, &[]);
         check(Limits::default(), false, &[]);
         check(
             some,
             true,
-            &[("memory.max", "64"), ("memory.swap.max", "0"), ("cpu.weight", "39"), ("cpu.max", "50000 100000"), ("pids.max", "7")],
+            &[
+                ("memory.max", "64"),
+                ("memory.swap.max", "0"),
+                ("cpu.weight", "39"),
+                ("cpu.max", "50000 100000"),
+                ("pids.max", "7"),
+            ],
         );
         check(
             some,
@@ -434,7 +455,11 @@ mod tests {
         );
         check(Limits { cpu_quota_us: Some(-1), ..Limits::default() }, true, &[("cpu.max", "max 100000")]);
         check(Limits { cpu_quota_us: Some(-1), ..Limits::default() }, false, &[("cpu.cfs_quota_us", "-1")]);
-        check(Limits { cpu_quota_us: Some(10), cpu_shares: Some(0), ..Limits::default() }, true, &[("cpu.weight", "1"), ("cpu.max", "1000 100000")]);
+        check(
+            Limits { cpu_quota_us: Some(10), cpu_shares: Some(0), ..Limits::default() },
+            true,
+            &[("cpu.weight", "1"), ("cpu.max", "1000 100000")],
+        );
     }
 
     #[test]

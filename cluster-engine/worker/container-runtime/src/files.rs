@@ -191,7 +191,13 @@ fn empty_directory(parent: BorrowedFd<'_>, top: &CStr) -> io::Result<()> {
                 loop {
                     moved += 1;
                     let target = format!(".removed-{moved}");
-                    match rustix::fs::renameat_with(&directory, inner_name, &top, target.as_str(), rustix::fs::RenameFlags::NOREPLACE) {
+                    match rustix::fs::renameat_with(
+                        &directory,
+                        inner_name,
+                        &top,
+                        target.as_str(),
+                        rustix::fs::RenameFlags::NOREPLACE,
+                    ) {
                         Err(Errno::EXIST) => {}
                         Ok(()) | Err(Errno::NOENT) => break,
                         Err(error) => return Err(error.into()),

@@ -67,6 +67,15 @@ pub fn helper_main() -> ! {
     std::process::exit(code)
 }
 
+/// The whole life of a process started as `pause`: becomes the tiny program that only waits and reaps.
+pub fn pause_main() -> ! {
+    sys::reset_signals(&[libc::SIGCHLD]);
+    if let Ok(file) = pause::file() {
+        sys::fexecve(file.as_fd(), c"/pause");
+    }
+    std::process::exit(1)
+}
+
 fn report(control: BorrowedFd<'_>, failure: Failure) {
     let message = match failure {
         Failure::Setup(message) => Message::Setup(message),
@@ -195,7 +204,8 @@ fn child(
     match &spec.program {
         Program::Pause { id } => {
             let file = pause.ok_or_else(|| Failure::Setup("no pause program".to_owned()))?;
-            let devnull = rustix::fs::memfd_create("null", rustix::fs::MemfdFlags::CLOEXEC).step("make an empty file")?;
+            let devnull =
+                rustix::fs::memfd_create("null", rustix::fs::MemfdFlags::CLOEXEC).step("make an empty file")?;
             for number in 0..3 {
                 sys::duplicate_to(devnull.as_fd(), number).step("redirect standard streams")?;
             }
@@ -225,7 +235,9 @@ fn child(
 /// Only after the last change of user: that clears it.
 fn set_death_signal(spec: &Spec) -> Result<(), Failure> {
     match spec.death_signal {
-        Some(signal) => sys::prctl(libc::PR_SET_PDEATHSIG, u64::from(signal.unsigned_abs()), 0).step("set the death signal"),
+        Some(signal) => {
+            sys::prctl(libc::PR_SET_PDEATHSIG, u64::from(signal.unsigned_abs()), 0).step("set the death signal")
+        }
         None => Ok(()),
     }
 }
@@ -244,7 +256,8 @@ fn connect(stdio: Option<[OwnedFd; 3]>, pty: Option<OwnedFd>) -> Result<(), Fail
         }
         (None, Some(streams)) => streams,
         (None, None) => {
-            let open = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from).step("open /dev/null");
+            let open =
+                || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from).step("open /dev/null");
             [open()?, open()?, open()?]
         }
     };
@@ -257,7 +270,18 @@ fn connect(stdio: Option<[OwnedFd; 3]>, pty: Option<OwnedFd>) -> Result<(), Fail
 
 fn set_sysctl(name: &str, value: &str) -> Result<(), Failure> {
     // Dots separate, and a slash stands for a dot inside a part, as sysctl(8) has it.
-    let path: String = name.chars().map(|c| if c == '.' { '/' } else if c == '/' { '.' } else { c }).collect();
+    let path: String = name
+        .chars()
+        .map(|c| {
+            if c == '.' {
+                '/'
+            } else if c == '/' {
+                '.'
+            } else {
+                c
+            }
+        })
+        .collect();
     if path.split('/').any(|part| part.is_empty() || part == "..") {
         return Err(Failure::Setup(format!("invalid sysctl \"{name}\"")));
     }

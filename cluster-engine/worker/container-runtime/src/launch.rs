@@ -185,7 +185,12 @@ pub struct Launched {
 /// # Errors
 /// [`Error::Exec`] when the program cannot be executed, [`Error::Setup`] when a step before failed, [`Error::Helper`]
 /// when the helper broke off. Nothing is left running then.
-pub fn launch(helper: &Path, reaper: &Arc<Reaper>, spec: &Spec, descriptors: &Descriptors<'_>) -> Result<Launched, Error> {
+pub fn launch(
+    helper: &Path,
+    reaper: &Arc<Reaper>,
+    spec: &Spec,
+    descriptors: &Descriptors<'_>,
+) -> Result<Launched, Error> {
     let broken = |what: &str| {
         let what = what.to_owned();
         move |source: io::Error| Error::Helper { what, source: Some(source) }

@@ -11,24 +11,25 @@
 //! its containers.
 #![allow(unsafe_code, reason = "namespaces, mounts and process creation have no safe interface in std")]
 
+mod capabilities;
 pub mod cgroup;
 pub mod config;
-pub mod launch;
-mod capabilities;
 mod error;
 mod files;
 mod helper;
+pub mod launch;
 mod native;
 mod reaper;
 mod sys;
 mod wire;
 
 pub use config::{
-    ContainerConfig, Device, ExecConfig, IdMapping, Limits, Mount, Propagation, RootFs, SandboxConfig, Seccomp, Security, UserMapping, UserSpec,
+    ContainerConfig, Device, ExecConfig, IdMapping, Limits, Mount, Propagation, RootFs, SandboxConfig, Seccomp,
+    Security, UserMapping, UserSpec,
 };
 pub use error::{Error, ExecFailure};
 pub use files::remove_tree;
-pub use helper::helper_main;
+pub use helper::{helper_main, pause_main};
 pub use native::{NativeRuntime, Options};
 pub use reaper::{Exit, ExitNotify, Reaper};
 
@@ -142,7 +143,8 @@ pub trait ContainerRuntime: Send + Sync {
     /// [`Error::NotFound`] when the container does not run, [`Error::Exec`] when the command cannot be executed.
     fn exec(&self, id: &str, config: &ExecConfig) -> Result<ExecProcess, Error>;
 
-    /// Like [`ContainerRuntime::on_exit`] for a process returned by [`ContainerRuntime::exec`].
+    /// Like [`ContainerRuntime::on_exit`] for a process returned by [`ContainerRuntime::exec`]. To be called once for each;
+    /// a process that is not one of those, or was asked for before, is ignored.
     fn on_exec_exit(&self, pid: i32, notify: ExitNotify);
 
     /// Resource use of one container.

@@ -42,6 +42,8 @@ pub struct NativeRuntime {
 struct State {
     sandboxes: HashMap<String, PodSandbox>,
     containers: HashMap<String, Container>,
+    /// Processes of `exec` whose end nobody asked for yet.
+    execs: HashMap<i32, Arc<Process>>,
 }
 
 #[derive(Debug)]
@@ -86,7 +88,11 @@ impl std::fmt::Debug for Process {
 
 impl Process {
     /// Takes a launched process over. `oom` tells at its end whether memory was the reason.
-    fn adopt(launched: Launched, reaper: &Reaper, oom: impl FnOnce() -> bool + Send + 'static) -> (Arc<Self>, Option<OwnedFd>) {
+    fn adopt(
+        launched: Launched,
+        reaper: &Reaper,
+        oom: impl FnOnce() -> bool + Send + 'static,
+    ) -> (Arc<Self>, Option<OwnedFd>) {
         let Launched { pid, pidfd, pty } = launched;
         let process = Arc::new(Self { pid, pidfd, end: Mutex::new(End::Waiting(Vec::new())) });
         let ended = Arc::clone(&process);
@@ -242,7 +248,9 @@ impl ContainerRuntime for NativeRuntime {
     fn run_pod_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox, Error> {
         check_id(&config.id)?;
         if config.user_mapping.is_some() && (config.host_network || config.host_pid || config.host_ipc) {
-            return Err(Error::Invalid { reason: "a pod with a user namespace cannot use the node's namespaces".to_owned() });
+            return Err(Error::Invalid {
+                reason: "a pod with a user namespace cannot use the node's namespaces".to_owned(),
+            });
         }
         if self.state().sandboxes.contains_key(&config.id) {
             return Err(Error::AlreadyExists { kind: "sandbox", id: config.id.clone() });
@@ -322,8 +330,7 @@ impl ContainerRuntime for NativeRuntime {
         let mut state = self.state();
         let pod = state.sandboxes.get(sandbox).ok_or_else(|| Error::sandbox(sandbox))?;
         let group = pod.group.child(&id);
-        let container =
-            Container { sandbox: sandbox.to_owned(), config: config.clone(), group, phase: Phase::Created };
+        let container = Container { sandbox: sandbox.to_owned(), config: config.clone(), group, phase: Phase::Created };
         state.containers.insert(id.clone(), container);
         Ok(id)
     }
@@ -445,11 +452,16 @@ impl ContainerRuntime for NativeRuntime {
             program: Program::Command(Box::new(confine::exec(&pod, &container, config)?)),
             ..Spec::default()
         };
-        self.connected(&spec, &process, config.tty, config.stdin, || false).map(|(_, started)| started)
+        let (process, started) = self.connected(&spec, &process, config.tty, config.stdin, || false)?;
+        self.state().execs.insert(started.pid, process);
+        Ok(started)
     }
 
     fn on_exec_exit(&self, pid: i32, notify: ExitNotify) {
-        self.reaper.on_exit(pid, notify);
+        let process = self.state().execs.remove(&pid);
+        if let Some(process) = process {
+            process.on_exit(notify);
+        }
     }
 
     fn stats(&self, id: &str) -> Result<Stats, Error> {

@@ -107,7 +107,9 @@ impl Reaper {
         loop {
             let seen = self.lock().children;
             match waitpid(Pid::from_raw(-1), None) {
-                Ok(WaitStatus::Exited(pid, code)) => self.ended(pid.as_raw(), Exit { code, signal: None, oom_killed: false }),
+                Ok(WaitStatus::Exited(pid, code)) => {
+                    self.ended(pid.as_raw(), Exit { code, signal: None, oom_killed: false })
+                }
                 Ok(WaitStatus::Signaled(pid, signal, _)) => {
                     let signal = signal as i32;
                     self.ended(pid.as_raw(), Exit { code: 128 + signal, signal: Some(signal), oom_killed: false });
@@ -117,7 +119,8 @@ impl Reaper {
                 // entered our PID namespace from outside, which nobody announces.
                 Err(_) => {
                     let state = self.lock();
-                    let wait = self.born.wait_timeout_while(state, Duration::from_secs(2), |state| state.children == seen);
+                    let wait =
+                        self.born.wait_timeout_while(state, Duration::from_secs(2), |state| state.children == seen);
                     drop(wait);
                 }
             }

@@ -11,8 +11,6 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 pub(crate) mod attr {
     /// `MOUNT_ATTR_RDONLY`.
     pub(crate) const READ_ONLY: u64 = libc::MOUNT_ATTR_RDONLY;
-    /// `MOUNT_ATTR_IDMAP`.
-    pub(crate) const ID_MAP: u64 = libc::MOUNT_ATTR_IDMAP;
 }
 
 #[repr(C)]
@@ -35,7 +33,6 @@ pub(crate) struct Change<'a> {
     pub(crate) set: u64,
     /// Propagation type (`MS_PRIVATE`, `MS_SLAVE`, `MS_SHARED`), 0 to keep.
     pub(crate) propagation: u64,
-    /// User namespace for [`attr::ID_MAP`].
     pub(crate) userns: Option<BorrowedFd<'a>>,
     /// Apply to all mounts below, too.
     pub(crate) recursive: bool,
@@ -52,7 +49,14 @@ pub(crate) fn mount_setattr(fd: BorrowedFd<'_>, change: Change<'_>) -> io::Resul
     let flags = libc::AT_EMPTY_PATH | if change.recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the empty path and `attr` outlive the call, and the size given is that of `attr`.
     checked(unsafe {
-        libc::syscall(libc::SYS_mount_setattr, fd.as_raw_fd(), c"".as_ptr(), flags, &raw const attr, size_of::<MountAttr>())
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attr,
+            size_of::<MountAttr>(),
+        )
     })
     .map(drop)
 }
@@ -190,7 +194,14 @@ pub(crate) fn fexecve(file: BorrowedFd<'_>, name: &CStr) -> io::Error {
     let env = [std::ptr::null::<libc::c_char>()];
     // SAFETY: both arrays end with a null pointer and the strings outlive the call.
     unsafe {
-        libc::syscall(libc::SYS_execveat, file.as_raw_fd(), c"".as_ptr(), args.as_ptr(), env.as_ptr(), libc::AT_EMPTY_PATH);
+        libc::syscall(
+            libc::SYS_execveat,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            args.as_ptr(),
+            env.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        );
     }
     io::Error::last_os_error()
 }
@@ -235,8 +246,10 @@ pub(crate) fn terminal_peer(master: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     checked(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK as _, &raw const unlocked) }.into())?;
     // SAFETY: TIOCGPTPEER takes open flags as an integer.
     let fd = checked(
-        unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER as _, libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC) }
-            .into(),
+        unsafe {
+            libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER as _, libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC)
+        }
+        .into(),
     )?;
     // SAFETY: the kernel just gave us this descriptor.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })

@@ -117,7 +117,8 @@ struct PasswdLine<'a> {
 fn passwd_lines(text: &str) -> impl Iterator<Item = PasswdLine<'_>> {
     text.lines().filter_map(|line| {
         let mut fields = line.split(':');
-        let (name, _, uid, gid) = (fields.next()?, fields.next()?, fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        let (name, _, uid, gid) =
+            (fields.next()?, fields.next()?, fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
         Some(PasswdLine { name, uid, gid, home: fields.nth(1).unwrap_or_default() })
     })
 }
@@ -147,16 +148,18 @@ fn resolve(spec: &UserSpec, passwd: &str, group: &str) -> Result<User, String> {
         (Some(uid), _) => uid,
         (None, Some(line)) => line.uid,
         (None, None) if user_part.is_empty() => 0,
-        (None, None) => {
-            user_part.parse().map_err(|_| format!("unable to find user {user_part}: no matching entries in passwd file"))?
-        }
+        (None, None) => user_part
+            .parse()
+            .map_err(|_| format!("unable to find user {user_part}: no matching entries in passwd file"))?,
     };
     let gid = match (spec.gid, group_part) {
         (Some(gid), _) => gid,
         // runAsUser replaces the image's user as a whole, its group included.
         (None, Some(name)) if spec.uid.is_none() => match group_lines(group).find(|(other, ..)| *other == name) {
             Some((_, gid, _)) => gid,
-            None => name.parse().map_err(|_| format!("unable to find group {name}: no matching entries in group file"))?,
+            None => {
+                name.parse().map_err(|_| format!("unable to find group {name}: no matching entries in group file"))?
+            }
         },
         _ => line.as_ref().map_or(0, |line| line.gid),
     };
@@ -165,7 +168,9 @@ fn resolve(spec: &UserSpec, passwd: &str, group: &str) -> Result<User, String> {
         && let Some(line) = &line
     {
         groups.extend(
-            group_lines(group).filter(|(_, _, members)| members.split(',').any(|member| member == line.name)).map(|(_, gid, _)| gid),
+            group_lines(group)
+                .filter(|(_, _, members)| members.split(',').any(|member| member == line.name))
+                .map(|(_, gid, _)| gid),
         );
     }
     groups.extend(&spec.supplemental_groups);

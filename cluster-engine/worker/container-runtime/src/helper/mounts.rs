@@ -119,7 +119,8 @@ fn overlay(tree: &Tree, layers: &[PathBuf], writable: &Path) -> Result<OwnedFd, 
     let number = |fd: &OwnedFd| fd.as_raw_fd().to_string();
     let lower: Vec<String> = layers.iter().rev().map(number).collect();
 
-    let before = rustix::fs::open(".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).step("open the working directory")?;
+    let before =
+        rustix::fs::open(".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).step("open the working directory")?;
     rustix::process::chdir("/proc/self/fd").step("enter /proc/self/fd")?;
     let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).step("open overlayfs")?;
     let set = |key: &str, value: &str| {
@@ -137,7 +138,8 @@ fn overlay(tree: &Tree, layers: &[PathBuf], writable: &Path) -> Result<OwnedFd, 
     if let Err(error) = fsconfig_create(fs.as_fd()) {
         return Err(Failure::Setup(format!("mount the overlay: {error}{}", kernel_log(&fs))));
     }
-    let mount = fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).step("mount the overlay")?;
+    let mount =
+        fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).step("mount the overlay")?;
     rustix::process::fchdir(&before).step("leave /proc/self/fd")?;
     Ok(mount)
 }
@@ -188,10 +190,13 @@ fn open_sub_path(volume: &Path, sub_path: &Path) -> Result<OwnedFd, Failure> {
     let volume = rustix::fs::open(volume, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .step(format_args!("open {}", volume.display()))?;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    let open = || sys::retry(|| rustix::fs::openat2(&volume, sub_path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve));
+    let open = || {
+        sys::retry(|| rustix::fs::openat2(&volume, sub_path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve))
+    };
     match open() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            files::make_directories(volume.as_fd(), sub_path).step(format_args!("make subPath {}", sub_path.display()))?;
+            files::make_directories(volume.as_fd(), sub_path)
+                .step(format_args!("make subPath {}", sub_path.display()))?;
             open()
         }
         other => other,
@@ -212,7 +217,8 @@ pub(super) fn enter(root: &Root, material: Material) -> Result<(), Failure> {
             cover(&new)?;
             let at = files::make_directories(new.as_fd(), Path::new("dev/shm")).step("make /dev/shm")?;
             mount_shm(&at, *shm_bytes)?;
-            sys::mount_setattr(new.as_fd(), Change { set: attr::READ_ONLY, ..Change::default() }).step("make / read-only")?;
+            sys::mount_setattr(new.as_fd(), Change { set: attr::READ_ONLY, ..Change::default() })
+                .step("make / read-only")?;
             pivot(&new)
         }
         Root::Tree(tree) => {
@@ -270,9 +276,8 @@ fn try_file_system(kind: &str, options: &[(&str, &str)], attributes: MountAttrFl
     fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
-const STRICT: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
-    .union(MountAttrFlags::MOUNT_ATTR_NODEV)
-    .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+const STRICT: MountAttrFlags =
+    MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NODEV).union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
 fn mount_shm(at: &OwnedFd, bytes: u64) -> Result<(), Failure> {
     let shm = file_system("tmpfs", &[("mode", "1777"), ("size", &bytes.to_string())], STRICT)?;
@@ -302,7 +307,9 @@ fn fill(tree: &Tree, root: &OwnedFd, material: &Material) -> Result<(), Failure>
     binds.sort_by_key(|bind| bind.target.components().count());
     for bind in binds {
         let name = bind.target.display();
-        let at = if bind.directory { place(&bind.target)? } else {
+        let at = if bind.directory {
+            place(&bind.target)?
+        } else {
             files::make_file(root.as_fd(), &bind.target).step(format_args!("make mount point {name}"))?
         };
         if bind.read_only {
@@ -318,7 +325,8 @@ fn fill(tree: &Tree, root: &OwnedFd, material: &Material) -> Result<(), Failure>
         seal(root, path).step(format_args!("make {} read-only", path.display()))?;
     }
     if tree.read_only {
-        sys::mount_setattr(root.as_fd(), Change { set: attr::READ_ONLY, ..Change::default() }).step("make / read-only")?;
+        sys::mount_setattr(root.as_fd(), Change { set: attr::READ_ONLY, ..Change::default() })
+            .step("make / read-only")?;
     }
     Ok(())
 }

@@ -53,8 +53,10 @@ pub(super) fn prepare(command: &Command) -> Result<Ready, Failure> {
         .collect::<Result<_, _>>()?;
     let cwd = if command.cwd.is_empty() { "/".to_owned() } else { command.cwd.clone() };
     if rustix::fs::stat(&cwd).is_err() {
-        let root = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).step("open /")?;
-        crate::files::make_directories(root.as_fd(), Path::new(&cwd)).step(format_args!("make working directory {cwd:?}"))?;
+        let root =
+            rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).step("open /")?;
+        crate::files::make_directories(root.as_fd(), Path::new(&cwd))
+            .step(format_args!("make working directory {cwd:?}"))?;
     }
     Ok(Ready { user, env, path, cwd })
 }
@@ -93,18 +95,15 @@ pub(super) fn resolve(command: &Command, ready: Ready) -> Result<Executable, Fai
     let program = find(name, &ready.path).map_err(|(reason, exit_code)| {
         Failure::Exec(ExecFailure { message: format!("exec: {name:?}: {reason}"), exit_code })
     })?;
-    let args = command
-        .args
-        .iter()
-        .map(|arg| CString::new(arg.as_str()).step("argument"))
-        .collect::<Result<_, _>>()?;
+    let args = command.args.iter().map(|arg| CString::new(arg.as_str()).step("argument")).collect::<Result<_, _>>()?;
     Ok(Executable { program: CString::new(program).step("program name")?, args, env: ready.env })
 }
 
 pub(super) fn execute(ready: &Executable) -> Failure {
     let error = sys::execve(&ready.program, &ready.args, &ready.env);
     let exit_code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
-    let reason = error.raw_os_error().map_or_else(|| error.to_string(), |code| describe(Errno::from_raw_os_error(code)));
+    let reason =
+        error.raw_os_error().map_or_else(|| error.to_string(), |code| describe(Errno::from_raw_os_error(code)));
     Failure::Exec(ExecFailure { message: format!("exec {}: {reason}", lossy(&ready.program)), exit_code })
 }
 

@@ -142,11 +142,11 @@ const COMMON: &[i64] = calls! {
 
 /// Calls that the libc crate does not name yet; their numbers are the same everywhere.
 const RECENT: &[i64] = &[
-    451, // cachestat
-    453, // map_shadow_stack
-    454, // futex_wake
-    455, // futex_wait
-    456, // futex_requeue
+    451,                                                  // cachestat
+    453,                                                  // map_shadow_stack
+    454,                                                  // futex_wake
+    455,                                                  // futex_wait
+    456,                                                  // futex_requeue
     if cfg!(target_arch = "x86_64") { 333 } else { 292 }, // io_pgetevents
 ];
 
@@ -207,7 +207,9 @@ mod tests {
         for number in [libc::SYS_mount, libc::SYS_unshare, libc::SYS_bpf, libc::SYS_setns] {
             assert!(!plain.contains_key(&number) && admin.contains_key(&number), "{number}");
         }
-        for number in [libc::SYS_keyctl, libc::SYS_add_key, libc::SYS_kexec_load, libc::SYS_userfaultfd, libc::SYS_io_uring_setup] {
+        for number in
+            [libc::SYS_keyctl, libc::SYS_add_key, libc::SYS_kexec_load, libc::SYS_userfaultfd, libc::SYS_io_uring_setup]
+        {
             assert!(!plain.contains_key(&number) && !admin.contains_key(&number), "{number}");
         }
         assert!(plain[&libc::SYS_clone].len() == 1 && admin[&libc::SYS_clone].is_empty());
