@@ -37,10 +37,24 @@ struct Heights {
 }
 
 impl Heights {
-    const GENEROUS: Self =
-        Self { margin: 16.0, bus: 24.0, master: [38.0, 44.0, 18.0], lane: [24.0, 38.0, 10.0], node: [40.0, 44.0], agent: 24.0, card: 46.0 };
-    const TIGHT: Self =
-        Self { margin: 12.0, bus: 20.0, master: [34.0, 38.0, 15.0], lane: [21.0, 34.0, 8.0], node: [38.0, 38.0], agent: 22.0, card: 42.0 };
+    const GENEROUS: Self = Self {
+        margin: 16.0,
+        bus: 24.0,
+        master: [38.0, 44.0, 18.0],
+        lane: [24.0, 38.0, 10.0],
+        node: [40.0, 44.0],
+        agent: 24.0,
+        card: 46.0,
+    };
+    const TIGHT: Self = Self {
+        margin: 12.0,
+        bus: 20.0,
+        master: [34.0, 38.0, 15.0],
+        lane: [21.0, 34.0, 8.0],
+        node: [38.0, 38.0],
+        agent: 22.0,
+        card: 42.0,
+    };
 
     fn of(height: f64) -> Self {
         if height < 450.0 { Self::TIGHT } else { Self::GENEROUS }
@@ -97,6 +111,8 @@ pub struct NodeBox {
     pub rect: Rect,
     /// The place of its title, which edges keep out of.
     pub title: Rect,
+    /// What stands behind its name: address and use, as far as there is room.
+    pub details: String,
     /// Its agents with their places: kubelet, kube-proxy.
     pub agents: Vec<(String, Rect)>,
     /// First row of pods begins here.
@@ -162,7 +178,8 @@ pub fn layout(topology: &Topology, slots: &Slots, size: Size, system: bool) -> L
 fn lay_out(topology: &Topology, slots: &Slots, size: Size, system: bool, density: Density) -> Layout {
     let heights = Heights::of(size.height);
     let inner = (size.width - 2.0 * heights.margin).max(NODE_MIN);
-    let mut plan = Plan { out: Layout { density, bus: heights.bus, ..Layout::default() }, topology, slots, heights, inner };
+    let mut plan =
+        Plan { out: Layout { density, bus: heights.bus, ..Layout::default() }, topology, slots, heights, inner };
     plan.master();
     let lane_bottom = plan.lanes(system);
     let bottom = plan.nodes(lane_bottom + heights.bus, size.height);
@@ -204,10 +221,13 @@ impl Plan<'_> {
         let pods_top = y + height + foot;
         let pods_bottom = self.pods(name, x, pods_top, self.inner - 2.0 * PAD);
         let rect = Rect::new(margin, margin, self.inner, pods_bottom.map_or(pods_top, |it| it + PAD) - margin);
-        let title = Rect::new(x, margin + (head - 20.0) / 2.0, title_width(master).min(self.inner - 2.0 * PAD), 20.0);
+        let (details, width) = master.map(|it| title(it, self.inner - 2.0 * PAD)).unwrap_or_default();
+        let title = Rect::new(x, margin + (head - 20.0) / 2.0, width, 20.0);
         let mut agents = Vec::new();
         let mut right = rect.right() - PAD;
-        for component in master.into_iter().flat_map(|it| it.components.iter().rev()).filter(|it| !is_control_plane(&it.name)) {
+        for component in
+            master.into_iter().flat_map(|it| it.components.iter().rev()).filter(|it| !is_control_plane(&it.name))
+        {
             let w = agent_width(&component.name);
             if right - w < title.right() + GAP {
                 break;
@@ -215,7 +235,7 @@ impl Plan<'_> {
             agents.push((component.name.clone(), Rect::new(right - w, margin + (head - 22.0) / 2.0, w, 22.0)));
             right -= w + 8.0;
         }
-        self.out.master = NodeBox { rect, title, agents, pods_top, row: 0 };
+        self.out.master = NodeBox { rect, title, details, agents, pods_top, row: 0 };
     }
 
     /// Pods without a node: signs side by side under the queue's title; the last place is shared by all that do
@@ -226,15 +246,19 @@ impl Plan<'_> {
         let pods = self.topology.pods.iter().filter(|it| is_card(it) && it.node.is_none());
         for (index, pod) in pods.enumerate() {
             let column = index.min(room - 1) as f64;
-            self.out.pods.insert(pod_id(pod), Rect::new(queue.x + 10.0 + column * 14.0, queue.bottom() - 18.0, 12.0, 12.0));
+            self.out
+                .pods
+                .insert(pod_id(pod), Rect::new(queue.x + 10.0 + column * 14.0, queue.bottom() - 18.0, 12.0, 12.0));
         }
     }
 
     /// Deployments left, services right, each in a dashed box that grows by rows. Returns where they end.
     fn lanes(&mut self, system: bool) -> f64 {
         let (top, x) = (self.out.master.rect.bottom() + GAP, self.heights.margin);
-        let deployments: Vec<&Deployment> = self.topology.deployments.iter().filter(|it| system || !is_system(&it.namespace)).collect();
-        let services: Vec<&Service> = self.topology.services.iter().filter(|it| system || !is_system(&it.namespace)).collect();
+        let deployments: Vec<&Deployment> =
+            self.topology.deployments.iter().filter(|it| system || !is_system(&it.namespace)).collect();
+        let services: Vec<&Service> =
+            self.topology.services.iter().filter(|it| system || !is_system(&it.namespace)).collect();
         let left = ((self.inner - GAP) * 0.4).floor();
         let right = self.inner - GAP - left;
         let (chips_left, bottom_left) = self.chips(Rect::new(x, top, left, 0.0), deployments.len());
@@ -298,18 +322,25 @@ impl Plan<'_> {
         let agent_height = self.heights.agent;
         let pods_top = rect.y + head;
         self.pods(&node.name, rect.x + PAD, pods_top, rect.w - 2.0 * PAD);
-        let title = Rect::new(rect.x + PAD, rect.y + 7.0, title_width(Some(node)).min(rect.w - 2.0 * PAD - 22.0), 20.0);
+        // Right of the title there must be room for edges.
+        let (details, width) = title(node, rect.w - 2.0 * PAD - 22.0);
+        let title = Rect::new(rect.x + PAD, rect.y + 7.0, width, 20.0);
         let mut left = rect.x + PAD;
         let mut agents = Vec::new();
         for component in &node.components {
-            let agent = Rect::new(left, rect.bottom() - foot / 2.0 - agent_height / 2.0 + 2.0, agent_width(&component.name), agent_height);
+            let agent = Rect::new(
+                left,
+                rect.bottom() - foot / 2.0 - agent_height / 2.0 + 2.0,
+                agent_width(&component.name),
+                agent_height,
+            );
             if agent.right() > rect.right() - PAD {
                 break;
             }
             left = agent.right() + 8.0;
             agents.push((component.name.clone(), agent));
         }
-        self.out.nodes.insert(node.name.clone(), NodeBox { rect, title, agents, pods_top, row });
+        self.out.nodes.insert(node.name.clone(), NodeBox { rect, title, details, agents, pods_top, row });
     }
 
     /// Places a node's pods in a grid; returns where the last row ends.
@@ -352,20 +383,26 @@ impl Grid {
     }
 }
 
-/// What stands behind a node's name: address and use.
-#[must_use]
-pub fn node_details(node: &Node) -> String {
-    let mut parts = vec![node.ip.clone()];
-    parts.extend(node.cpu_millis.map(|it| format!("cpu {}", crate::format::cpu(it))));
-    parts.extend(node.memory_bytes.map(crate::format::bytes));
-    parts.retain(|it| !it.is_empty());
-    parts.join(" · ")
-}
-
-fn title_width(node: Option<&Node>) -> f64 {
-    node.map_or(0.0, |it| {
-        22.0 + (it.name.chars().count() as f64 + 2.0) * CHAR + node_details(it).chars().count() as f64 * 6.2
-    })
+/// What stands behind a node's name and how wide the whole title is: address and use, the less important left out
+/// where there is no room.
+fn title(node: &Node, room: f64) -> (String, f64) {
+    let cpu = node.cpu_millis.map(|it| format!("cpu {}", crate::format::cpu(it)));
+    let memory = node.memory_bytes.map(crate::format::bytes);
+    let name = 22.0 + (node.name.chars().count() as f64 + 2.0) * CHAR;
+    let attempts = [
+        vec![Some(node.ip.clone()), cpu, memory.clone()],
+        vec![Some(node.ip.clone()), memory],
+        vec![Some(node.ip.clone())],
+        vec![],
+    ];
+    for parts in attempts {
+        let details = parts.into_iter().flatten().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(" · ");
+        let width = name + details.chars().count() as f64 * 6.3;
+        if width <= room || details.is_empty() {
+            return (details, width.min(room));
+        }
+    }
+    (String::new(), name.min(room))
 }
 
 fn agent_width(name: &str) -> f64 {

@@ -59,7 +59,7 @@ pub(crate) fn CodeBlock(
     });
     view! {
         <div class=format!("{CODE} {}", if is_long { "items-start" } else { "flex-wrap" })>
-            <pre class=format!("min-w-0 grow basis-52 overflow-x-auto py-1.5 {}", if is_long { "whitespace-pre" } else { "whitespace-pre-wrap" })>
+            <pre class=format!("min-w-0 grow basis-52 py-1.5 {}", if is_long { "overflow-x-auto whitespace-pre" } else { "whitespace-normal" })>
                 <code>{if is_long { code.into_any() } else { unbroken(&code).into_any() }}</code>
             </pre>
             <span class="ms-auto inline-flex items-center gap-1">
@@ -76,7 +76,9 @@ pub(crate) fn CodeBlock(
 fn unbroken(code: &str) -> Vec<AnyView> {
     let word = |(index, word): (usize, &str)| {
         let space = if index > 0 { " " } else { "" };
-        view! { {space}<span class="whitespace-nowrap">{word.to_owned()}</span> }.into_any()
+        // A word that is longer than any line must break somewhere.
+        let class = if word.len() > 28 { "break-all" } else { "whitespace-nowrap" };
+        view! { {space}<span class=class>{word.to_owned()}</span> }.into_any()
     };
     code.split(' ').enumerate().map(word).collect()
 }

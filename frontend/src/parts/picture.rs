@@ -158,7 +158,8 @@ fn Tip() -> impl IntoView {
     let scene: Scene = expect_context();
     let live = live();
     let tip = move || {
-        let Some(Thing::Pod(id)) = scene.pointed.get() else { return None };
+        let pointed = scene.pointed.get().filter(|it| scene.chosen.with(|chosen| chosen.as_ref() != Some(it)));
+        let Some(Thing::Pod(id)) = pointed else { return None };
         let rect = scene.layout.with(|it| it.pods.get(&id).copied())?;
         let text = live.topology.with(|it| {
             it.pods.iter().find(|it| crate::diagram::pod_id(it) == id).map(|it| format!("{} · {}", it.name, it.state))

@@ -26,8 +26,8 @@ extern "C" {
     async fn create_terminal(
         element: &HtmlElement,
         label: &str,
-        on_input: &Closure<dyn FnMut(Uint8Array)>,
-        on_resize: &Closure<dyn FnMut(u16, u16)>,
+        on_input: &OnInput,
+        on_resize: &OnResize,
     ) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(method)]
@@ -82,7 +82,7 @@ struct Shell {
     /// Callbacks of the present socket.
     callbacks: Vec<JsValue>,
     /// Callbacks of xterm.js, which live as long as it does.
-    _seams: (Closure<dyn FnMut(Uint8Array)>, Closure<dyn FnMut(u16, u16)>),
+    _seams: (OnInput, OnResize),
     /// What is to be typed once the shell answers.
     waiting: Vec<String>,
     open: bool,
@@ -90,6 +90,12 @@ struct Shell {
     ended: bool,
     gone: bool,
 }
+
+/// Called with the bytes that the person typed.
+type OnInput = Closure<dyn FnMut(Uint8Array)>;
+
+/// Called with columns and rows.
+type OnResize = Closure<dyn FnMut(u16, u16)>;
 
 type Shared = Rc<RefCell<Option<Shell>>>;
 

@@ -117,17 +117,23 @@ pub(crate) fn TraceStrip(
                         let id = trace.id;
                         let playing = move || player.at.with(|it| it.is_some_and(|it| it.0 == id));
                         let name = move || if playing() { words.get().stop } else { words.get().play };
-                        let title = trace.title.clone();
+                        let (title, tip) = (trace.title.clone(), trace.title.clone());
+                        let duration = trace.duration_micros;
                         view! {
                             <button class=ICON_BUTTON aria-label=name title=name on:click=move |_| if playing() { player.stop() } else { player.play(id) }>
                                 {move || if playing() { icons::stop().into_any() } else { icons::play().into_any() }}
                             </button>
-                            <p class="max-w-56 shrink-0 truncate font-semibold max-lg:max-w-36" title=title.clone()>{title.clone()}" · "{format::micros(trace.duration_micros)}</p>
+                            <p class="w-56 shrink-0 truncate font-semibold max-lg:w-36" title=tip>
+                                {move || match sentence() {
+                                    Some((_, what, _)) => what,
+                                    None => format!("{title} · {}", format::micros(duration)),
+                                }}
+                            </p>
                             <div class="min-w-0 grow">
                                 <TimeLine trace player stage=Signal::derive(stage) thin=Signal::derive(move || sentence().is_some()) />
                                 <p class="truncate pt-1 text-[12.5px] text-muted empty:hidden" aria-live="polite">
-                                    {move || sentence().map(|(component, what, why)| view! {
-                                        <strong class="font-semibold text-accent-ink">{component}</strong>" "<code class="inline-code text-ink">{what}</code>" "
+                                    {move || sentence().map(|(component, _, why)| view! {
+                                        <strong class="font-semibold text-accent-ink">{component}</strong>" "
                                         <span title=why>{why}</span>
                                     })}
                                 </p>
@@ -152,7 +158,9 @@ fn TimeLine(trace: Trace, player: Player, stage: Signal<Option<usize>>, thin: Si
             let tone = if on.get() { "bg-accent text-on-accent" } else { "bg-accent-soft text-ink hover:bg-line" };
             // While a sentence stands below, the strip keeps its height and the bars lose their names.
             let size = if thin.get() { "h-2 text-[0px]" } else { "h-6 text-[12px]" };
-            format!("block w-full min-w-2 cursor-pointer truncate rounded-md px-2 text-start transition-colors {tone} {size}")
+            format!(
+                "block w-full min-w-2 cursor-pointer truncate rounded-md px-2 text-start transition-colors {tone} {size}"
+            )
         };
         view! {
             <li class="min-w-3 basis-0" style:flex-grow=format!("{:.2}", bar.weight)>

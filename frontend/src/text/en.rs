@@ -87,7 +87,7 @@ pub(super) const TEXTS: Texts = Texts {
     starting: "starting",
     not_ready: "not ready",
     stopped: "stopped",
-    cordoned: "no new pods (cordoned)",
+    cordoned: "cordoned",
     failing: "failing",
     running: "running",
     details: "Details",

@@ -87,7 +87,7 @@ pub(super) const TEXTS: Texts = Texts {
     starting: "启动中",
     not_ready: "未就绪",
     stopped: "已停止",
-    cordoned: "不接受新 Pod（cordon）",
+    cordoned: "不接受新 Pod",
     failing: "失败",
     running: "运行中",
     details: "详情",

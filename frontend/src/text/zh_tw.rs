@@ -87,7 +87,7 @@ pub(super) const TEXTS: Texts = Texts {
     starting: "啟動中",
     not_ready: "未就緒",
     stopped: "已停止",
-    cordoned: "不接受新 Pod（cordon）",
+    cordoned: "不接受新 Pod",
     failing: "失敗",
     running: "執行中",
     details: "細節",

@@ -16,7 +16,7 @@ fn Lane(rect: Signal<Rect>, title: Signal<&'static str>, empty: Signal<bool>) ->
     let words = words();
     view! {
         <rect class="lane" x=move || rect.get().x y=move || rect.get().y width=move || rect.get().w height=move || rect.get().h rx="12" />
-        <text class="minor" x=move || rect.get().x + 14.0 y=move || rect.get().y + 17.0>{title}</text>
+        <text class="minor" x=move || rect.get().x + 14.0 y=move || rect.get().y + 15.0>{title}</text>
         <Show when=move || empty.get()>
             <text class="minor" x=move || rect.get().x + 14.0 y=move || rect.get().bottom() - 24.0>{move || words.get().none_yet}</text>
         </Show>
@@ -155,7 +155,8 @@ pub(crate) fn Edges() -> impl IntoView {
     // Dotted ones first: where they share a way with others, the others show.
     let keys = Memo::new(move |_| {
         scene.layout.with(|it| {
-            let of = |ready: bool| it.edges.iter().filter(move |(_, edge)| edge.ready == ready).map(|(key, _)| key.clone());
+            let of =
+                |ready: bool| it.edges.iter().filter(move |(_, edge)| edge.ready == ready).map(|(key, _)| key.clone());
             of(false).chain(of(true)).collect::<Vec<_>>()
         })
     });

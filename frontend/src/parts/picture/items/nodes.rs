@@ -5,7 +5,7 @@ use leptos::prelude::*;
 
 use super::{item, place, room, scene, sign, two_lines};
 use crate::diagram::geometry::{arrow_head, at};
-use crate::diagram::layout::{CONTROL_PLANE, node_details};
+use crate::diagram::layout::CONTROL_PLANE;
 use crate::diagram::{Layout, Look, NodeBox, Rect, is_card, rounded_path};
 use crate::format;
 use crate::inline::shorten;
@@ -75,7 +75,11 @@ fn fitting(text: &str, rect: Rect) -> String {
     // Chinese characters are about twice as wide.
     let wide = text.chars().filter(|it| *it as u32 > 0x2e80).count();
     let room = ((rect.w - 14.0) / 6.0) as usize;
-    if text.chars().count() + wide <= room { text.to_owned() } else { text.chars().take(room.saturating_sub(1 + wide)).chain(['…']).collect() }
+    if text.chars().count() + wide <= room {
+        text.to_owned()
+    } else {
+        text.chars().take(room.saturating_sub(1 + wide)).chain(['…']).collect()
+    }
 }
 
 /// The lines on which a component speaks to the API server, and the API server to etcd.
@@ -137,12 +141,10 @@ fn NodeParts(name: String, master: bool) -> impl IntoView {
         node.with(|it| {
             let words = words.get();
             let mut parts = match state_word(words, it.state) {
-                "" => vec![node_details(it)],
+                "" if it.unschedulable => vec![it.ip.clone(), words.cordoned.to_owned()],
+                "" => vec![bounds.with(|it: &NodeBox| it.details.clone())],
                 state => vec![it.ip.clone(), state.to_owned()],
             };
-            if it.unschedulable && it.state == NodeState::Ready {
-                parts.push(words.cordoned.to_owned());
-            }
             if master {
                 parts.push(words.control_plane.to_owned());
             }

@@ -70,7 +70,7 @@ fn PodCard(id: String) -> impl IntoView {
         format!("pod {}{bare}{}", look().class(), if dimmed.get() { " dimmed" } else { "" })
     };
     let name = move || pod.with(|it| format!("Pod {}, {}", it.name, it.state));
-    let room = move |aside: f64| ((rect.get().w - aside) / 7.1).max(4.0) as usize;
+    let room = move |aside: f64| ((rect.get().w - aside) / 7.4).max(4.0) as usize;
     let title = move |aside: f64| pod.with(|it| shorten(&it.name, room(aside)));
     let line = move || {
         pod.with(|it| {
