@@ -277,12 +277,9 @@ impl Status {
         Self::failure(406, "NotAcceptable", format!("only the following media types are accepted: {}", accepted.join(", ")))
     }
 
-    /// The message upstream gives to a bare HTTP code (`NewGenericServerResponse` on the server's side): 422 for patches that cannot be applied.
-    pub fn unprocessable(message: impl fmt::Display) -> Self {
-        let cause = StatusCause { reason: "UnexpectedServerResponse".to_owned(), message: message.to_string(), ..StatusCause::default() };
-        let mut status = Self::failure(422, "Invalid", "the server rejected our request due to an error in our request");
-        status.details = Some(StatusDetails::default());
-        if cause.message.is_empty() { status } else { status.with_causes(vec![cause]) }
+    /// 422 for patches that cannot be applied. Upstream sends a fixed text (`NewGenericServerResponse`) and keeps the reason to itself.
+    pub fn unprocessable(_reason: impl fmt::Display) -> Self {
+        Self::failure(422, "Invalid", "the server rejected our request due to an error in our request").about("", "", "")
     }
 
     /// 404 of a path that is no resource at all.
