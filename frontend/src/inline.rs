@@ -44,6 +44,17 @@ pub fn shorten(name: &str, max: usize) -> String {
     format!("{begin}…{end}")
 }
 
+/// The end of a name, where there is room for `max` characters.
+#[must_use]
+pub fn ending(name: &str, max: usize) -> String {
+    let count = name.chars().count();
+    if count <= max {
+        name.to_owned()
+    } else {
+        ['…'].into_iter().chain(name.chars().skip(count - max.saturating_sub(1))).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +76,13 @@ mod tests {
         assert_eq!(pieces("`a`"), [code("a")]);
         assert_eq!(pieces("a ` b"), [text("a ` b")]);
         assert_eq!(pieces(""), []);
+    }
+
+    #[test]
+    fn ends_tell_replicas_apart() {
+        assert_eq!(ending("web-7d9f6c5b8d-4kzqp", 6), "…4kzqp");
+        assert_eq!(ending("t", 6), "t");
+        assert_eq!(ending("web", 0), "…");
     }
 
     #[test]

@@ -78,18 +78,21 @@ pub enum Density {
     Roomy,
     /// Name only.
     Compact,
+    /// The end of the name, which tells replicas apart.
+    Ends,
     /// Only the shape of its state.
     Signs,
 }
 
 impl Density {
-    const ALL: [Self; 3] = [Self::Roomy, Self::Compact, Self::Signs];
+    const ALL: [Self; 4] = [Self::Roomy, Self::Compact, Self::Ends, Self::Signs];
 
     /// Least width and the height of a card, the height of a roomy one being given.
     const fn card(self, roomy: f64) -> (f64, f64) {
         match self {
             Self::Roomy => (128.0, roomy),
             Self::Compact => (108.0, 26.0),
+            Self::Ends => (74.0, 22.0),
             Self::Signs => (22.0, 22.0),
         }
     }
@@ -99,6 +102,7 @@ impl Density {
         match self {
             Self::Roomy => 10.0,
             Self::Compact => 8.0,
+            Self::Ends => 6.0,
             Self::Signs => 5.0,
         }
     }

@@ -173,7 +173,8 @@ fn every_pod_and_endpoint_is_shown() {
 fn crowds_are_shown_with_fewer_words() {
     assert_eq!(cluster(2).app("web", 3).layout(1000.0, 480.0).density, Density::Roomy);
     assert_eq!(cluster(2).app("web", 24).layout(1000.0, 480.0).density, Density::Compact);
-    assert_eq!(cluster(2).app("web", 90).layout(1000.0, 480.0).density, Density::Signs);
+    assert_eq!(cluster(2).app("web", 60).layout(1000.0, 520.0).density, Density::Ends);
+    assert_eq!(cluster(2).app("web", 240).layout(1000.0, 480.0).density, Density::Signs);
 }
 
 #[test]

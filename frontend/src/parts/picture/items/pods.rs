@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use super::{item, scene, sign, two_lines};
 use crate::diagram::looks::pod_line;
 use crate::diagram::{Density, Look, is_system, pod_id};
-use crate::inline::shorten;
+use crate::inline::{ending, shorten};
 use crate::live::live;
 use crate::parts::picture::Thing;
 
@@ -83,14 +83,21 @@ fn PodCard(id: String) -> impl IntoView {
         })
     };
     let middle = move || format!("translate({:.1}px,{:.1}px)", rect.get().w / 2.0, rect.get().h / 2.0);
-    let parts = move || match density.get() {
+    let parts = move || {
+        match density.get() {
         Density::Roomy => two_lines(look, move || rect.get(), move || title(38.0), line),
         Density::Compact => view! {
             {sign(look, 14.0, 13.0)}
             <text class="strong" x="25" y="17">{move || title(34.0)}</text>
         }
         .into_any(),
+        Density::Ends => view! {
+            {sign(look, 12.0, 11.0)}
+            <text class="minor ink" x="21" y="15">{move || pod.with(|it| ending(&it.name, ((rect.get().w - 25.0) / 6.2) as usize))}</text>
+        }
+        .into_any(),
         Density::Signs => view! { <g style:transform=middle>{sign(look, 0.0, 0.0)}</g> }.into_any(),
+    }
     };
     item(Thing::Pod(id), move || rect.get(), class, name, 9.0, parts.into_any())
 }
