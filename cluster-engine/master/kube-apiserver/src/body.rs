@@ -126,7 +126,8 @@ fn typed(mut value: Value, gvk: &Gvk, expected: &Gvk) -> Result<Value, Status> {
     Ok(value)
 }
 
-fn strict(exchange: &Exchange, errors: &[String], gvk: &Gvk, expected: &Gvk, validation: FieldValidation) -> Result<(), Status> {
+/// Unknown and duplicate fields, as the request wants them taken.
+pub(crate) fn strict(exchange: &Exchange, errors: &[String], gvk: &Gvk, expected: &Gvk, validation: FieldValidation) -> Result<(), Status> {
     match validation {
         FieldValidation::Strict if !errors.is_empty() => {
             Err(unhandled(gvk, expected, &format!("strict decoding error: {}", errors.join(", "))))

@@ -113,6 +113,8 @@ struct State {
     oldest: i64,
     /// Revision of the last change.
     last: i64,
+    /// What came before the cache was first filled: `(key, revision, stored bytes or deletion)`.
+    queued: Option<Vec<(String, i64, Option<Bytes>)>>,
 }
 
 /// The watch cannot go on: its next event is no longer known.
@@ -194,8 +196,12 @@ impl Cache {
 
     /// Takes in one change; older than what the cache holds is ignored.
     fn apply(&self, key: &str, revision: i64, stored: Option<&[u8]>) {
-        let entry = stored.map(|stored| Arc::new(Entry::new(self.row, key, revision, stored)));
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queued) = &mut state.queued {
+            queued.push((key.to_owned(), revision, stored.map(Bytes::copy_from_slice)));
+            return;
+        }
+        let entry = stored.map(|stored| Arc::new(Entry::new(self.row, key, revision, stored)));
         if revision < state.last || (revision == state.last && state.objects.get(key).is_some_and(|old| old.revision >= revision)) {
             return;
         }
@@ -215,6 +221,21 @@ impl Cache {
         state.trim(now);
     }
 
+    /// Fills a cache that was added while the feed runs: everything as it was at `revision`, then what came since.
+    pub(crate) fn fill(&self, items: Vec<(String, i64, Bytes)>, revision: i64) {
+        let objects = items.into_iter().map(|(key, at, stored)| {
+            let entry = Arc::new(Entry::new(self.row, &key, at, &stored));
+            (key.into_boxed_str(), entry)
+        });
+        let objects = objects.collect();
+        let queued = self.state.write().unwrap_or_else(PoisonError::into_inner).queued.take();
+        self.reset(objects, revision);
+        for (key, at, stored) in queued.into_iter().flatten().filter(|(_, at, _)| *at > revision) {
+            self.apply(&key, at, stored.as_deref());
+        }
+        self.notify();
+    }
+
     fn notify(&self) {
         let last = self.read().last;
         self.changed.send_if_modified(|seen| std::mem::replace(seen, last) != last);
@@ -224,7 +245,7 @@ impl Cache {
     fn reset(&self, objects: BTreeMap<Box<str>, Arc<Entry>>, revision: i64) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let next = state.first + state.ring.len() as u64 + 1;
-        *state = State { objects, ring: VecDeque::new(), first: next, oldest: revision, last: revision };
+        *state = State { objects, ring: VecDeque::new(), first: next, oldest: revision, last: revision, queued: None };
         drop(state);
         self.changed.send_modify(|seen| *seen = revision);
     }
@@ -316,6 +337,24 @@ impl Caches {
     /// Every cache with its prefix.
     pub(crate) fn all(&self) -> Vec<(&'static str, Arc<Cache>)> {
         self.by_storage.read().unwrap_or_else(PoisonError::into_inner).iter().map(|(key, cache)| (*key, Arc::clone(cache))).collect()
+    }
+
+    /// Adds a cache for a row that came at run time, to be filled; none when there is one already.
+    pub(crate) fn add(&self, row: &'static Resource) -> Option<Arc<Cache>> {
+        let mut map = self.by_storage.write().unwrap_or_else(PoisonError::into_inner);
+        if map.contains_key(row.storage) {
+            return None;
+        }
+        let cache = Cache::new(row, self.revision.subscribe());
+        cache.state.write().unwrap_or_else(PoisonError::into_inner).queued = Some(Vec::new());
+        let cache = Arc::new(cache);
+        map.insert(row.storage, Arc::clone(&cache));
+        Some(cache)
+    }
+
+    /// Forgets a cache whose rows are gone.
+    pub(crate) fn remove(&self, storage: &str) {
+        self.by_storage.write().unwrap_or_else(PoisonError::into_inner).remove(storage);
     }
 
     /// The cache that a key of etcd belongs to, and the rest of the key.

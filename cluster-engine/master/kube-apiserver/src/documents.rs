@@ -41,6 +41,11 @@ impl Document {
 }
 
 impl Documents {
+    /// The served rows changed: everything is made anew.
+    pub(crate) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The document of that name, made if it was never asked for.
     fn get(&self, name: &str, make: impl FnOnce() -> Result<Vec<u8>, Status>) -> Result<Document, Status> {
         if let Some(document) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
@@ -60,8 +65,8 @@ impl Documents {
         };
         let document = self.get(&name, || {
             let value = match aggregated {
-                Some(version) if matches!(path, "/api" | "/apis") => Some(discovery::aggregated(server.rows.all(), path == "/api", version)),
-                _ => discovery::legacy(server.rows.all(), path, server),
+                Some(version) if matches!(path, "/api" | "/apis") => Some(discovery::aggregated(&server.rows.all(), path == "/api", version)),
+                _ => discovery::legacy(&server.rows.all(), path, server),
             };
             serde_json::to_vec(&value.ok_or_else(Status::unknown_path)?).map_err(Status::internal)
         })?;
@@ -72,28 +77,28 @@ impl Documents {
     pub(crate) fn openapi(&self, server: &Server, exchange: &Exchange, path: &str) -> Result<Response<Body>, Status> {
         match path {
             "/openapi/v2" => {
-                let document = self.get(path, || serde_json::to_vec(&openapi::v2(server.rows.all())).map_err(Status::internal))?;
+                let document = self.get(path, || serde_json::to_vec(&openapi::v2(&server.rows.all())).map_err(Status::internal))?;
                 send(exchange, &document, "application/json")
             }
             "/openapi/v3" => {
                 let document = self.get(path, || {
-                    serde_json::to_vec(&openapi::index(server.rows.all())).map_err(Status::internal)
+                    serde_json::to_vec(&openapi::index(&server.rows.all())).map_err(Status::internal)
                 })?;
                 send(exchange, &document, "application/json")
             }
             _ => {
                 let name = path.strip_prefix("/openapi/v3/").ok_or_else(Status::unknown_path)?;
-                if !openapi::names(server.rows.all()).contains(&name.to_owned()) {
+                if !openapi::names(&server.rows.all()).contains(&name.to_owned()) {
                     return Err(Status::unknown_path());
                 }
-                let (asked, hash) = (exchange.query.text("hash"), openapi::hash(server.rows.all(), name));
+                let (asked, hash) = (exchange.query.text("hash"), openapi::hash(&server.rows.all(), name));
                 if !asked.is_empty() && asked != hash {
                     let mut response = encode::with_type(StatusCode::MOVED_PERMANENTLY, "text/html; charset=utf-8", Bytes::new());
                     let target = format!("/openapi/v3/{name}?hash={hash}");
                     response.headers_mut().insert(http::header::LOCATION, HeaderValue::from_str(&target).map_err(Status::internal)?);
                     return Ok(response);
                 }
-                let make = || serde_json::to_vec(&openapi::v3(server.rows.all(), name)).map_err(Status::internal);
+                let make = || serde_json::to_vec(&openapi::v3(&server.rows.all(), name)).map_err(Status::internal);
                 let document = self.get(path, make)?;
                 let mut response = send(exchange, &document, "application/json")?;
                 if !asked.is_empty() {

@@ -18,6 +18,7 @@ mod authn;
 mod body;
 mod bootstrap;
 mod cache;
+mod custom;
 mod documents;
 mod encode;
 mod exchange;
@@ -108,6 +109,7 @@ pub async fn serve(mut options: Options, listener: TcpListener, shutdown: Shutdo
     let (feed_caches, feed_etcd) = (Arc::clone(&server.caches), server.etcd.clone());
     tokio::spawn(cache::feed::run(feed_caches, feed_etcd, shutdown.clone()));
     tokio::spawn(bootstrap::run(Arc::clone(&server)));
+    tokio::spawn(custom::controller::run(Arc::clone(&server)));
     tokio::spawn(compact(Arc::clone(&server)));
     let handler = move |request, peer| pipeline::handle(Arc::clone(&server), request, peer);
     drydock_component::serve::https(listener, tls, handler, shutdown).await;
@@ -123,7 +125,7 @@ fn assemble(options: Options, shutdown: Shutdown) -> Result<Arc<server::Server>,
     };
     let etcd = storage::Etcd::new(&address)?;
     let rows = rows::Rows::builtin();
-    let caches = Arc::new(cache::Caches::new(rows.all().iter().copied()));
+    let caches = Arc::new(cache::Caches::new(rows.all().into_iter()));
     let lookup: Arc<dyn Lookup> = Arc::<cache::Caches>::clone(&caches);
     let rbac = Arc::new(rbac::Authorizer::new(Arc::clone(&lookup)));
     let chain = authorize::chain::Chain::new(&options.authorization_mode, &lookup, &rbac)

@@ -87,6 +87,8 @@ pub struct Resource {
     pub status_on_create: bool,
     /// What a row needs beyond data: things done with the store.
     pub hook: Hook,
+    /// The schema and columns of a custom kind, which has no functions of its own.
+    pub(crate) custom: Option<&'static crate::custom::CustomKind>,
     /// Seconds after which etcd forgets the object (Events: 3600); 0 keeps it.
     pub time_to_live: i64,
 }
@@ -353,6 +355,7 @@ impl Resource {
         orphan_by_default: false,
         status_on_create: false,
         hook: Hook::None,
+        custom: None,
         time_to_live: 0,
     };
 

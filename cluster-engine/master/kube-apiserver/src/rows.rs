@@ -1,31 +1,51 @@
-//! The rows that are served, found by group, version and plural name.
+//! The rows that are served, found by group, version and plural name: the built-in ones and those of custom resources.
 
 use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::registry;
 use crate::row::Resource;
 
-/// The served rows.
-pub(crate) struct Rows {
+/// The served rows. What is served changes when a definition does.
+pub(crate) struct Rows(RwLock<Arc<Table>>);
+
+struct Table {
     all: Vec<&'static Resource>,
     by_path: HashMap<(&'static str, &'static str, &'static str), &'static Resource>,
+}
+
+impl Table {
+    fn new(custom: &[&'static Resource]) -> Arc<Self> {
+        let mut all = registry::all().to_vec();
+        // A definition cannot take a built-in kind's place.
+        all.extend(custom.iter().filter(|row| !registry::all().iter().any(|own| own.group == row.group && own.plural == row.plural)));
+        let by_path = all.iter().map(|row| ((row.group, row.version, row.plural), *row)).collect();
+        Arc::new(Self { all, by_path })
+    }
 }
 
 impl Rows {
     /// The built-in rows.
     pub(crate) fn builtin() -> Self {
-        let all = registry::all().to_vec();
-        let by_path = all.iter().map(|row| ((row.group, row.version, row.plural), *row)).collect();
-        Self { all, by_path }
+        Self(RwLock::new(Table::new(&[])))
+    }
+
+    /// Replaces the rows of custom resources.
+    pub(crate) fn set_custom(&self, rows: Vec<&'static Resource>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Table::new(&rows);
+    }
+
+    fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The row of a path.
     pub(crate) fn find(&self, group: &str, version: &str, plural: &str) -> Option<&'static Resource> {
-        self.by_path.get(&(group, version, plural)).copied()
+        self.table().by_path.get(&(group, version, plural)).copied()
     }
 
     /// All rows in discovery order.
-    pub(crate) fn all(&self) -> &[&'static Resource] {
-        &self.all
+    pub(crate) fn all(&self) -> Vec<&'static Resource> {
+        self.table().all.clone()
     }
 }

@@ -16,6 +16,8 @@ use drydock_api::Status;
 use drydock_api::meta::Gvk;
 use serde_json::Value;
 
+use crate::body;
+use crate::exchange::{Exchange, FieldValidation};
 use crate::row::Resource;
 use crate::storage::{StorageError, bytes_form};
 
@@ -59,6 +61,21 @@ pub(crate) fn stored(row: &Resource, object: &Value) -> Bytes {
             bytes_form::encode(&object, &api_version, &kind)
         }
     }
+}
+
+/// Fills in the defaults of an object of this row.
+pub(crate) fn default(row: &Resource, object: &mut Value) {
+    (row.default)(object);
+    if let Some(custom) = row.custom {
+        custom.default(object);
+    }
+}
+
+/// Takes out what a custom kind's schema does not know; what it was becomes a failure or warnings, as the request asks.
+pub(crate) fn prune(exchange: &Exchange, row: &Resource, object: &mut Value, validation: FieldValidation) -> Result<(), Status> {
+    let Some(custom) = row.custom else { return Ok(()) };
+    let unknown = custom.prune(object);
+    body::strict(exchange, &unknown, &gvk(row), &gvk(row), validation)
 }
 
 /// A storage failure as the client sees it.

@@ -32,7 +32,7 @@ fn specs(rows: &[&'static Resource]) -> Vec<PathSpec> {
             subresource: subresource.to_owned(),
             namespaced: row.namespaced,
             verbs,
-            schema: None,
+            schema: row.custom.map(|custom| custom.schema.clone()),
         };
         specs.push(spec(Gvk::new(row.group, row.version, row.kind), "", row.verbs.names().into_iter().map(str::to_owned).collect()));
         for subresource in row.subresources {

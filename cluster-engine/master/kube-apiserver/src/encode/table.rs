@@ -44,6 +44,28 @@ const DEFAULT_COLUMNS: [Column; 2] = [
     },
 ];
 
+/// Where columns come from when not from a row's functions.
+pub(crate) trait Cells {
+    /// Column definitions.
+    fn definitions(&self) -> Vec<Value>;
+    /// The cells of one object.
+    fn cells(&self, object: &Value, now: jiff::Timestamp) -> Vec<Value>;
+}
+
+impl Cells for Resource {
+    fn definitions(&self) -> Vec<Value> {
+        columns(self).iter().map(definition).collect()
+    }
+
+    fn cells(&self, object: &Value, now: jiff::Timestamp) -> Vec<Value> {
+        columns(self).iter().map(|column| (column.cell)(object, now)).collect()
+    }
+}
+
+fn columns(row: &Resource) -> &[Column] {
+    if row.columns.is_empty() { &DEFAULT_COLUMNS } else { row.columns }
+}
+
 /// Makes tables of one row.
 #[derive(Clone, Copy)]
 pub(crate) struct Table<'a> {
@@ -89,8 +111,11 @@ impl<'a> Table<'a> {
 
     fn write<'b>(&self, metadata: &ListMeta, objects: impl Iterator<Item = &'b Bytes>, definitions: bool) -> Vec<u8> {
         let now = jiff::Timestamp::now();
-        let columns = if self.row.columns.is_empty() { &DEFAULT_COLUMNS[..] } else { self.row.columns };
-        let definitions = definitions.then(|| columns.iter().map(definition).collect::<Vec<_>>());
+        let source: &dyn Cells = match self.row.custom {
+            Some(custom) => custom,
+            None => self.row,
+        };
+        let definitions = definitions.then(|| source.definitions());
         let head = json!({"columnDefinitions": definitions, "metadata": metadata.to_json()});
         let mut out = format!(
             "{{\"kind\":\"Table\",\"apiVersion\":\"{}\",\"metadata\":{},\"columnDefinitions\":{},\"rows\":[",
@@ -102,7 +127,7 @@ impl<'a> Table<'a> {
                 out.push(b',');
             }
             let object: Value = serde_json::from_slice(bytes).unwrap_or_default();
-            let cells: Vec<Value> = columns.iter().map(|column| (column.cell)(&object, now)).collect();
+            let cells = source.cells(&object, now);
             out.extend_from_slice(format!("{{\"cells\":{}", Value::Array(cells)).as_bytes());
             let conditions = self.row.row_conditions.map(|conditions| conditions(&object)).filter(|conditions| !conditions.is_null());
             if let Some(conditions) = conditions {

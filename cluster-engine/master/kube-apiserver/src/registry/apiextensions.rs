@@ -36,6 +36,7 @@ pub(super) static CUSTOM_RESOURCE_DEFINITIONS: Resource = Resource {
     validate: definition::create,
     validate_update: definition::update,
     validate_subresource: definition::status,
+    begin_delete: Some(crate::custom::begin_delete),
     hook: Hook::CustomResourceDefinition,
     storage: "/registry/apiextensions.k8s.io/customresourcedefinitions",
     ..Resource::BASE

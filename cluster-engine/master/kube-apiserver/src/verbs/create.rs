@@ -25,7 +25,8 @@ pub(crate) async fn create(server: &Server, exchange: &Exchange, row: &'static R
         return Err(Status::method_not_supported(row.group, row.plural, "POST"));
     }
     let mut object = body::decode(exchange, bytes, &gvk(row), options.field_validation)?;
-    (row.default)(&mut object);
+    super::prune(exchange, row, &mut object, options.field_validation)?;
+    super::default(row, &mut object);
     if !row.stored() {
         return crate::reviews::create(server, exchange, row, object).await;
     }
@@ -63,6 +64,7 @@ pub(crate) async fn finish(
         }
         let mut errors = metadata::validate(row, &object);
         errors.extend((row.validate)(&object, &context));
+        errors.extend(row.custom.map(|custom| custom.validate(&object)).unwrap_or_default());
         if !errors.is_empty() {
             return Err(Status::invalid(row.group, row.kind, meta::name(&object), errors));
         }

@@ -204,14 +204,17 @@ enum Plan {
 /// What a delete does to an object, and how the object then looks.
 fn plan(row: &Resource, old: &Value, options: &DeleteOptions, now: i64) -> (Plan, Value) {
     let mut object = old.clone();
-    let finalizers = finalizers(row, old, options);
+    let begun = meta::deletion_timestamp(old).and_then(time::parse_seconds);
+    if let Some(begin) = row.begin_delete.filter(|_| begun.is_none()) {
+        begin(&mut object);
+    }
+    let finalizers = finalizers(row, &object, options);
     set_meta(&mut object, "finalizers", finalizers.clone());
     if finalizers.is_empty() {
         metadata_mut(&mut object).map(|metadata| metadata.remove("finalizers"));
     }
     let held = !finalizers.is_empty() || row.held.is_some_and(|held| held(&object));
     let asked = options.grace_period_seconds;
-    let begun = meta::deletion_timestamp(old).and_then(time::parse_seconds);
     if let (Some(begun), Some(graceful)) = (begun, row.graceful) {
         let running = meta::deletion_grace_period_seconds(old).unwrap_or(0);
         let wanted = graceful(old, asked);
@@ -237,9 +240,6 @@ fn plan(row: &Resource, old: &Value, options: &DeleteOptions, now: i64) -> (Plan
         set_meta(&mut object, "deletionGracePeriodSeconds", grace);
         if meta::generation(&object) > 0 {
             set_meta(&mut object, "generation", meta::generation(old) + 1);
-        }
-        if let Some(begin) = row.begin_delete {
-            begin(&mut object);
         }
     }
     if object == *old { (Plan::Nothing, object) } else { (Plan::Mark, object) }

@@ -46,7 +46,7 @@ pub(crate) async fn list(server: &Server, exchange: &Exchange, row: &'static Res
 pub(crate) fn assemble(row: &Resource, form: Form, found: &Found) -> Vec<u8> {
     let (kind, version) = match form {
         Form::Partial(version) => ("PartialObjectMetadataList".to_owned(), version.to_owned()),
-        _ => (format!("{}List", row.kind), row.api_version()),
+        _ => (row.custom.map_or_else(|| format!("{}List", row.kind), |custom| custom.list_kind.clone()), row.api_version()),
     };
     let size: usize = found.entries.iter().map(|entry| entry.bytes.len() + 1).sum();
     let mut out = Vec::with_capacity(size + 256);

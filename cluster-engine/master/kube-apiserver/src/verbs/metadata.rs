@@ -37,8 +37,11 @@ pub(crate) fn begin_create(exchange: &Exchange, row: &Resource, object: &mut Val
         metadata.insert("creationTimestamp".to_owned(), exchange.now.clone().into());
     }
     if row.has_status() && !row.status_on_create {
-        // Present but empty, as Go writes a struct.
-        object["status"] = Value::Object(Map::new());
+        match row.custom {
+            Some(_) => _ = object.as_object_mut().map(|fields| fields.remove("status")),
+            // Present but empty, as Go writes a struct.
+            None => object["status"] = Value::Object(Map::new()),
+        }
     }
     if row.generation {
         set_meta(object, "generation", 1);
@@ -103,8 +106,11 @@ pub(crate) fn bump_generation(row: &Resource, new: &mut Value, old: &Value) {
     }
     let part = |object: &Value| {
         let mut fields = object.as_object().cloned().unwrap_or_default();
-        for key in ["metadata", "status", "apiVersion", "kind"] {
+        for key in ["metadata", "apiVersion", "kind"] {
             fields.remove(key);
+        }
+        if row.has_status() {
+            fields.remove("status");
         }
         fields
     };

@@ -97,7 +97,11 @@ pub(crate) async fn patch(
 /// The patched object, checked against its schema.
 fn patched(exchange: &Exchange, row: &Resource, wanted: &Patch, old: &Value, validation: FieldValidation) -> Result<Value, Status> {
     let new = wanted.apply_to(old, row)?;
-    let Some(ty) = schema::table().by_gvk(&gvk(row)) else { return Ok(new) };
+    let Some(ty) = schema::table().by_gvk(&gvk(row)) else {
+        let mut new = new;
+        super::prune(exchange, row, &mut new, validation)?;
+        return same_object(row, new, old);
+    };
     let invalid = |text: &str| {
         let error = FieldError::invalid(&Path::new("patch"), wanted.shown(), text);
         Status::invalid("", "", "", vec![error])
@@ -110,7 +114,11 @@ fn patched(exchange: &Exchange, row: &Resource, wanted: &Patch, old: &Value, val
         FieldValidation::Warn => checked.strict.iter().for_each(|text| exchange.warn(text.clone())),
         _ => {}
     }
-    let mut new = checked.value;
+    same_object(row, checked.value, old)
+}
+
+/// A patch may not make another object of it.
+fn same_object(row: &Resource, mut new: Value, old: &Value) -> Result<Value, Status> {
     for key in ["apiVersion", "kind"] {
         if new.get(key) != old.get(key) {
             return Err(Status::bad_request(format!("{key} of the object does not match {}", old[key])));
@@ -150,7 +158,7 @@ async fn apply(
                 empty["metadata"]["namespace"] = exchange.info.namespace.clone().into();
             }
             let mut object = managed::apply(row, None, &options.field_manager, &exchange.now, &empty, &value, force)?;
-            (row.default)(&mut object);
+            super::default(row, &mut object);
             metadata::begin_create(exchange, row, &mut object)?;
             let bytes = create::finish(server, exchange, row, object, options).await?;
             encode::object(exchange, row, StatusCode::CREATED, bytes)

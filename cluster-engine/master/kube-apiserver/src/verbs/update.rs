@@ -34,7 +34,8 @@ pub(crate) async fn update(
 ) -> Result<Response<Body>, Status> {
     let options = exchange.write_options("UpdateOptions")?;
     let mut object = body::decode(exchange, bytes, &gvk(row), options.field_validation)?;
-    (row.default)(&mut object);
+    super::prune(exchange, row, &mut object, options.field_validation)?;
+    super::default(row, &mut object);
     check_name(exchange, row, &object)?;
     let name = exchange.info.name.as_str();
     let change = Change { row, name, subresource, options: &options, managed: false };
@@ -122,7 +123,7 @@ where
     let (row, subresource) = (change.row, change.subresource);
     let mut new = make(old)?;
     metadata::begin_update(row, &mut new, old)?;
-    (row.default)(&mut new);
+    super::default(row, &mut new);
     restrict(row, subresource, &mut new, old);
     if !change.managed {
         managed::update(row, subresource, &change.options.field_manager, &exchange.now, Some(old), &mut new)?;
@@ -140,6 +141,7 @@ where
         None => (row.validate_update)(&new, old, &context),
         Some(_) => (row.validate_subresource)(&new, old, &context),
     });
+    errors.extend(row.custom.map(|custom| custom.validate(&new)).unwrap_or_default());
     if !errors.is_empty() {
         return Err(Status::invalid(row.group, row.kind, change.name, errors));
     }
@@ -195,7 +197,13 @@ fn restrict(row: &Resource, subresource: Option<Subresource>, new: &mut Value, o
                 replace(new, old, "status");
             }
         }
-        Some(Subresource::Status) => keep_only(new, old, &["status"]),
+        Some(Subresource::Status) => {
+            keep_only(new, old, &["status"]);
+            if row.custom.is_some() {
+                // Of custom resources, `/status` writes the status and nothing else.
+                replace(new, old, "metadata");
+            }
+        }
         Some(Subresource::Approval) => {
             let conditions = new.pointer("/status/conditions").cloned();
             keep_only(new, old, &[]);
