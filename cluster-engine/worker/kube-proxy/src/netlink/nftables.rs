@@ -56,7 +56,7 @@ pub fn apply(socket: &Socket, steps: &[Step<'_>]) -> Result<(), Error> {
         }
         control(&mut batch, BATCH_END);
         let (now, later) = steps.split_at(count);
-        for (sequence, error) in socket.send_and_collect_errors(&batch.bytes)? {
+        if let Some((sequence, error)) = socket.send_and_collect_errors(&batch.bytes)?.into_iter().next() {
             let step = usize::try_from(sequence).ok().and_then(|sequence| now.get(sequence));
             let step = step.map_or_else(|| "a batch".to_owned(), |step| format!("{step:?}"));
             return Err(Error::Refused { step, source: error });

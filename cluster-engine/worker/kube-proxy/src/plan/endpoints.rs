@@ -84,11 +84,11 @@ pub(super) fn choose(slices: &[&EndpointSlice], name: &str, protocol: Protocol, 
     Choice { cluster, local, local_ready }
 }
 
+/// Whether an endpoint is meant for this node.
+type Follows<'n> = Box<dyn Fn(&Endpoint) -> bool + 'n>;
+
 /// The hint to follow: only if every ready endpoint has one and some endpoint is meant for this node or zone.
-fn hint<'n>(
-    candidates: &BTreeMap<Backend, Candidate<'_>>,
-    node: &'n NodeInfo,
-) -> Option<Box<dyn Fn(&Endpoint) -> bool + 'n>> {
+fn hint<'n>(candidates: &BTreeMap<Backend, Candidate<'_>>, node: &'n NodeInfo) -> Option<Follows<'n>> {
     let ready = || candidates.values().filter(|candidate| candidate.ready()).map(|candidate| candidate.endpoint);
     let for_node = |endpoint: &Endpoint| {
         endpoint.hints.as_ref().is_some_and(|hints| hints.for_nodes.iter().any(|hint| hint.name == node.name))
