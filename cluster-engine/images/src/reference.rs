@@ -81,12 +81,15 @@ impl FromStr for Reference {
 }
 
 fn is_digest(text: &str) -> bool {
-    text.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+    text.strip_prefix("sha256:")
+        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
 }
 
 fn is_tag(text: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    text.len() <= 128 && text.bytes().next().is_some_and(word) && text.bytes().all(|byte| word(byte) || matches!(byte, b'.' | b'-'))
+    text.len() <= 128
+        && text.bytes().next().is_some_and(word)
+        && text.bytes().all(|byte| word(byte) || matches!(byte, b'.' | b'-'))
 }
 
 fn is_registry(text: &str) -> bool {
@@ -95,9 +98,13 @@ fn is_registry(text: &str) -> bool {
         None => (text, None),
     };
     let label = |label: &str| {
-        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
-    host.split('.').all(label) && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
+    host.split('.').all(label)
+        && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Lower-case letters and digits, joined by `.`, `_`, `__` or dashes.
@@ -138,7 +145,19 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["", "Busybox", "a//b", "busybox:", "busybox:a b", "a/../b", "-a", "busybox@sha256:12", "a/b:c/d", "!", "reg.example:x/a"] {
+        for text in [
+            "",
+            "Busybox",
+            "a//b",
+            "busybox:",
+            "busybox:a b",
+            "a/../b",
+            "-a",
+            "busybox@sha256:12",
+            "a/b:c/d",
+            "!",
+            "reg.example:x/a",
+        ] {
             check(text, None);
         }
     }
