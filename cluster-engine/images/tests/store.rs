@@ -1,4 +1,5 @@
 //! The store as a whole. Unpacking gives files to their owners, so most of it needs root and says so otherwise.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
 use std::fs;
 use std::io::{self, Write};
@@ -283,11 +284,11 @@ fn wrong_digests_and_broken_archives_are_refused() {
     }
     let scratch = Scratch::new();
     let layer = tar(&[File::Plain("a", "1")]);
-    let wrong = archive_with("app", &[layer.clone()], &[format!("sha256:{}", "0".repeat(64))]);
+    let wrong = archive_with("app", std::slice::from_ref(&layer), &[format!("sha256:{}", "0".repeat(64))]);
     assert!(matches!(scratch.store.import_docker_archive(wrong.as_slice()), Err(Error::Digest { .. })));
-    let strange = archive_with("app", &[layer.clone()], &["sha256:../../../x".to_owned()]);
+    let strange = archive_with("app", std::slice::from_ref(&layer), &["sha256:../../../x".to_owned()]);
     assert!(matches!(scratch.store.import_docker_archive(strange.as_slice()), Err(Error::Invalid { .. })));
-    let fewer = archive_with("app", &[layer.clone()], &[]);
+    let fewer = archive_with("app", std::slice::from_ref(&layer), &[]);
     assert!(matches!(scratch.store.import_docker_archive(fewer.as_slice()), Err(Error::Invalid { .. })));
     let whole = docker_archive("app", &[layer]);
     for bytes in [&whole[..whole.len() / 3], b"", b"no tar at all", &[0x28, 0xb5, 0x2f, 0xfd, 0, 0]] {

@@ -129,7 +129,8 @@ fn helper(control: BorrowedFd<'_>) -> Result<(), Failure> {
     let pid = sys::fork(namespaces, true).step("make namespaces")?;
     if pid == 0 {
         drop(release);
-        let Err(failure) = child(control, &spec, given, cgroups, wait, material, filter, pause);
+        let luggage = Luggage { given, cgroups, material, filter, pause };
+        let Err(failure) = child(control, &spec, luggage, wait);
         report(control, failure);
         std::process::exit(1);
     }
@@ -161,17 +162,23 @@ fn set_oom_score(score: i32) -> std::io::Result<()> {
     }
 }
 
+/// What the new process takes along.
+struct Luggage {
+    given: Given,
+    cgroups: Vec<File>,
+    material: mounts::Material,
+    filter: Option<seccomp::Filter>,
+    pause: Option<OwnedFd>,
+}
+
 /// The new process, up to the execution of its program. Only returns to report a failure.
 fn child(
     control: BorrowedFd<'_>,
     spec: &Spec,
-    given: Given,
-    cgroups: Vec<File>,
+    luggage: Luggage,
     wait: OwnedFd,
-    material: mounts::Material,
-    filter: Option<seccomp::Filter>,
-    pause: Option<OwnedFd>,
 ) -> Result<std::convert::Infallible, Failure> {
+    let Luggage { given, cgroups, material, filter, pause } = luggage;
     // The user namespace has its maps from here on.
     if File::from(wait).read(&mut [0]).step("wait for the id maps")? == 0 {
         return Err(Failure::Setup("the helper broke off".to_owned()));

@@ -2,6 +2,7 @@
 //!
 //! Needs root and a static busybox; says so and does nothing where either is missing. A program of its own instead of
 //! libtest because the runtime starts the very executable again as its helper.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::expect_used, reason = "a test")]
 
 mod cases;
 mod pod;
