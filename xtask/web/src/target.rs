@@ -100,6 +100,8 @@ fn debian_source(folder: &Path) -> Result<PathBuf> {
             format!("Dir::Cache={folder}/cache"),
             "APT::Sandbox::User=".to_owned(),
             "Acquire::Languages=none".to_owned(),
+            // Descriptions for software centres are large and not wanted.
+            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
         ] {
             command.arg("-o").arg(option);
         }
