@@ -77,6 +77,11 @@ impl Documents {
     pub(crate) fn openapi(&self, server: &Server, exchange: &Exchange, path: &str) -> Result<Response<Body>, Status> {
         match path {
             "/openapi/v2" => {
+                // Older clients take nothing but protobuf here; they must hear that, not choke on JSON.
+                let accept = exchange.header("accept");
+                if !accept.is_empty() && !accept.contains("json") && !accept.contains("*/*") {
+                    return Err(Status::not_acceptable(&["application/json"]));
+                }
                 let document = self.get(path, || serde_json::to_vec(&openapi::v2(&server.rows.all())).map_err(Status::internal))?;
                 send(exchange, &document, "application/json")
             }

@@ -169,6 +169,9 @@ async fn resource(
     if !info.rest.is_empty() || (!info.namespace.is_empty() && !row.namespaced && row.plural != "namespaces") {
         return Err(Status::unknown_path());
     }
+    if let Some(warning) = deprecation(row) {
+        exchange.warn(warning);
+    }
     let verb = match info.verb {
         "get" => Verbs::GET,
         "list" => Verbs::LIST,
@@ -199,6 +202,15 @@ async fn resource(
                 _ => verbs::delete::collection(server, exchange, row, &bytes).await,
             }
         }
+    }
+}
+
+/// What upstream says to everybody who still uses a resource.
+fn deprecation(row: &Resource) -> Option<&'static str> {
+    match (row.group, row.plural) {
+        ("", "endpoints") => Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
+        ("", "componentstatuses") => Some("v1 ComponentStatus is deprecated in v1.19+"),
+        _ => None,
     }
 }
 

@@ -218,7 +218,7 @@ mod tests {
 
     fn definition(name: &str, kind: &str) -> Value {
         json!({"metadata": {"name": format!("{name}.g.io")}, "spec": {"group": "g.io", "scope": "Namespaced",
-            "names": {"plural": name, "kind": kind, "listKind": format!("{kind}List"), "singular": kind.to_lowercase()},
+            "names": {"plural": name, "kind": kind, "listKind": format!("{kind}List"), "singular": format!("one-{name}")},
             "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}, "subresources": {"status": {}}}]}})
     }
 

@@ -19,13 +19,11 @@ pub(crate) async fn get(server: &Server, exchange: &Exchange, row: &'static Reso
     let name = exchange.info.name.as_str();
     let found = all(server).await.into_iter().find(|status| drydock_api::meta::name(status) == name);
     let status = found.ok_or_else(|| Status::not_found(row.group, row.plural, name))?;
-    exchange.warn("v1 ComponentStatus is deprecated in v1.19+");
     encode::object(exchange, row, StatusCode::OK, serde_json::to_vec(&status).map_err(Status::internal)?.into())
 }
 
 /// Answers a list.
 pub(crate) async fn list(server: &Server, exchange: &Exchange, row: &'static Resource) -> Result<Response<Body>, Status> {
-    exchange.warn("v1 ComponentStatus is deprecated in v1.19+");
     let entries: Vec<Arc<Entry>> =
         all(server).await.iter().map(|status| Arc::new(Entry::new(row, drydock_api::meta::name(status), 0, status.to_string().as_bytes()))).collect();
     let found = Found { entries, meta: encode::table::ListMeta::default() };

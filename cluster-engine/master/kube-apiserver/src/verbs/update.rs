@@ -97,7 +97,9 @@ where
             Err(status) => return Err(status),
         };
         match write(server, exchange, change, &key, revision, &old, new).await? {
-            Outcome::Done(bytes) => return Ok(bytes),
+            // "Nothing to change" counts only against the newest state.
+            Outcome::Unchanged(_) if !fresh => {}
+            Outcome::Done(bytes) | Outcome::Unchanged(bytes) => return Ok(bytes),
             Outcome::Overtaken(present) => cached = Some(present.ok_or_else(missing)?).map(|present| (present.bytes(), present.revision)),
         }
     }
@@ -106,6 +108,7 @@ where
 
 enum Outcome {
     Done(Bytes),
+    Unchanged(Bytes),
     Overtaken(Option<Stored>),
 }
 
@@ -166,7 +169,7 @@ async fn write(
     let bytes = stored(row, &new);
     if bytes == stored(row, old) {
         exchange.notes.object(&new);
-        return Ok(Outcome::Done(wire(&new, revision)));
+        return Ok(Outcome::Unchanged(wire(&new, revision)));
     }
     if change.options.dry_run {
         exchange.notes.object(&new);
