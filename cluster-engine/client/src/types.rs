@@ -5,6 +5,7 @@
 //! `serde_json::Value` first.
 
 mod core;
+mod node_match;
 mod pod;
 mod service;
 

@@ -1,9 +1,13 @@
 //! The controllers, one room each, and which of them run.
 
+mod cluster_role_aggregation;
+mod cron_job;
+mod daemon_set;
 mod deployment;
 mod endpoint_slice;
 mod endpoints;
 mod garbage_collector;
+mod job;
 mod namespace;
 mod node_ipam;
 mod node_lifecycle;
@@ -11,9 +15,12 @@ mod owned;
 mod pod_control;
 mod pod_gc;
 mod replica_set;
+mod revisions;
 mod root_ca;
 mod service_account;
+mod stateful_set;
 mod taint_eviction;
+mod ttl_after_finished;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -21,6 +28,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use crate::context::Context;
+use crate::kinds::{ReplicaSet, ReplicationController};
 use crate::{Error, Options};
 
 /// What the flags say, read and checked once.
@@ -62,7 +70,14 @@ pub(crate) fn start(context: &Arc<Context>, settings: Settings) -> JoinSet<()> {
         tasks.start("node-ipam-controller", |context| node_ipam::run(context, ranges));
     }
     tasks.start("deployment-controller", deployment::run);
-    tasks.start("replicaset-controller", replica_set::run);
+    tasks.start("replicaset-controller", replica_set::run::<ReplicaSet>);
+    tasks.start("replicationcontroller-controller", replica_set::run::<ReplicationController>);
+    tasks.start("daemonset-controller", daemon_set::run);
+    tasks.start("statefulset-controller", stateful_set::run);
+    tasks.start("job-controller", job::run);
+    tasks.start("cronjob-controller", cron_job::run);
+    tasks.start("ttl-after-finished-controller", ttl_after_finished::run);
+    tasks.start("clusterrole-aggregation-controller", cluster_role_aggregation::run);
     tasks.start("endpointslice-controller", endpoint_slice::run);
     tasks.start("endpoints-controller", endpoints::run);
     tasks.start("endpointslice-mirroring-controller", endpoint_slice::run_mirroring);

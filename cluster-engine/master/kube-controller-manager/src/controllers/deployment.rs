@@ -25,6 +25,8 @@ use crate::context::Context;
 use crate::kinds::{Deployment, DeploymentStatus, ReplicaSet};
 use crate::work::{Key, Next, Reconcile, key, unless_gone, with_status, work};
 
+pub(super) use self::template::hash as template_hash;
+
 struct Controller {
     client: Client,
     recorder: EventRecorder,
@@ -245,7 +247,7 @@ impl Controller {
         draft.spec.replicas = Some(0);
         let size = new_size(deployment, sets, &draft);
         let annotations = annotations_for(deployment, &Default::default(), revision, true);
-        let body = json!({
+        let mut body = json!({
             "apiVersion": "apps/v1",
             "kind": "ReplicaSet",
             "metadata": {
@@ -257,11 +259,13 @@ impl Controller {
             },
             "spec": {
                 "replicas": size,
-                "minReadySeconds": deployment.spec.min_ready_seconds,
                 "selector": selector,
                 "template": template,
             },
         });
+        if deployment.spec.min_ready_seconds > 0 {
+            body["spec"]["minReadySeconds"] = deployment.spec.min_ready_seconds.into();
+        }
         let api = Api::<ReplicaSet>::namespaced(self.client.clone(), deployment.namespace());
         match api.create(&body).await {
             Ok(created) => {

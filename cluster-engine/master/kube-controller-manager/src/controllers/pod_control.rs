@@ -77,7 +77,7 @@ impl Expectations {
         }
     }
 
-    fn expect_created(&self, key: &Key, pods: &Reflector<Pod>, pod: &Pod) {
+    pub(super) fn expect_created(&self, key: &Key, pods: &Reflector<Pod>, pod: &Pod) {
         self.expect(key, |pending| {
             // The watch may have been faster than the answer.
             if pods.get(pod.namespace(), pod.name()).is_none_or(|seen| seen.uid() != pod.uid()) {
@@ -86,7 +86,7 @@ impl Expectations {
         });
     }
 
-    fn expect_deleted(&self, key: &Key, pods: &Reflector<Pod>, pod: &Pod) {
+    pub(super) fn expect_deleted(&self, key: &Key, pods: &Reflector<Pod>, pod: &Pod) {
         self.expect(key, |pending| {
             let seen = pods.get(pod.namespace(), pod.name());
             if seen.is_some_and(|seen| seen.uid() == pod.uid() && !seen.metadata.is_deleting()) {

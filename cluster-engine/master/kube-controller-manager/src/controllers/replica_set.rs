@@ -1,11 +1,10 @@
-//! Replica sets: as many pods of a kind as are wanted.
+//! Replica sets and replication controllers: as many pods of a kind as are wanted.
 
 mod plan;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use drydock_api::selector::Selector;
 use drydock_api::time::{now_rfc3339, unix_now};
 use drydock_client::types::Pod;
 use drydock_client::{Api, Client, Error, Event, EventRecorder, Object, ObjectReference, Reflector, WorkQueue};
@@ -14,23 +13,23 @@ use self::plan::{Scale, scale, status};
 use super::owned::{claim, controller_reference, from_template, settle};
 use super::pod_control::{Expectations, PodControl};
 use crate::context::Context;
-use crate::kinds::ReplicaSet;
+use crate::kinds::Replicated;
 use crate::work::{Key, Next, Reconcile, key, unless_gone, with_status, work};
 
-pub(super) use self::plan::is_available;
+pub(super) use self::plan::{available_in, is_available};
 
-struct Controller {
+struct Controller<K> {
     client: Client,
     recorder: EventRecorder,
-    replica_sets: Reflector<ReplicaSet>,
+    replica_sets: Reflector<K>,
     pods: Reflector<Pod>,
     expectations: Expectations,
 }
 
-pub(super) async fn run(context: Arc<Context>) {
-    let replica_sets = context.watch::<ReplicaSet>();
+pub(super) async fn run<K: Replicated>(context: Arc<Context>) {
+    let replica_sets = context.watch::<K>();
     let pods = context.watch::<Pod>();
-    let client = context.client("replicaset-controller").await;
+    let client = context.client(K::ACCOUNT).await;
     replica_sets.synced().await;
     pods.synced().await;
     let expectations = Expectations::watching(&pods);
@@ -43,15 +42,15 @@ pub(super) async fn run(context: Arc<Context>) {
             add.add(key);
         }
     });
-    let recorder = context.recorder(&client, "replicaset-controller");
+    let recorder = context.recorder(&client, K::ACCOUNT);
     let controller = Controller { client, recorder, replica_sets, pods, expectations };
     work(Arc::new(controller), queue, 5).await;
 }
 
 /// The replica sets that a pod's change concerns: its own, the one it had, or all that might take it in.
-fn concerned(event: &Event<Pod>, sets: &Reflector<ReplicaSet>) -> Vec<Key> {
+fn concerned<K: Replicated>(event: &Event<Pod>, sets: &Reflector<K>) -> Vec<Key> {
     let owner = |pod: &Pod| -> Option<Key> {
-        let controller = pod.metadata.controller().filter(|owner| owner.kind == ReplicaSet::KIND)?;
+        let controller = pod.metadata.controller().filter(|owner| owner.kind == K::KIND)?;
         Some((pod.namespace().to_owned(), controller.name.clone()))
     };
     let pod = event.object();
@@ -61,8 +60,7 @@ fn concerned(event: &Event<Pod>, sets: &Reflector<ReplicaSet>) -> Vec<Key> {
     }
     if pod.metadata.controller().is_none() && matches!(event, Event::Applied(..)) {
         for set in sets.list_in(pod.namespace()) {
-            let selector = Selector::from_typed(Some(&set.spec.selector));
-            if selector.is_ok_and(|selector| selector.matches_map(&pod.metadata.labels)) {
+            if set.selector().is_some_and(|selector| selector.matches_map(&pod.metadata.labels)) {
                 keys.push(key(&*set));
             }
         }
@@ -70,33 +68,33 @@ fn concerned(event: &Event<Pod>, sets: &Reflector<ReplicaSet>) -> Vec<Key> {
     keys
 }
 
-impl Reconcile for Controller {
+impl<K: Replicated> Reconcile for Controller<K> {
     type Key = Key;
-    const NAME: &'static str = "replicaset";
+    const NAME: &'static str = K::PLURAL;
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Error> {
         let Some(set) = self.replica_sets.get(&key.0, &key.1) else {
             self.expectations.forget(key);
             return Ok(Next::Change);
         };
-        let Ok(selector) = Selector::from_typed(Some(&set.spec.selector)) else { return Ok(Next::Change) };
-        let claims = claim(&set.metadata, &selector, self.pods.list_in(&key.0));
+        let Some(selector) = set.selector() else { return Ok(Next::Change) };
+        let claims = claim(set.meta(), &selector, self.pods.list_in(&key.0));
         let owned = settle(&self.client, &*set, claims).await?;
 
         let mut failure = None;
-        if !set.metadata.is_deleting() && self.expectations.are_met(key) {
+        if !set.meta().is_deleting() && self.expectations.are_met(key) {
             let related = self.related(&set);
-            failure = self.apply(&set, key, scale(&set, &owned, &related)).await;
+            failure = self.apply(&set, key, scale(&*set, &owned, &related)).await;
         }
         let (wanted, look_again) = status(
-            &set,
+            &*set,
             &owned,
             failure.as_ref().map(|(reason, error)| (*reason, error.to_string())),
             unix_now(),
             &now_rfc3339(),
         );
-        if wanted != set.status {
-            let api = Api::<ReplicaSet>::namespaced(self.client.clone(), &key.0);
+        if wanted != *set.status() {
+            let api = Api::<K>::namespaced(self.client.clone(), &key.0);
             unless_gone(api.replace_status(&key.1, &with_status(&*set, &wanted)).await)?;
         }
         match failure {
@@ -106,15 +104,15 @@ impl Reconcile for Controller {
     }
 }
 
-impl Controller {
+impl<K: Replicated> Controller<K> {
     /// Pods of all replica sets of the same deployment: nodes with many of them lose theirs first.
-    fn related(&self, set: &ReplicaSet) -> Vec<Arc<Pod>> {
-        let Some(owner) = set.metadata.controller() else { return Vec::new() };
+    fn related(&self, set: &K) -> Vec<Arc<Pod>> {
+        let Some(owner) = set.meta().controller() else { return Vec::new() };
         let siblings: Vec<String> = self
             .replica_sets
             .list_in(set.namespace())
             .iter()
-            .filter(|other| other.metadata.controller().is_some_and(|other| other.uid == owner.uid))
+            .filter(|other| other.meta().controller().is_some_and(|other| other.uid == owner.uid))
             .map(|other| other.uid().to_owned())
             .collect();
         let mut pods = self.pods.list_in(set.namespace());
@@ -122,7 +120,7 @@ impl Controller {
         pods
     }
 
-    async fn apply(&self, set: &ReplicaSet, key: &Key, scale: Scale) -> Option<(&'static str, Error)> {
+    async fn apply(&self, set: &K, key: &Key, scale: Scale) -> Option<(&'static str, Error)> {
         let control = PodControl {
             client: &self.client,
             recorder: &self.recorder,
@@ -134,8 +132,8 @@ impl Controller {
         match scale {
             Scale::Right => None,
             Scale::Create(count) => {
-                let owner = controller_reference::<ReplicaSet>(&set.metadata);
-                let mut body = from_template(&set.spec.template.value(), &owner, &key.0);
+                let owner = controller_reference::<K>(set.meta());
+                let mut body = from_template(&set.template().value(), &owner, &key.0);
                 body["metadata"]["generateName"] = format!("{}-", set.name()).into();
                 let (_, error) = control.create(vec![body; count]).await;
                 // A namespace that goes away needs no more pods.

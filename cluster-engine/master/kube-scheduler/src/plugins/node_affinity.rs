@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use drydock_client::types::{Node, NodeSelectorRequirement, NodeSelectorTerm, Pod};
+use drydock_client::types::Pod;
 
 use crate::framework::{Plugin, Rejection, normalize_to_highest};
 use crate::snapshot::{NodeInfo, PodInfo};
@@ -49,48 +49,9 @@ pub(crate) fn named_nodes(pod: &Pod) -> Option<BTreeSet<&str>> {
     Some(all)
 }
 
-/// Whether the node has the labels that the pod's selector and required affinity want.
-pub(crate) fn matches_required(pod: &Pod, node: &Node) -> bool {
-    let labels = &node.metadata.labels;
-    if !pod.spec.node_selector.iter().all(|(key, value)| labels.get(key) == Some(value)) {
-        return false;
-    }
-    let affinity = pod.spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
-    let required = affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
-    required.is_none_or(|required| required.node_selector_terms.iter().any(|term| matches_term(term, node)))
-}
-
-/// Whether the node matches all requirements; an empty term matches nothing.
-pub(crate) fn matches_term(term: &NodeSelectorTerm, node: &Node) -> bool {
-    if term.match_expressions.is_empty() && term.match_fields.is_empty() {
-        return false;
-    }
-    let label = |key: &str| node.metadata.labels.get(key).map(String::as_str);
-    let field = |key: &str| (key == "metadata.name").then_some(node.metadata.name.as_str());
-    term.match_expressions.iter().all(|requirement| holds(requirement, label(&requirement.key)))
-        && term.match_fields.iter().all(|requirement| holds(requirement, field(&requirement.key)))
-}
-
-fn holds(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bool {
-    let listed = || value.is_some_and(|value| requirement.values.iter().any(|wanted| wanted == value));
-    let numbers = || {
-        let wanted: i64 = requirement.values.first()?.parse().ok()?;
-        Some((value?.parse::<i64>().ok()?, wanted))
-    };
-    match requirement.operator.as_str() {
-        "In" => listed(),
-        "NotIn" => !listed(),
-        "Exists" => value.is_some(),
-        "DoesNotExist" => value.is_none(),
-        "Gt" => numbers().is_some_and(|(value, wanted)| value > wanted),
-        "Lt" => numbers().is_some_and(|(value, wanted)| value < wanted),
-        _ => false,
-    }
-}
-
 impl Plugin for NodeAffinity<'_> {
     fn filter(&self, node: &NodeInfo) -> Result<(), Rejection> {
-        if matches_required(self.pod, &node.node) { Ok(()) } else { Err(Rejection::final_(NAME, REASON)) }
+        if self.pod.asks_for(&node.node) { Ok(()) } else { Err(Rejection::final_(NAME, REASON)) }
     }
 
     fn weight(&self) -> i64 {
@@ -101,7 +62,7 @@ impl Plugin for NodeAffinity<'_> {
         let affinity = self.pod.spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
         let preferred =
             affinity.into_iter().flat_map(|affinity| &affinity.preferred_during_scheduling_ignored_during_execution);
-        preferred.filter(|wish| matches_term(&wish.preference, &node.node)).map(|wish| i64::from(wish.weight)).sum()
+        preferred.filter(|wish| wish.preference.matches(&node.node)).map(|wish| i64::from(wish.weight)).sum()
     }
 
     fn normalize(&self, scores: &mut [i64], _nodes: &[&NodeInfo]) {

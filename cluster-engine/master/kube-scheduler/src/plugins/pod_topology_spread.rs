@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use drydock_api::selector::{Operator, Selector};
 use drydock_client::types::{Pod, TopologySpreadConstraint};
 
-use super::node_affinity::matches_required;
 use crate::framework::{MAX_SCORE, Plugin, Rejection};
 use crate::snapshot::{NodeInfo, PodInfo, Snapshot, with_label_keys};
 
@@ -154,7 +153,7 @@ fn is_eligible(constraint: &Constraint, pod: &PodInfo, node: &NodeInfo) -> bool 
             .filter(|taint| taint.effect != "PreferNoSchedule")
             .all(|taint| taint.is_tolerated(&pod.pod.spec.tolerations))
     };
-    (!constraint.honor_affinity || matches_required(&pod.pod, &node.node)) && (!constraint.honor_taints || tolerated())
+    (!constraint.honor_affinity || pod.pod.asks_for(&node.node)) && (!constraint.honor_taints || tolerated())
 }
 
 impl Plugin for PodTopologySpread<'_> {

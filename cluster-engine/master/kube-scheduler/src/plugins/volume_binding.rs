@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::node_affinity::matches_term;
 use crate::framework::{Plugin, Rejection};
 use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
 use crate::volumes::{Claim, SELECTED_NODE, Volume, claims_of};
@@ -68,7 +67,7 @@ impl<'a> VolumeBinding<'a> {
 /// Whether the volume can be reached from the node.
 pub(crate) fn is_reachable(volume: &Volume, node: &NodeInfo) -> bool {
     let required = volume.spec.node_affinity.as_ref().and_then(|affinity| affinity.required.as_ref());
-    required.is_none_or(|required| required.node_selector_terms.iter().any(|term| matches_term(term, &node.node)))
+    required.is_none_or(|required| required.matches(&node.node))
 }
 
 impl Plugin for VolumeBinding<'_> {

@@ -37,7 +37,7 @@ fn prune(value: &mut Value) {
 
 /// A short name for a template. It depends on nothing but the template and on how often its name
 /// was found taken; fields are visited in order of their names.
-pub(super) fn hash(template: &Raw, collisions: Option<i32>) -> String {
+pub(crate) fn hash(template: &Raw, collisions: Option<i32>) -> String {
     let mut state = Fnv(0x811c_9dc5);
     state.visit(&normal(template));
     if let Some(collisions) = collisions {

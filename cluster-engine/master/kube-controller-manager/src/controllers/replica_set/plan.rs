@@ -8,7 +8,7 @@ use drydock_api::time::parse_seconds;
 use drydock_client::types::{Condition, Pod};
 use serde::Deserialize;
 
-use crate::kinds::{ReplicaSet, ReplicaSetStatus};
+use crate::kinds::{ReplicaSetStatus, Replicated};
 
 /// At most this many pods are created or deleted at once (upstream: BurstReplicas).
 const BURST: usize = 500;
@@ -23,7 +23,7 @@ pub(super) enum Scale {
 }
 
 /// What is to be done about the pods that the set owns.
-pub(super) fn scale(set: &ReplicaSet, owned: &[Arc<Pod>], related: &[Arc<Pod>]) -> Scale {
+pub(super) fn scale(set: &impl Replicated, owned: &[Arc<Pod>], related: &[Arc<Pod>]) -> Scale {
     let mut active: Vec<Arc<Pod>> = owned.iter().filter(|pod| pod.is_active()).cloned().collect();
     let wanted = usize::try_from(set.replicas()).unwrap_or_default();
     if active.len() < wanted {
@@ -79,7 +79,7 @@ pub(crate) fn is_available(pod: &Pod, min_ready_seconds: i32, now: i64) -> bool 
 }
 
 /// In how many seconds a ready pod counts as available; `None` if it is not ready.
-fn available_in(pod: &Pod, min_ready_seconds: i32, now: i64) -> Option<u64> {
+pub(crate) fn available_in(pod: &Pod, min_ready_seconds: i32, now: i64) -> Option<u64> {
     let ready = pod.condition("Ready").filter(|ready| ready.status == "True")?;
     if min_ready_seconds <= 0 {
         return Some(0);
@@ -102,17 +102,17 @@ struct LabelsOnly {
 
 /// What the status should say, and after how many seconds it may change by itself.
 pub(super) fn status(
-    set: &ReplicaSet,
+    set: &impl Replicated,
     owned: &[Arc<Pod>],
     failure: Option<(&str, String)>,
     now: i64,
     timestamp: &str,
 ) -> (ReplicaSetStatus, Option<u64>) {
-    let template: TemplateLabels = set.spec.template.read();
+    let template: TemplateLabels = set.template().read();
     let labels = template.metadata.labels.unwrap_or_default();
     let mut status = ReplicaSetStatus {
-        observed_generation: set.metadata.generation,
-        conditions: set.status.conditions.clone(),
+        observed_generation: set.meta().generation,
+        conditions: set.status().conditions.clone(),
         terminating_replicas: Some(0),
         ..ReplicaSetStatus::default()
     };
@@ -128,7 +128,7 @@ pub(super) fn status(
         status.replicas += 1;
         let has_all = labels.iter().all(|(key, value)| pod.metadata.labels.get(key) == Some(value));
         status.fully_labeled_replicas += i32::from(has_all);
-        match available_in(pod, set.spec.min_ready_seconds, now) {
+        match available_in(pod, set.min_ready_seconds(), now) {
             None => {}
             Some(0) => {
                 status.ready_replicas += 1;
@@ -160,6 +160,7 @@ pub(super) fn status(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinds::ReplicaSet;
     use serde_json::json;
 
     fn set(replicas: i32) -> ReplicaSet {

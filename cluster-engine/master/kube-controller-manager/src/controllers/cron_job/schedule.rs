@@ -1,0 +1,196 @@
+//! Cron expressions: five fields, names, ranges, steps, and the `@` forms. Times are UTC.
+
+use std::collections::BTreeSet;
+
+use drydock_api::time::{format_seconds, parse_seconds};
+
+/// How far ahead a time is looked for.
+const HORIZON_DAYS: i64 = 5 * 366;
+const DAY: i64 = 86_400;
+const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+
+/// When something happens.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Schedule {
+    /// At certain minutes.
+    Times(Box<Times>),
+    /// Every so many seconds.
+    Every(i64),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Times {
+    minutes: BTreeSet<u8>,
+    hours: BTreeSet<u8>,
+    days: BTreeSet<u8>,
+    months: BTreeSet<u8>,
+    weekdays: BTreeSet<u8>,
+    /// Either of the day fields is a star: both must hold. Otherwise one is enough.
+    both_days: bool,
+}
+
+impl Schedule {
+    /// Reads a schedule; the error is one sentence.
+    pub(super) fn parse(text: &str) -> Result<Schedule, String> {
+        let text = text.trim();
+        let fields = match text {
+            "@yearly" | "@annually" => "0 0 1 1 *",
+            "@monthly" => "0 0 1 * *",
+            "@weekly" => "0 0 * * 0",
+            "@daily" | "@midnight" => "0 0 * * *",
+            "@hourly" => "0 * * * *",
+            other => match other.strip_prefix("@every ") {
+                Some(duration) => return every(duration).ok_or_else(|| format!("failed to parse duration {other}")),
+                None => other,
+            },
+        };
+        let parts: Vec<&str> = fields.split_whitespace().collect();
+        let [minutes, hours, days, months, weekdays] = parts.as_slice() else {
+            return Err(format!("expected exactly 5 fields, found {}: [{}]", parts.len(), parts.join(" ")));
+        };
+        let star = |field: &str| field.starts_with('*') || field.starts_with('?');
+        let mut weekdays_set = field(weekdays, 0, 7, &DAYS)?;
+        // Sunday is both 0 and 7.
+        if weekdays_set.remove(&7) {
+            weekdays_set.insert(0);
+        }
+        Ok(Schedule::Times(Box::new(Times {
+            minutes: field(minutes, 0, 59, &[])?,
+            hours: field(hours, 0, 23, &[])?,
+            days: field(days, 1, 31, &[])?,
+            months: field(months, 1, 12, &MONTHS)?,
+            weekdays: weekdays_set,
+            both_days: star(days) || star(weekdays),
+        })))
+    }
+
+    /// The first time after `after`.
+    pub(super) fn next(&self, after: i64) -> Option<i64> {
+        let times = match self {
+            Schedule::Every(seconds) => return Some(after + seconds),
+            Schedule::Times(times) => times,
+        };
+        let first_day = after.div_euclid(DAY);
+        for day in first_day..first_day + HORIZON_DAYS {
+            if !times.has_day(day) {
+                continue;
+            }
+            for hour in &times.hours {
+                for minute in &times.minutes {
+                    let at = day * DAY + i64::from(*hour) * 3600 + i64::from(*minute) * 60;
+                    if at > after {
+                        return Some(at);
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Times {
+    /// `day` in days since 1970.
+    fn has_day(&self, day: i64) -> bool {
+        let text = format_seconds(day * DAY);
+        let number = |range: std::ops::Range<usize>| text.get(range).and_then(|part| part.parse::<u8>().ok());
+        let (Some(month), Some(of_month)) = (number(5..7), number(8..10)) else { return false };
+        // 1 January 1970 was a Thursday.
+        let weekday = (day + 4).rem_euclid(7) as u8;
+        let (by_month, by_week) = (self.days.contains(&of_month), self.weekdays.contains(&weekday));
+        self.months.contains(&month) && if self.both_days { by_month && by_week } else { by_month || by_week }
+    }
+}
+
+/// `1h30m` as seconds, at least one.
+fn every(text: &str) -> Option<Schedule> {
+    let mut total = 0_i64;
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: i64 = rest[..end].parse().ok()?;
+        rest = &rest[end..];
+        let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let unit = match &rest[..end] {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            _ => return None,
+        };
+        total = total.checked_add(number.checked_mul(unit)?)?;
+        rest = &rest[end..];
+    }
+    (total > 0).then_some(Schedule::Every(total))
+}
+
+fn field(text: &str, low: u8, high: u8, names: &[&str]) -> Result<BTreeSet<u8>, String> {
+    let invalid = || format!("failed to parse field {text:?}");
+    let value = |part: &str| -> Option<u8> {
+        let lower = part.to_ascii_lowercase();
+        if let Some(at) = names.iter().position(|name| *name == lower) {
+            return Some(at as u8 + low);
+        }
+        part.parse().ok()
+    };
+    let mut set = BTreeSet::new();
+    for part in text.split(',') {
+        let (range, step) = match part.split_once('/') {
+            Some((range, step)) => (range, step.parse::<u8>().ok().filter(|step| *step > 0).ok_or_else(invalid)?),
+            None => (part, 1),
+        };
+        let (first, last) = match range {
+            "*" | "?" => (low, high),
+            _ => match range.split_once('-') {
+                Some((first, last)) => (value(first).ok_or_else(invalid)?, value(last).ok_or_else(invalid)?),
+                None => {
+                    let first = value(range).ok_or_else(invalid)?;
+                    // "3/15" means from 3 on.
+                    (first, if part.contains('/') { high } else { first })
+                }
+            },
+        };
+        if first < low || last > high || first > last {
+            return Err(invalid());
+        }
+        set.extend((first..=last).step_by(usize::from(step)));
+    }
+    Ok(set)
+}
+
+/// Seconds since 1970 of a time as the API writes it.
+pub(super) fn seconds(text: &Option<String>) -> Option<i64> {
+    text.as_deref().and_then(parse_seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(schedule: &str, after: &str, expected: &str) {
+        let next = Schedule::parse(schedule).unwrap().next(parse_seconds(after).unwrap()).map(format_seconds);
+        assert_eq!(next.as_deref(), Some(expected), "{schedule}");
+    }
+
+    #[test]
+    fn next_times() {
+        check("*/5 * * * *", "2026-11-21T10:02:30Z", "2026-11-21T10:05:00Z");
+        check("* * * * *", "2026-11-21T10:02:00Z", "2026-11-21T10:03:00Z");
+        check("0 0 1 1 *", "2026-11-21T10:00:00Z", "2027-01-01T00:00:00Z");
+        check("30 8 * * mon-fri", "2026-11-21T10:00:00Z", "2026-11-23T08:30:00Z");
+        check("0 12 13 * FRI", "2026-11-21T13:00:00Z", "2026-11-27T12:00:00Z");
+        check("0 0 29 2 *", "2026-11-21T10:00:00Z", "2028-02-29T00:00:00Z");
+        check("0 0 * * 7", "2026-11-21T10:00:00Z", "2026-11-22T00:00:00Z");
+        check("@hourly", "2026-11-21T10:00:00Z", "2026-11-21T11:00:00Z");
+        check("@every 1h30m", "2026-11-21T10:00:00Z", "2026-11-21T11:30:00Z");
+        check("5,10-12/2 1 * * *", "2026-11-21T01:05:00Z", "2026-11-21T01:10:00Z");
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for bad in ["", "* * * *", "60 * * * *", "* * 0 * *", "a * * * *", "*/0 * * * *", "5-1 * * * *", "@every x"] {
+            assert!(Schedule::parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(Schedule::parse("0 0 31 2 *").unwrap().next(0), None);
+    }
+}
