@@ -3,6 +3,7 @@
 //! A plugin is a small file with one function; what it needs of the cluster it reads from the watch cache.
 
 mod defaults;
+mod limit_range;
 mod namespace;
 mod pod_defaults;
 mod service_account;
@@ -71,6 +72,9 @@ pub(crate) async fn mutate(
         if attempt.on("RuntimeClass") {
             pod_defaults::runtime_class(&attempt, object)?;
         }
+        if attempt.on("LimitRanger") {
+            limit_range::default_pod(&attempt, object);
+        }
     }
     if attempt.is(Operation::Create, "", "nodes") && attempt.on("TaintNodesByCondition") {
         defaults::node_taint(object);
@@ -97,6 +101,10 @@ pub(crate) async fn validate(
     let attempt = Attempt { server, exchange, row, subresource, operation };
     if operation == Operation::Delete && attempt.on("NamespaceLifecycle") {
         namespace::admit(&attempt, None).await?;
+    }
+    let limited = attempt.is(Operation::Create, "", "pods") || attempt.is(Operation::Create, "", "persistentvolumeclaims");
+    if let Some(object) = object.filter(|_| limited && attempt.on("LimitRanger")) {
+        limit_range::check(&attempt, object)?;
     }
     if let Some(object) = object
         && row.hook == crate::row::Hook::RbacEscalation
