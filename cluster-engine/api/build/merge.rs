@@ -155,6 +155,9 @@ impl Merge<'_> {
         if rules::is_pointer(owner, name) {
             field.flags |= field_flag::POINTER;
         }
+        if shape.kind == Kind::Object && rules::is_value(owner, name) {
+            field.flags |= field_flag::VALUE;
+        }
         if let Some(member) = member {
             field.tag = member.tag;
             refine(&mut shape, member);

@@ -145,6 +145,39 @@ BasicDevice: nodeName allNodes bindsToNode allowMultipleAllocations
 DeviceTaintSelector: driver pool device deviceClassName
 ";
 
+/// Structs held by value, besides every `metadata`, `spec` and `status`. Same form as [`POINTERS`].
+pub(crate) const VALUES: &str = "
+DeploymentSpec: template strategy
+ReplicaSetSpec: template
+StatefulSetSpec: template updateStrategy
+DaemonSetSpec: template updateStrategy
+JobSpec: template
+CronJobSpec: jobTemplate
+PodTemplate: template
+Container: resources
+EphemeralContainer: resources
+EphemeralContainerCommon: resources
+PersistentVolumeClaimSpec: resources
+ContainerStatus: state lastState
+ServiceStatus: loadBalancer
+IngressStatus: loadBalancer
+NodeStatus: nodeInfo daemonEndpoints
+NodeDaemonEndpoints: kubeletEndpoint
+RoleBinding: roleRef
+ClusterRoleBinding: roleRef
+Event: involvedObject source regarding deprecatedSource
+HorizontalPodAutoscalerSpec: scaleTargetRef
+CustomResourceDefinitionSpec: names
+CustomResourceDefinitionStatus: acceptedNames
+NetworkPolicySpec: podSelector
+MutatingWebhook: clientConfig
+ValidatingWebhook: clientConfig
+VolumeAttachmentSpec: source
+Binding: target
+HTTPIngressPath: backend
+IngressServiceBackend: port
+";
+
 /// Patch strategies of Go's struct tags that the protobuf comments lack: type, field, strategy, merge key.
 pub(crate) const PATCHES: &[(&str, &str, &str, &str)] = &[
     ("io.k8s.api.policy.v1.PodDisruptionBudgetSpec", "selector", "replace", ""),
@@ -156,6 +189,15 @@ pub(crate) const PATCHES: &[(&str, &str, &str, &str)] = &[
 
 /// `field` of a type of this name is a pointer to a scalar in Go.
 pub(crate) fn is_pointer(type_name: &str, field: &str) -> bool {
+    listed(POINTERS, type_name, field)
+}
+
+/// `field` of a type of this name is a struct by value in Go.
+pub(crate) fn is_value(type_name: &str, field: &str) -> bool {
+    matches!(field, "metadata" | "spec" | "status") || listed(VALUES, type_name, field)
+}
+
+fn listed(table: &str, type_name: &str, field: &str) -> bool {
     let name = type_name.rsplit('.').next().unwrap_or(type_name);
-    POINTERS.lines().filter_map(|line| line.split_once(": ")).any(|(owner, fields)| owner == name && fields.split(' ').any(|f| f == field))
+    table.lines().filter_map(|line| line.split_once(": ")).any(|(owner, fields)| owner == name && fields.split(' ').any(|f| f == field))
 }

@@ -138,6 +138,8 @@ pub mod field_flag {
     pub const INLINE: u16 = 16;
     /// A pointer in Go: a zero in protobuf is a value, not an absence.
     pub const POINTER: u16 = 32;
+    /// A struct held by value in Go: it is never absent, only empty.
+    pub const VALUE: u16 = 64;
 }
 
 /// Type flags.

@@ -255,6 +255,11 @@ impl<'a> Field<'a> {
         self.flag(field_flag::POINTER)
     }
 
+    /// A struct held by value in Go: absent and empty are the same.
+    pub fn is_value(self) -> bool {
+        self.flag(field_flag::VALUE)
+    }
+
     /// Its members lie directly in the owner's JSON.
     pub fn is_inline(self) -> bool {
         self.flag(field_flag::INLINE)
