@@ -72,14 +72,26 @@ pub fn check_untyped(json: &[u8]) -> Result<Checked, DecodeError> {
 }
 
 fn finish(context: Context, mut value: Value, custom: Option<Type<'_>>) -> Result<Checked, DecodeError> {
-    let (error, mut strict) = context.into_parts();
-    if let Some(error) = error {
-        return Err(DecodeError(error));
-    }
+    let (mut error, mut strict) = context.into_parts();
     if let Some(ty) = custom {
+        // Metadata is a Go struct whatever the kind.
+        let meta = table().by_name("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+        if let (Some(meta), Some(object)) = (meta, value.as_object_mut())
+            && let Some(metadata) = object.remove("metadata")
+        {
+            let mut context = Context::below("metadata");
+            let metadata = Node::of_type(&mut context, meta).deserialize(metadata).map_err(|e| DecodeError(e.to_string()))?;
+            object.insert("metadata".to_owned(), metadata);
+            let (wrong, unknown) = context.into_parts();
+            error = error.or(wrong);
+            strict.extend(unknown);
+        }
         strict.extend(prune(&mut value, ty));
     }
-    Ok(Checked { value, strict })
+    match error {
+        Some(error) => Err(DecodeError(error)),
+        None => Ok(Checked { value, strict }),
+    }
 }
 
 /// Go's words for broken JSON.

@@ -1,8 +1,26 @@
-//! The OpenAPI documents clients read: v3 per group version, and the v2 document of everything.
+//! The OpenAPI documents clients read: v3 per group version, and the v2 (swagger) document of everything.
+//!
+//! kubectl needs more of them than shapes: PATCH operations with their kind, the `fieldValidation` parameter and the strategic merge content type decide
+//! how it validates and applies; `x-kubernetes-patch-merge-key` decides what it removes. Documents are written part by part, because the core group's
+//! is large: [`write_v3`] and [`write_v2`] never hold more than one schema as a tree.
 
-use serde_json::Value;
+mod custom;
+mod operations;
+mod schemas;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
 
 use crate::meta::Gvk;
+use crate::schema::{Descriptions, table};
+
+/// The version that documents state.
+pub const VERSION: &str = "v1.36.0";
 
 /// A resource (or subresource) with the verbs it answers, from which paths and operations follow.
 #[derive(Clone, Debug)]
@@ -25,12 +43,123 @@ pub struct PathSpec {
     pub schema: Option<Value>,
 }
 
-/// The v3 document of one group version. Only the specs of that group version count.
-pub fn v3(_group: &str, _version: &str, _specs: &[PathSpec]) -> Value {
-    unimplemented!("second stage")
+/// Which document is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    V2,
+    V3,
 }
 
-/// The v2 (swagger) document of all specs.
-pub fn v2(_specs: &[PathSpec]) -> Value {
-    unimplemented!("second stage")
+impl Dialect {
+    fn reference(self, name: &str) -> Value {
+        let base = if self == Self::V2 { "#/definitions/" } else { "#/components/schemas/" };
+        json!({"$ref": format!("{base}{name}")})
+    }
+}
+
+/// The v3 document of one group version as a tree. Prefer [`write_v3`].
+pub fn v3(group: &str, version: &str, specs: &[PathSpec]) -> Value {
+    let mut out = Vec::new();
+    // Writing to memory cannot fail.
+    let _ = write_v3(&mut out, group, version, specs);
+    serde_json::from_slice(&out).unwrap_or_default()
+}
+
+/// The v2 (swagger) document of all specs as a tree. Prefer [`write_v2`].
+pub fn v2(specs: &[PathSpec]) -> Value {
+    let mut out = Vec::new();
+    let _ = write_v2(&mut out, specs);
+    serde_json::from_slice(&out).unwrap_or_default()
+}
+
+/// Writes the v3 document of one group version. Only the specs of that group version count.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write_v3(out: &mut impl Write, group: &str, version: &str, specs: &[PathSpec]) -> io::Result<()> {
+    let specs: Vec<&PathSpec> = specs.iter().filter(|spec| spec.group == group && spec.version == version).collect();
+    write!(out, "{{\"openapi\":\"3.0.0\",\"info\":{{\"title\":\"Kubernetes\",\"version\":\"{VERSION}\"}},\"paths\":{{")?;
+    let mut first = true;
+    operations::discovery(out, Dialect::V3, group, version, &mut first)?;
+    write_paths(out, Dialect::V3, &specs, &mut first)?;
+    write!(out, "}},\"components\":{{\"schemas\":{{")?;
+    write_schemas(out, Dialect::V3, &specs)?;
+    write!(out, "}},\"securitySchemes\":{{\"BearerToken\":{}}}}}}}", security())
+}
+
+/// Writes the v2 (swagger) document of all specs.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write_v2(out: &mut impl Write, specs: &[PathSpec]) -> io::Result<()> {
+    let specs: Vec<&PathSpec> = specs.iter().collect();
+    write!(out, "{{\"swagger\":\"2.0\",\"info\":{{\"title\":\"Kubernetes\",\"version\":\"{VERSION}\"}},\"paths\":{{")?;
+    let mut first = true;
+    let versions: BTreeSet<(&str, &str)> = specs.iter().map(|spec| (spec.group.as_str(), spec.version.as_str())).collect();
+    for (group, version) in versions {
+        operations::discovery(out, Dialect::V2, group, version, &mut first)?;
+    }
+    write_paths(out, Dialect::V2, &specs, &mut first)?;
+    write!(out, "}},\"definitions\":{{")?;
+    write_schemas(out, Dialect::V2, &specs)?;
+    write!(out, "}},\"securityDefinitions\":{{\"BearerToken\":{}}},\"security\":[{{\"BearerToken\":[]}}]}}", security())
+}
+
+fn security() -> Value {
+    json!({"type": "apiKey", "description": "Bearer Token authentication", "name": "authorization", "in": "header"})
+}
+
+fn write_member(out: &mut impl Write, first: &mut bool, key: &str, value: &Value) -> io::Result<()> {
+    if !std::mem::replace(first, false) {
+        out.write_all(b",")?;
+    }
+    serde_json::to_writer(&mut *out, key)?;
+    out.write_all(b":")?;
+    serde_json::to_writer(&mut *out, value)?;
+    Ok(())
+}
+
+/// Writes the paths: a resource's collection, its items, and each subresource.
+fn write_paths(out: &mut impl Write, dialect: Dialect, specs: &[&PathSpec], first: &mut bool) -> io::Result<()> {
+    let mut paths: BTreeMap<String, Vec<(&PathSpec, operations::Place)>> = BTreeMap::new();
+    for spec in specs {
+        for (path, place) in operations::places(spec) {
+            paths.entry(path).or_default().push((spec, place));
+        }
+    }
+    for (path, here) in paths {
+        write_member(out, first, &path, &operations::path_item(dialect, &here))?;
+    }
+    Ok(())
+}
+
+/// Writes every schema that the paths lead to.
+fn write_schemas(out: &mut impl Write, dialect: Dialect, specs: &[&PathSpec]) -> io::Result<()> {
+    let mut wanted: Vec<String> = ["APIResourceList", "DeleteOptions", "Status", "Patch", "WatchEvent"].map(|kind| format!("{}.{kind}", schemas::META)).to_vec();
+    let mut custom: BTreeMap<String, Value> = BTreeMap::new();
+    for spec in specs {
+        if let (Some(schema), true) = (&spec.schema, spec.subresource.is_empty()) {
+            for (name, schema) in custom::schemas(dialect, spec, schema) {
+                custom.insert(name, schema);
+            }
+            wanted.extend(["ObjectMeta", "ListMeta"].map(|kind| format!("{}.{kind}", schemas::META)));
+        } else if let Some(ty) = table().by_gvk(&spec.gvk) {
+            wanted.push(ty.name().to_owned());
+            let list = Gvk::new(&spec.gvk.group, &spec.gvk.version, format!("{}List", spec.gvk.kind));
+            if let (Some(list), true) = (table().by_gvk(&list), spec.verbs.iter().any(|verb| verb == "list")) {
+                wanted.push(list.name().to_owned());
+            }
+        }
+    }
+    let mut descriptions = Descriptions::new();
+    let mut first = true;
+    for name in schemas::reachable(wanted) {
+        if let Some(ty) = table().by_name(&name) {
+            write_member(out, &mut first, &name, &schemas::definition(dialect, ty, &mut descriptions))?;
+        }
+    }
+    for (name, schema) in &custom {
+        write_member(out, &mut first, name, schema)?;
+    }
+    Ok(())
 }

@@ -12,7 +12,7 @@ mod structural;
 mod view;
 
 pub use builtin::table;
-pub use describe::{field_description, type_description};
+pub use describe::Descriptions;
 pub use format::{Builder, FieldDef, ItemsDef, Kind, ListType, ShapeDef, TypeDef, field_flag, shape_flag, type_flag};
 pub use structural::{StructuralError, from_structural};
 pub use view::{Field, Schema, Shape, Type};

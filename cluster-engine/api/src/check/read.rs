@@ -33,6 +33,11 @@ impl Context {
         Self { path: String::new(), fields: Vec::new(), owner: String::new(), error: None, strict: Vec::new(), seen: HashSet::new() }
     }
 
+    /// For a part of an object: paths start with its name.
+    pub(super) fn below(name: &str) -> Self {
+        Self { path: name.to_owned(), fields: vec![name.to_owned()], ..Self::new() }
+    }
+
     /// The first type error and the strict errors.
     pub(super) fn into_parts(self) -> (Option<String>, Vec<String>) {
         (self.error, self.strict)

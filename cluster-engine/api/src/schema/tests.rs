@@ -84,3 +84,18 @@ fn defaults_of_list_keys_are_known() {
     assert_eq!(ty("core.v1.ContainerPort").field("protocol").unwrap().default_json(), "\"TCP\"");
     assert_eq!(ty("core.v1.ServicePort").field("protocol").unwrap().default_json(), "\"TCP\"");
 }
+
+#[test]
+fn types_and_fields_are_described() {
+    let mut descriptions = crate::schema::Descriptions::new();
+    let spec = ty("apps.v1.DeploymentSpec");
+    let texts: Vec<String> = descriptions.of(spec).map(str::to_owned).collect();
+    assert_eq!(texts[0], "DeploymentSpec is the specification of the desired behavior of the Deployment.");
+    assert_eq!(texts.len(), 1 + spec.fields().count());
+    let paused = spec.fields().position(|f| f.name() == "paused").unwrap();
+    assert_eq!(texts[1 + paused], "Indicates that the deployment is paused.");
+    assert_eq!(descriptions.of(ty("core.v1.PodList")).next(), Some("PodList is a list of Pods."));
+    // Upstream itself leaves a few types without a word.
+    let silent = table().types().filter(|ty| !ty.is_proto_only() && descriptions.of(*ty).next().is_none_or(str::is_empty)).count();
+    assert!(silent < 20, "{silent} types have no description");
+}
