@@ -99,7 +99,7 @@ impl Controller {
             .into_iter()
             .filter(|served| served.resource.namespaced && served.can(&["list", "delete"]))
             // Events are told about the deletion itself, and they are one storage under two names.
-            .filter(|served| !(served.resource.plural == "events" && !served.resource.group.is_empty()))
+            .filter(|served| served.resource.plural != "events" || served.resource.group.is_empty())
             .collect();
         // Pods go before what they may still be using (upstream: OrderedNamespaceDeletion).
         resources.sort_by_key(|served| !(served.resource.group.is_empty() && served.resource.plural == "pods"));
