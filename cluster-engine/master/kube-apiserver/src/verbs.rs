@@ -14,6 +14,7 @@ pub(crate) mod watch;
 use bytes::Bytes;
 use drydock_api::Status;
 use drydock_api::meta::Gvk;
+use drydock_api::schema::{self, Type};
 use serde_json::Value;
 
 use crate::body;
@@ -24,6 +25,11 @@ use crate::storage::{StorageError, bytes_form};
 /// The kind of a row.
 pub(crate) fn gvk(row: &Resource) -> Gvk {
     Gvk::new(row.group, row.version, row.kind)
+}
+
+/// The schema of a row's kind; none for custom kinds, whose fields are owned by nobody until their types are made.
+pub(crate) fn schema_of(row: &Resource) -> Option<Type<'static>> {
+    schema::table().by_gvk(&gvk(row))
 }
 
 /// An object of the stored form (with resourceVersion) as this row serves it.

@@ -168,3 +168,24 @@ async fn discovery_and_openapi_are_there() -> Result<()> {
     assert_eq!((code, nothing["message"].as_str()), (StatusCode::NOT_FOUND, Some("the server could not find the requested resource")));
     Ok(())
 }
+
+#[tokio::test]
+async fn fields_belong_to_those_who_set_them() -> Result<()> {
+    let Some(cluster) = Cluster::start(&[]).await? else { return Ok(()) };
+    let admin = cluster.client("admin");
+    let path = |manager: &str| format!("{MAPS}/a?fieldManager={manager}");
+    let apply = |data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data});
+    let (code, made) = admin.patch(&path("one"), "apply-patch+yaml", apply(json!({"x": "1", "y": "1"}))).await?;
+    assert_eq!((code, &made["metadata"]["managedFields"][0]["operation"]), (StatusCode::CREATED, &json!("Apply")), "{made}");
+    let (code, conflict) = admin.patch(&path("two"), "apply-patch+yaml", apply(json!({"x": "2"}))).await?;
+    assert_eq!((code, &conflict["details"]["causes"][0]["field"]), (StatusCode::CONFLICT, &json!(".data.x")), "{conflict}");
+    let (code, forced) = admin.patch(&format!("{}&force=true", path("two")), "apply-patch+yaml", apply(json!({"x": "2"}))).await?;
+    assert_eq!((code, &forced["data"]), (StatusCode::OK, &json!({"x": "2", "y": "1"})));
+    let (_, less) = admin.patch(&path("one"), "apply-patch+yaml", apply(json!({}))).await?;
+    assert_eq!(less["data"], json!({"x": "2"}), "y belonged to nobody else");
+    let (_, same) = admin.patch(&path("one"), "apply-patch+yaml", apply(json!({}))).await?;
+    assert_eq!(same["metadata"]["resourceVersion"], less["metadata"]["resourceVersion"]);
+    let (code, unnamed) = admin.patch(&format!("{MAPS}/a"), "apply-patch+yaml", apply(json!({}))).await?;
+    assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY, "{unnamed}");
+    Ok(())
+}

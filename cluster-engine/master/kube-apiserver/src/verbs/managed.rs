@@ -1,10 +1,9 @@
 //! managedFields: who owns which field, kept up with every write.
 
 use drydock_api::apply::{self, Writer};
-use drydock_api::{Status, schema};
+use drydock_api::Status;
 use serde_json::Value;
 
-use super::gvk;
 use crate::row::{Resource, Subresource};
 
 /// Fields that a write through this endpoint cannot change, so nobody comes to own them by it.
@@ -21,7 +20,7 @@ pub(crate) fn reset_fields(row: &Resource, subresource: Option<Subresource>) -> 
 pub(crate) fn update(
     row: &Resource, subresource: Option<Subresource>, manager: &str, now: &str, live: Option<&Value>, new: &mut Value,
 ) -> Result<(), Status> {
-    let Some(ty) = schema::table().by_gvk(&gvk(row)) else { return Ok(()) };
+    let Some(ty) = super::schema_of(row) else { return Ok(()) };
     let api_version = row.api_version();
     let writer = Writer {
         manager: if manager.is_empty() { "unknown" } else { manager },
@@ -41,7 +40,7 @@ pub(crate) fn update(
 pub(crate) fn apply(
     row: &Resource, subresource: Option<Subresource>, manager: &str, now: &str, live: &Value, patch: &Value, force: bool,
 ) -> Result<Value, Status> {
-    let ty = schema::table().by_gvk(&gvk(row)).ok_or_else(|| Status::unsupported_media_type(&["application/json-patch+json", "application/merge-patch+json"]))?;
+    let ty = super::schema_of(row).ok_or_else(|| Status::unsupported_media_type(&["application/json-patch+json", "application/merge-patch+json"]))?;
     let api_version = row.api_version();
     let writer = Writer { manager, subresource: subresource.map_or("", Subresource::name), api_version: &api_version, now, reset_fields: reset_fields(row, subresource) };
     let mut new = apply::apply(live, patch, writer, force, ty)?;

@@ -1,7 +1,7 @@
 //! `patch`: JSON patch, merge patch, strategic merge patch and server-side apply.
 
 use drydock_api::field::{FieldError, Path};
-use drydock_api::{Status, check, meta, patch, schema};
+use drydock_api::{Status, check, meta, patch};
 use drydock_component::serve::Body;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ impl Patch {
             Self::Json(text) => patch::json_patch(old, text),
             Self::Merge(value) => patch::merge_patch(old, value),
             Self::Strategic(value) => {
-                let ty = schema::table().by_gvk(&gvk(row)).ok_or_else(|| Status::unsupported_media_type(&[JSON_PATCH, MERGE_PATCH, APPLY]))?;
+                let ty = super::schema_of(row).ok_or_else(|| Status::unsupported_media_type(&[JSON_PATCH, MERGE_PATCH, APPLY]))?;
                 patch::strategic_merge(old, value, ty)
             }
             Self::Apply(value) => Ok(value.clone()),
@@ -97,7 +97,7 @@ pub(crate) async fn patch(
 /// The patched object, checked against its schema.
 fn patched(exchange: &Exchange, row: &Resource, wanted: &Patch, old: &Value, validation: FieldValidation) -> Result<Value, Status> {
     let new = wanted.apply_to(old, row)?;
-    let Some(ty) = schema::table().by_gvk(&gvk(row)) else {
+    let Some(ty) = super::schema_of(row) else {
         let mut new = new;
         super::prune(exchange, row, &mut new, validation)?;
         return same_object(row, new, old);
