@@ -38,6 +38,7 @@ pub(super) static V2: Resource = Resource {
         Column::AGE,
     ],
     default: convert::default_v2,
+    prepare_create: |object, _| convert::default_v2(object),
     validate: validate::v2,
     validate_update: validate::v2_update,
     storage: "/registry/horizontalpodautoscalers",
@@ -46,12 +47,8 @@ pub(super) static V2: Resource = Resource {
 
 pub(super) static V1: Resource = Resource {
     version: "v1",
-    default: |object| {
-        if let Some(spec) = super::value::child(object, "spec") {
-            super::value::default(spec, "minReplicas", 1);
-        }
-        super::value::child(object, "status");
-    },
+    default: default_v1,
+    prepare_create: |object, _| default_v1(object),
     columns: V1_COLUMNS,
     validate: validate::v1,
     validate_update: validate::v1_update,
@@ -60,6 +57,17 @@ pub(super) static V1: Resource = Resource {
     to_storage: Some(convert::to_v2),
     ..V2_BASE
 };
+
+/// SetDefaults_HorizontalPodAutoscaler of `autoscaling/v1`.
+fn default_v1(object: &mut Value) {
+    if let Some(spec) = super::value::child(object, "spec") {
+        super::value::default(spec, "minReplicas", 1);
+    }
+    if let Some(status) = super::value::child(object, "status") {
+        super::value::default(status, "currentReplicas", 0);
+        super::value::default(status, "desiredReplicas", 0);
+    }
+}
 
 const V2_BASE: Resource = Resource {
     group: "autoscaling",

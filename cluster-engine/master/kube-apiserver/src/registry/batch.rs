@@ -11,6 +11,7 @@ use super::print::{
 };
 use super::template;
 use super::value::{Read as _, child, default, default_text, items_mut};
+use super::workload;
 use crate::row::{Column, Context, Resource, Subresource};
 
 const CONTAINERS: &str = "spec.template.spec.containers";
@@ -40,6 +41,7 @@ pub(super) static JOBS: Resource = Resource {
     validate_update: validate::job_update,
     validate_subresource: validate::job_status,
     prepare_create,
+    warnings: workload::warnings,
     generation: true,
     storage: "/registry/jobs",
     ..Resource::BASE
@@ -68,12 +70,23 @@ pub(super) static CRON_JOBS: Resource = Resource {
     default: default_cron_job,
     validate: validate::cron_job_create,
     validate_update: validate::cron_job_update,
+    warnings: cron_job_warnings,
     generation: true,
     storage: "/registry/cronjobs",
     ..Resource::BASE
 };
 
 pub(super) use validate::domain_path;
+
+fn cron_job_warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut warnings = workload::name_warnings(new, old, "Pod names and hostnames");
+    warnings.extend(workload::template_warnings(new, old, "spec.jobTemplate.spec.template"));
+    let schedule = new.text("spec.schedule");
+    if schedule.contains("TZ") {
+        warnings.push(format!("spec.schedule: CRON_TZ or TZ used in schedule {schedule:?} is not officially supported, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs for more details"));
+    }
+    warnings
+}
 
 /// SetDefaults_Job.
 fn default_job(job: &mut Value) {
@@ -127,9 +140,14 @@ const LABELS: [(&str, &str); 2] =
 
 /// PrepareForCreate: unless the selector is manual, it is made from the job's uid.
 fn prepare_create(job: &mut Value, _: &Context<'_>) {
-    if job.flag("spec.manualSelector") {
-        return;
+    if !job.flag("spec.manualSelector") {
+        select_by_uid(job);
     }
+    // Upstream defaults again when it reads the job back: a job without labels gets those of its pods.
+    default_job(job);
+}
+
+fn select_by_uid(job: &mut Value) {
     let uid = job.text("metadata.uid").to_owned();
     let name = job.text("metadata.name").to_owned();
     if uid.is_empty() {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::print::{container_images, container_names, number, selector_text};
 use super::template;
 use super::value::{Read as _, child, default as set, default_text};
+use super::workload;
 use crate::row::{Column, Resource, Subresource};
 
 const CONTAINERS: &str = "spec.template.spec.containers";
@@ -37,6 +38,7 @@ pub(super) static DEPLOYMENTS: Resource = Resource {
     validate: validate::create,
     validate_update: validate::update,
     validate_subresource: validate::status,
+    warnings: workload::warnings,
     generation: true,
     storage: "/registry/deployments",
     ..Resource::BASE

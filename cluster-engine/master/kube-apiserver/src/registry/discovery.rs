@@ -28,6 +28,13 @@ pub(super) static ENDPOINT_SLICES: Resource = Resource {
     },
     validate: validate::create,
     validate_update: validate::update,
+    warnings: |slice, _| {
+        if slice.text("addressType") == "FQDN" {
+            vec!["addressType: FQDN endpoints are deprecated".to_owned()]
+        } else {
+            Vec::new()
+        }
+    },
     generation: true,
     storage: "/registry/endpointslices",
     ..Resource::BASE

@@ -23,6 +23,7 @@ pub(super) static ENDPOINTS: Resource = Resource {
     },
     validate: validate::create,
     validate_update: validate::update,
+    warnings: |_, _| vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()],
     create_on_update: true,
     storage: "/registry/services/endpoints",
     ..Resource::BASE

@@ -3,10 +3,10 @@
 mod validate;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::print::text;
-use super::value::{Read as _, remove};
+use super::value::{Read as _, child, default, remove};
 use crate::row::{Column, Resource, age};
 
 /// Events are forgotten after an hour, as upstream's `--event-ttl` has it.
@@ -31,6 +31,7 @@ pub(super) static CORE: Resource = Resource {
         ("source", |event| source_component(event).to_owned()),
         ("type", |event| event.text("type").to_owned()),
     ],
+    default: |event| fill(event, "reportingComponent", "involvedObject", "source"),
     validate: validate::core,
     validate_update: validate::core_update,
     create_on_update: true,
@@ -58,6 +59,7 @@ pub(super) static EVENTS: Resource = Resource {
         ("reportingController", |event| event.text("reportingController").to_owned()),
         ("type", |event| event.text("type").to_owned()),
     ],
+    default: |event| fill(event, "reportingController", "regarding", "deprecatedSource"),
     validate: validate::v1,
     validate_update: validate::v1_update,
     create_on_update: true,
@@ -93,12 +95,19 @@ const RENAMED: &[(&str, &str)] = &[
     ("reportingComponent", "reportingController"),
 ];
 
+/// Fields that are no pointers upstream are always written.
+fn fill(event: &mut Value, reporting: &str, about: &str, source: &str) {
+    for key in [reporting, "reportingInstance"] {
+        default(event, key, "");
+    }
+    for key in [about, source] {
+        child(event, key);
+    }
+}
+
 fn from_core(event: &mut Value) {
     rename(event, RENAMED.iter().map(|(core, new)| (*core, *new)));
-    // Fields that are no pointers upstream are always written in this version.
-    for (key, empty) in [("deprecatedSource", Value::Object(Map::new())), ("regarding", Value::Object(Map::new()))] {
-        super::value::default(event, key, empty);
-    }
+    fill(event, "reportingController", "regarding", "deprecatedSource");
 }
 
 fn to_core(event: &mut Value) {
@@ -190,7 +199,7 @@ mod tests {
     fn the_two_versions_convert_both_ways() {
         let core = json!({"involvedObject": {"kind": "Pod", "name": "a"}, "message": "m", "source": {"component": "kubelet", "host": "n"},
             "firstTimestamp": "2026-01-01T00:00:00Z", "lastTimestamp": "2026-01-01T00:00:00Z", "count": 2,
-            "reportingComponent": "kubelet", "reason": "R", "type": "Normal"});
+            "reportingComponent": "kubelet", "reportingInstance": "", "reason": "R", "type": "Normal"});
         let mut new = core.clone();
         from_core(&mut new);
         assert_eq!(new["regarding"]["name"], "a");

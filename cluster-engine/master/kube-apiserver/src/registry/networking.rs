@@ -5,7 +5,7 @@ mod validate;
 use serde_json::Value;
 
 use super::print::{list, load_balancer, selector, text, text_or, with_more};
-use super::value::{Read as _, at_mut, child, default, default_text, items_mut};
+use super::value::{Read as _, annotation, at_mut, child, default, default_text, items_mut};
 use crate::row::{Column, Resource, Subresource};
 
 const GROUP: &str = "networking.k8s.io";
@@ -31,19 +31,30 @@ pub(super) static INGRESSES: Resource = Resource {
         .describe("Ports of TLS configurations that open"),
         Column::AGE,
     ],
-    default: |ingress| {
-        child(ingress, "spec");
-        if let Some(status) = child(ingress, "status") {
-            child(status, "loadBalancer");
-        }
-    },
+    default: fill_ingress,
+    prepare_create: |ingress, _| fill_ingress(ingress),
     validate: validate::ingress_create,
     validate_update: validate::ingress_update,
     validate_subresource: validate::ingress_status,
+    warnings: |ingress, old| {
+        let key = "kubernetes.io/ingress.class";
+        if old.is_none() && annotation(ingress, key).is_some() {
+            vec![format!("annotation {key:?} is deprecated, please use 'spec.ingressClassName' instead")]
+        } else {
+            Vec::new()
+        }
+    },
     generation: true,
     storage: "/registry/ingress",
     ..Resource::BASE
 };
+
+fn fill_ingress(ingress: &mut Value) {
+    child(ingress, "spec");
+    if let Some(status) = child(ingress, "status") {
+        child(status, "loadBalancer");
+    }
+}
 
 pub(super) static INGRESS_CLASSES: Resource = Resource {
     group: GROUP,

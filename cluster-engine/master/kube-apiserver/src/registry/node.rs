@@ -5,7 +5,7 @@ mod validate;
 use serde_json::Value;
 
 use super::print::{condition, or_none, text, text_or};
-use super::value::{Read as _, at_mut, canonical_quantities, child};
+use super::value::{Read as _, at_mut, canonical_quantities, child, default};
 use crate::row::{Column, Resource, Subresource};
 
 pub(super) static NODES: Resource = Resource {
@@ -36,6 +36,16 @@ pub(super) static NODES: Resource = Resource {
     validate: validate::create,
     validate_update: validate::update,
     validate_subresource: validate::update,
+    warnings: |node, _| {
+        let mut warnings = Vec::new();
+        if !node.text("spec.externalID").is_empty() {
+            warnings.push("spec.externalID: this field is deprecated, and is unused by Kubernetes".to_owned());
+        }
+        if node.has("spec.configSource") {
+            warnings.push("spec.configSource: the feature NodeDynamicKubeletConfig has been removed".to_owned());
+        }
+        warnings
+    },
     // The kubelet registers itself with its status.
     status_on_create: true,
     storage: "/registry/minions",
@@ -51,10 +61,32 @@ pub(super) static RUNTIME_CLASSES: Resource = Resource {
     columns: &[Column::NAME, Column::string("Handler", |object, _| text(object, "handler")), Column::AGE],
     validate: validate::runtime_class,
     validate_update: validate::runtime_class_update,
+    warnings: |object, _| {
+        let labels = object.entries("scheduling.nodeSelector").into_iter();
+        labels
+            .filter_map(|(key, _)| {
+                super::template::warnings::node_label(key).map(|text| format!("scheduling.nodeSelector[{key}]: {text}"))
+            })
+            .collect()
+    },
     unconditional_update: false,
     storage: "/registry/runtimeclasses",
     ..Resource::BASE
 };
+
+/// What `status.nodeInfo` always has.
+const NODE_INFO: &[&str] = &[
+    "architecture",
+    "bootID",
+    "containerRuntimeVersion",
+    "kernelVersion",
+    "kubeProxyVersion",
+    "kubeletVersion",
+    "machineID",
+    "operatingSystem",
+    "osImage",
+    "systemUUID",
+];
 
 /// SetDefaults_NodeStatus, and the two forms of a pod range.
 fn default_node(node: &mut Value) {
@@ -69,6 +101,16 @@ fn default_node(node: &mut Value) {
         }
     }
     if let Some(status) = child(node, "status") {
+        if let Some(endpoint) =
+            child(status, "daemonEndpoints").and_then(|endpoints| child(endpoints, "kubeletEndpoint"))
+        {
+            default(endpoint, "Port", 0);
+        }
+        if let Some(info) = child(status, "nodeInfo") {
+            for key in NODE_INFO {
+                default(info, key, "");
+            }
+        }
         for list in ["capacity", "allocatable"] {
             if let Some(list) = at_mut(status, list) {
                 canonical_quantities(list);

@@ -2,10 +2,11 @@
 
 mod validate;
 
+use drydock_api::field::Path;
 use serde_json::{Value, json};
 
 use super::print::{access_modes, amount, text, text_or};
-use super::template::defaults;
+use super::template::{defaults, warnings};
 use super::value::{Read as _, annotation, at_mut, canonical_quantities, child, default, default_text, remove};
 use crate::row::{Column, Resource, Subresource};
 
@@ -38,9 +39,40 @@ pub(super) static VOLUMES: Resource = Resource {
     prepare_create: |volume, _| volume["status"] = json!({ "phase": "Pending" }),
     validate: validate::volume,
     validate_update: validate::volume_update,
+    warnings: |volume, _| volume_warnings(volume),
     storage: "/registry/persistentvolumes",
     ..Resource::BASE
 };
+
+fn class_warning(object: &Value) -> Vec<String> {
+    let key = CLASS_ANNOTATION;
+    annotation(object, key)
+        .map(|_| {
+            format!(r#"metadata.annotations[{key}]: deprecated since v1.8; use "storageClassName" attribute instead"#)
+        })
+        .into_iter()
+        .collect()
+}
+
+/// GetWarningsForPersistentVolume.
+fn volume_warnings(volume: &Value) -> Vec<String> {
+    let mut warnings = class_warning(volume);
+    if volume.text("spec.persistentVolumeReclaimPolicy") == "Recycle" {
+        warnings.push("spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.".to_owned());
+    }
+    let path = Path::new("spec.nodeAffinity.required.nodeSelectorTerms");
+    for (index, term) in volume.items(path.as_str()).iter().enumerate() {
+        warnings::node_selector_term(&mut warnings, term, &path.index(index));
+    }
+    for (source, text) in warnings::VOLUMES {
+        if volume.at("spec").has(source) {
+            warnings.push(format!("spec.{source}: {text}"));
+        }
+    }
+    let path = Path::new("spec.capacity");
+    warnings::fraction(&mut warnings, volume.at("spec.capacity"), &path, "storage");
+    warnings
+}
 
 pub(super) static CLAIMS: Resource = Resource {
     kind: "PersistentVolumeClaim",
@@ -68,6 +100,12 @@ pub(super) static CLAIMS: Resource = Resource {
     prepare_create: |claim, _| claim["status"] = json!({ "phase": "Pending" }),
     validate: validate::claim,
     validate_update: validate::claim_update,
+    warnings: |claim, _| {
+        let mut warnings = class_warning(claim);
+        let path = Path::new("spec.resources.requests");
+        warnings::fraction(&mut warnings, claim.at(path.as_str()), &path, "storage");
+        warnings
+    },
     storage: "/registry/persistentvolumeclaims",
     ..Resource::BASE
 };

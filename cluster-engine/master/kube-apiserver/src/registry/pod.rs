@@ -4,10 +4,12 @@ mod cells;
 mod strategy;
 mod validate;
 
+use drydock_api::field::Path;
 use serde_json::Value;
 
-use super::print;
+use super::template::warnings;
 use super::value::Read as _;
+use super::{print, workload};
 use crate::row::{Column, Resource, Subresource};
 
 pub(super) static PODS: Resource = Resource {
@@ -62,6 +64,15 @@ pub(super) static PODS: Resource = Resource {
     validate: validate::create,
     validate_update: validate::update,
     validate_subresource: validate::subresource,
+    warnings: |pod, old| match old {
+        // People seldom write to pods; upstream does not look at updates.
+        Some(_) => Vec::new(),
+        None => {
+            let mut warnings = workload::name_warnings(pod, old, "the Pod's hostname");
+            warnings.extend(warnings::pod(pod, &Path::root()));
+            warnings
+        }
+    },
     generation: true,
     storage: "/registry/pods",
     graceful: Some(grace),
@@ -84,6 +95,7 @@ pub(super) static TEMPLATES: Resource = Resource {
     default: |object| super::template::defaults::template(object, "template"),
     validate: validate::template_create,
     validate_update: validate::template_update,
+    warnings: |object, old| workload::template_warnings(object, old, "template"),
     generation: true,
     storage: "/registry/podtemplates",
     ..Resource::BASE

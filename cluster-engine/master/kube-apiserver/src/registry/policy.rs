@@ -25,14 +25,8 @@ pub(super) static DISRUPTION_BUDGETS: Resource = Resource {
             .describe("Calculated number of pods that may be disrupted at this time."),
         Column::AGE,
     ],
-    default: |budget| {
-        child(budget, "spec");
-        if let Some(status) = child(budget, "status") {
-            for counter in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
-                default(status, counter, 0);
-            }
-        }
-    },
+    default: fill,
+    prepare_create: |budget, _| fill(budget),
     validate,
     validate_update: |new, _, context| validate(new, context),
     generation: true,
@@ -40,6 +34,15 @@ pub(super) static DISRUPTION_BUDGETS: Resource = Resource {
     storage: "/registry/poddisruptionbudgets",
     ..Resource::BASE
 };
+
+fn fill(budget: &mut Value) {
+    child(budget, "spec");
+    if let Some(status) = child(budget, "status") {
+        for counter in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
+            default(status, counter, 0);
+        }
+    }
+}
 
 fn int_or_percent(budget: &Value, path: &str) -> Value {
     match budget.at(path) {

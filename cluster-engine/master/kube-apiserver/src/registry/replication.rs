@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::print::{container_images, container_names, labels, number, selector};
 use super::template;
 use super::value::{Read as _, child, default};
+use super::workload;
 use crate::row::{Column, Resource, Subresource};
 
 const CONTAINERS: &str = "spec.template.spec.containers";
@@ -33,9 +34,11 @@ pub(super) static CONTROLLERS: Resource = Resource {
     ],
     fields: &[("status.replicas", |object| number(object, "status.replicas").to_string())],
     default: default_controller,
+    prepare_create: |object, _| default_controller(object),
     validate: validate::controller,
     validate_update: validate::controller_update,
     validate_subresource: validate::status,
+    warnings: workload::warnings,
     generation: true,
     orphan_by_default: true,
     storage: "/registry/controllers",
@@ -65,9 +68,11 @@ pub(super) static REPLICA_SETS: Resource = Resource {
     ],
     fields: &[("status.replicas", |object| number(object, "status.replicas").to_string())],
     default: default_set,
+    prepare_create: |object, _| default_set(object),
     validate: validate::set,
     validate_update: validate::set_update,
     validate_subresource: validate::status,
+    warnings: workload::warnings,
     generation: true,
     storage: "/registry/replicasets",
     ..Resource::BASE

@@ -6,7 +6,7 @@ mod validate;
 use serde_json::Value;
 
 use super::print::{labels, list, load_balancer, or_none, text};
-use super::value::Read as _;
+use super::value::{Read as _, annotation};
 use crate::row::{Column, Hook, Resource, Subresource, service_name};
 
 pub(super) static SERVICES: Resource = Resource {
@@ -38,6 +38,7 @@ pub(super) static SERVICES: Resource = Resource {
     validate: validate::create,
     validate_update: validate::update,
     validate_subresource: validate::status,
+    warnings: |service, _| warnings(service),
     name: service_name,
     create_on_update: true,
     hook: Hook::ServiceAddresses,
@@ -46,6 +47,33 @@ pub(super) static SERVICES: Resource = Resource {
 };
 
 pub(super) use validate::ingress;
+
+/// GetWarningsForService.
+fn warnings(service: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if annotation(service, "service.kubernetes.io/topology-aware-hints").is_some() {
+        warnings.push("annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead".to_owned());
+    }
+    let external = service.text("spec.type") == "ExternalName";
+    if service.text("spec.clusterIP") == "None" {
+        if !service.text("spec.loadBalancerIP").is_empty() {
+            warnings.push("spec.loadBalancerIP is ignored for headless services".to_owned());
+        }
+        if !service.items("spec.externalIPs").is_empty() {
+            warnings.push("spec.externalIPs is ignored for headless services".to_owned());
+        }
+        if !matches!(service.text("spec.sessionAffinity"), "" | "None") {
+            warnings.push("spec.SessionAffinity is ignored for headless services".to_owned());
+        }
+    }
+    if external && !service.items("spec.externalIPs").is_empty() {
+        warnings.push(r#"spec.externalIPs is ignored when spec.type is "ExternalName""#.to_owned());
+    }
+    if !external && !service.text("spec.externalName").is_empty() {
+        warnings.push(r#"spec.externalName is ignored when spec.type is not "ExternalName""#.to_owned());
+    }
+    warnings
+}
 
 fn external(service: &Value) -> String {
     let own = list(service, "spec.externalIPs");

@@ -1,5 +1,6 @@
 //! `serviceaccounts`.
 
+use super::value::annotation;
 use crate::row::{Column, Resource, Subresource};
 
 pub(super) static SERVICE_ACCOUNTS: Resource = Resource {
@@ -9,6 +10,16 @@ pub(super) static SERVICE_ACCOUNTS: Resource = Resource {
     short_names: &["sa"],
     subresources: &[Subresource::Token],
     columns: &[Column::NAME, Column::AGE],
+    warnings: |account, old| {
+        let key = "kubernetes.io/enforce-mountable-secrets";
+        if annotation(account, key).is_some() && old.is_none_or(|old| annotation(old, key).is_none()) {
+            vec![format!(
+                "metadata.annotations[{key}]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets"
+            )]
+        } else {
+            Vec::new()
+        }
+    },
     storage: "/registry/serviceaccounts",
     ..Resource::BASE
 };

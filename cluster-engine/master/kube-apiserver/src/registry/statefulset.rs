@@ -2,6 +2,7 @@
 
 mod validate;
 
+use drydock_api::field::Path;
 use serde_json::Value;
 
 use super::deployment::ready_of_desired;
@@ -9,6 +10,7 @@ use super::persistent;
 use super::print::{container_images, container_names};
 use super::template;
 use super::value::{Read as _, child, default as set, default_text, items_mut};
+use super::workload;
 use crate::row::{Column, Resource, Subresource};
 
 const CONTAINERS: &str = "spec.template.spec.containers";
@@ -33,13 +35,30 @@ pub(super) static STATEFUL_SETS: Resource = Resource {
         Column::string("Images", |object, _| container_images(object, CONTAINERS)).wide(),
     ],
     default,
+    prepare_create: |object, _| default(object),
     validate: validate::create,
     validate_update: validate::update,
     validate_subresource: validate::status,
+    warnings,
     generation: true,
     storage: "/registry/statefulsets",
     ..Resource::BASE
 };
+
+fn warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut warnings = workload::template_warnings(new, old, "spec.template");
+    if old.is_none_or(|old| new.int("metadata.generation") != old.int("metadata.generation")) {
+        let path = Path::new("spec.volumeClaimTemplates");
+        for (index, claim) in new.items("spec.volumeClaimTemplates").iter().enumerate() {
+            let path = path.index(index).child("spec.resources.requests");
+            template::warnings::fraction(&mut warnings, claim.at("spec.resources.requests"), &path, "storage");
+        }
+        if new.int("spec.revisionHistoryLimit").is_some_and(|limit| limit < 0) {
+            warnings.push("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended".to_owned());
+        }
+    }
+    warnings
+}
 
 /// SetDefaults_StatefulSet.
 fn default(stateful_set: &mut Value) {

@@ -121,11 +121,19 @@ pub(super) static VOLUME_ATTACHMENTS: Resource = Resource {
         Column::AGE,
     ],
     unconditional_update: false,
+    default: fill_attachment,
+    prepare_create: |attachment, _| fill_attachment(attachment),
     validate: validate::attachment,
     validate_update: validate::attachment_update,
     storage: "/registry/volumeattachments",
     ..BASE
 };
+
+fn fill_attachment(attachment: &mut Value) {
+    if let Some(status) = child(attachment, "status") {
+        default(status, "attached", false);
+    }
+}
 
 /// SetDefaults_CSIDriver.
 fn default_driver(driver: &mut Value) {

@@ -11,6 +11,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 mod volumes;
+pub(super) mod warnings;
 
 use drydock_api::field::{FieldError, Path};
 use drydock_api::selector::Selector;

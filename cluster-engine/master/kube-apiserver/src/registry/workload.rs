@@ -75,3 +75,30 @@ pub(super) fn keep_spec(new: &mut Value, old: &Value, context: &Context<'_>) {
         restore(new, old, "spec");
     }
 }
+
+/// Warnings about the pod template at `path` when the object is new or its generation changes.
+pub(super) fn template_warnings(new: &Value, old: Option<&Value>, path: &str) -> Vec<String> {
+    match old {
+        Some(old) if new.int("metadata.generation") == old.int("metadata.generation") => Vec::new(),
+        _ => super::template::warnings::pod(new.at(path), &Path::new(path)),
+    }
+}
+
+/// The same, with a word about names that make odd names of pods.
+pub(super) fn warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut warnings = name_warnings(new, old, "Pod names and hostnames");
+    warnings.extend(template_warnings(new, old, "spec.template"));
+    warnings
+}
+
+/// Warns of a new object's name that is no DNS label, though it is `used` where it should be one.
+pub(super) fn name_warnings(new: &Value, old: Option<&Value>, used: &str) -> Vec<String> {
+    let messages = drydock_api::names::is_dns1123_label(new.text("metadata.name"));
+    if old.is_some() || messages.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "metadata.name: this is used in {used}, which can result in surprising behavior; a DNS label is recommended: [{}]",
+        messages.join(" ")
+    )]
+}

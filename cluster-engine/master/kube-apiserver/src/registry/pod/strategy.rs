@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::registry::quota_math::qos_class;
 use crate::registry::template::defaults;
-use crate::registry::value::{Read as _, at_mut, child, items_mut, restore, same};
+use crate::registry::value::{Read as _, at_mut, child, default as default_value, items_mut, restore, same};
 use crate::row::{Context, Subresource};
 
 /// SetDefaults of a pod.
@@ -16,6 +16,21 @@ pub(super) fn default(pod: &mut Value) {
     if let Some(status) = child(pod, "status") {
         addresses(status, "podIP", "podIPs");
         addresses(status, "hostIP", "hostIPs");
+        for list in ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"] {
+            items_mut(status, list).iter_mut().for_each(container_status);
+        }
+    }
+}
+
+/// Fields of a container's status that are no pointers upstream are always written.
+fn container_status(status: &mut Value) {
+    for key in ["image", "imageID"] {
+        default_value(status, key, "");
+    }
+    default_value(status, "ready", false);
+    default_value(status, "restartCount", 0);
+    for key in ["lastState", "state"] {
+        child(status, key);
     }
 }
 
