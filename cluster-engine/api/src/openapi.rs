@@ -151,11 +151,11 @@ fn write_schemas(out: &mut impl Write, dialect: Dialect, specs: &[&PathSpec]) ->
             }
         }
     }
-    let mut descriptions = Descriptions::new();
+    let (mut descriptions, kinds) = (Descriptions::new(), schemas::Kinds::new());
     let mut first = true;
     for name in schemas::reachable(wanted) {
         if let Some(ty) = table().by_name(&name) {
-            write_member(out, &mut first, &name, &schemas::definition(dialect, ty, &mut descriptions))?;
+            write_member(out, &mut first, &name, &schemas::definition(dialect, ty, &mut descriptions, &kinds))?;
         }
     }
     for (name, schema) in &custom {

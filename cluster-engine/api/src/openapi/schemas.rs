@@ -51,7 +51,7 @@ pub(super) fn reachable(mut open: Vec<String>) -> BTreeSet<String> {
 }
 
 /// The schema of one type.
-pub(super) fn definition(dialect: Dialect, ty: Type<'_>, descriptions: &mut Descriptions) -> Value {
+pub(super) fn definition(dialect: Dialect, ty: Type<'_>, descriptions: &mut Descriptions, kinds: &Kinds) -> Value {
     let texts: Vec<&str> = descriptions.of(ty).collect();
     let mut out = Map::new();
     if let Some(text) = texts.first().filter(|text| !text.is_empty()) {
@@ -80,21 +80,31 @@ pub(super) fn definition(dialect: Dialect, ty: Type<'_>, descriptions: &mut Desc
     if ty.is_atomic() {
         out.insert("x-kubernetes-map-type".to_owned(), "atomic".into());
     }
-    let kinds = kinds(ty);
-    if !kinds.is_empty() {
-        out.insert("x-kubernetes-group-version-kind".to_owned(), Value::Array(kinds));
+    if let Some(kinds) = kinds.0.get(&ty.id()) {
+        out.insert("x-kubernetes-group-version-kind".to_owned(), Value::Array(kinds.clone()));
     }
     Value::Object(out)
 }
 
-/// Groups, versions and kinds of a type. Options and events belong to every group version.
-fn kinds(ty: Type<'_>) -> Vec<Value> {
-    let entry = |group: &str, version: &str, kind: &str| json!({"group": group, "kind": kind, "version": version});
-    if matches!(ty.name().strip_prefix(META), Some(".DeleteOptions" | ".WatchEvent")) {
-        let versions: BTreeMap<(String, String), ()> = table().gvks().map(|(gvk, _)| ((gvk.group, gvk.version), ())).collect();
-        return versions.keys().map(|(group, version)| entry(group, version, ty.go_name())).collect();
+/// `x-kubernetes-group-version-kind` of every type that has one, by the type's number.
+pub(super) struct Kinds(BTreeMap<u32, Vec<Value>>);
+
+impl Kinds {
+    /// Reads them off the table. Options and events belong to every group version.
+    pub(super) fn new() -> Self {
+        let entry = |group: &str, version: &str, kind: &str| json!({"group": group, "kind": kind, "version": version});
+        let (mut kinds, mut versions) = (BTreeMap::<u32, Vec<Value>>::new(), BTreeSet::new());
+        for (gvk, ty) in table().gvks() {
+            kinds.entry(ty.id()).or_default().push(entry(&gvk.group, &gvk.version, &gvk.kind));
+            versions.insert((gvk.group, gvk.version));
+        }
+        for kind in ["DeleteOptions", "WatchEvent"] {
+            if let Some(ty) = table().by_name(&format!("{META}.{kind}")) {
+                kinds.insert(ty.id(), versions.iter().map(|(group, version)| entry(group, version, kind)).collect());
+            }
+        }
+        Self(kinds)
     }
-    table().gvks().filter(|(_, owner)| *owner == ty).map(|(gvk, _)| entry(&gvk.group, &gvk.version, &gvk.kind)).collect()
 }
 
 fn scalar(dialect: Dialect, kind: Kind) -> Map<String, Value> {
