@@ -1,0 +1,96 @@
+//! What the node has: CPUs, memory, disk and its identity, limits of its control groups taken into account.
+
+use std::path::Path;
+
+/// The node as it is at start.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    pub(crate) cpus: u64,
+    pub(crate) memory: u64,
+    pub(crate) disk: u64,
+    pub(crate) pids: u64,
+    pub(crate) machine_id: String,
+    pub(crate) boot_id: String,
+    pub(crate) kernel: String,
+    pub(crate) os_image: String,
+}
+
+impl Machine {
+    pub(crate) fn detect(root: &Path) -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+        let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+        let os_image = read("/etc/os-release").lines().find_map(|line| {
+            Some(line.strip_prefix("PRETTY_NAME=")?.trim_matches('"').to_owned())
+        });
+        let boot_id = read("/proc/sys/kernel/random/boot_id");
+        let machine_id = Some(read("/etc/machine-id")).filter(|id| !id.is_empty());
+        Self {
+            cpus: cpus(),
+            memory: memory(),
+            disk: disk(root).0,
+            pids: read("/proc/sys/kernel/pid_max").parse().unwrap_or(32_768),
+            machine_id: machine_id.unwrap_or_else(|| boot_id.replace('-', "")),
+            boot_id,
+            kernel,
+            os_image: os_image.unwrap_or_else(|| "Drydock".to_owned()),
+        }
+    }
+}
+
+/// Total and free bytes of the file system that holds `path`.
+pub(crate) fn disk(path: &Path) -> (u64, u64) {
+    match rustix::fs::statvfs(path) {
+        Ok(stat) => (stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize),
+        Err(_) => (0, 0),
+    }
+}
+
+/// Whole CPUs: the smaller of what may be scheduled on and what the control group's quota allows.
+fn cpus() -> u64 {
+    let online = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<i64>().ok();
+    let quota = match (number("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), number("/sys/fs/cgroup/cpu/cpu.cfs_period_us")) {
+        (Some(quota), Some(period)) if quota > 0 && period > 0 => Some((quota, period)),
+        _ => std::fs::read_to_string("/sys/fs/cgroup/cpu.max").ok().and_then(|text| {
+            let (quota, period) = text.trim().split_once(' ')?;
+            Some((quota.parse().ok()?, period.parse().ok()?))
+        }),
+    };
+    let allowed = quota.map(|(quota, period)| u64::try_from((quota + period - 1) / period).unwrap_or(1));
+    allowed.map_or(online, |allowed| allowed.clamp(1, online))
+}
+
+/// Bytes of memory: the smaller of the machine's and the control group's limit.
+fn memory() -> u64 {
+    let machine = meminfo("MemTotal:").unwrap_or(0);
+    let limit = ["/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory.max"]
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok());
+    limit.map_or(machine, |limit| limit.min(machine))
+}
+
+fn meminfo(key: &str) -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with(key))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// Bytes of memory that could still be given out: of the control group if it is limited, else of the machine.
+pub(crate) fn memory_available(capacity: u64) -> u64 {
+    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let stat = |path: &str, key: &str| {
+        let text = std::fs::read_to_string(path).ok()?;
+        text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok())
+    };
+    let v1 = || {
+        let usage = number("/sys/fs/cgroup/memory/memory.usage_in_bytes")?;
+        Some((usage, stat("/sys/fs/cgroup/memory/memory.stat", "total_inactive_file ").unwrap_or(0)))
+    };
+    let v2 = || {
+        let usage = number("/sys/fs/cgroup/memory.current")?;
+        Some((usage, stat("/sys/fs/cgroup/memory.stat", "inactive_file ").unwrap_or(0)))
+    };
+    let own = v1().or_else(v2).map(|(usage, inactive)| capacity.saturating_sub(usage.saturating_sub(inactive)));
+    let machine = meminfo("MemAvailable:").unwrap_or(u64::MAX);
+    own.map_or(machine, |own| own.min(machine))
+}

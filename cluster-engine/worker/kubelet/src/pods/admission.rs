@@ -1,0 +1,128 @@
+//! Whether the node takes a pod: the predicates that the scheduler has checked are checked again (a pod may have been
+//! assigned without it).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use drydock_api::quantity::Quantity;
+
+use crate::pod::{NodeSelectorRequirement, NodeSelectorTerm, Pod};
+use crate::state::Failure;
+
+/// What counts of the node.
+pub(super) struct Node<'a> {
+    pub(super) name: &'a str,
+    pub(super) labels: &'a BTreeMap<String, String>,
+    pub(super) allocatable: &'a BTreeMap<String, Quantity>,
+}
+
+/// Checks a pod against the node and the pods that are there already.
+///
+/// # Errors
+/// The reason and message of the failed pod, in upstream's words.
+pub(super) fn admit(pod: &Pod, others: &[Arc<Pod>], node: &Node<'_>) -> Result<(), Failure> {
+    if !selected(pod, node) {
+        return Err(refusal("NodeAffinity", "Predicate NodeAffinity failed".to_owned()));
+    }
+    let capacity = node.allocatable.get("pods").map_or(i64::MAX, Quantity::value);
+    let used = i64::try_from(others.len()).unwrap_or(i64::MAX);
+    if used + 1 > capacity {
+        return Err(insufficient("pods", 1, used, capacity));
+    }
+    for name in ["cpu", "memory", "ephemeral-storage"] {
+        let amount = |quantity: Quantity| if name == "cpu" { quantity.milli_value() } else { quantity.value() };
+        let requested = amount(pod.request(name));
+        let used: i64 = others.iter().map(|other| amount(other.request(name))).sum();
+        let Some(capacity) = node.allocatable.get(name).map(|quantity| amount(*quantity)) else { continue };
+        if requested > 0 && used + requested > capacity {
+            return Err(insufficient(name, requested, used, capacity));
+        }
+    }
+    Ok(())
+}
+
+fn insufficient(resource: &str, requested: i64, used: i64, capacity: i64) -> Failure {
+    let message = format!(
+        "Node didn't have enough resource: {resource}, requested: {requested}, used: {used}, capacity: {capacity}"
+    );
+    refusal(&format!("OutOf{resource}"), message)
+}
+
+fn refusal(reason: &str, message: String) -> Failure {
+    Failure { reason: reason.to_owned(), message: format!("Pod was rejected: {message}") }
+}
+
+fn selected(pod: &Pod, node: &Node<'_>) -> bool {
+    let selector = &pod.spec.node_selector;
+    if !selector.iter().all(|(key, value)| node.labels.get(key) == Some(value)) {
+        return false;
+    }
+    let affinity = pod.spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
+    let required = affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
+    required.is_none_or(|required| required.node_selector_terms.iter().any(|term| term_matches(term, node)))
+}
+
+fn term_matches(term: &NodeSelectorTerm, node: &Node<'_>) -> bool {
+    let empty = term.match_expressions.is_empty() && term.match_fields.is_empty();
+    let labels = |requirement: &NodeSelectorRequirement| {
+        holds(requirement, node.labels.get(&requirement.key).map(String::as_str))
+    };
+    let fields = |requirement: &NodeSelectorRequirement| {
+        holds(requirement, Some(node.name).filter(|_| requirement.key == "metadata.name"))
+    };
+    !empty && term.match_expressions.iter().all(labels) && term.match_fields.iter().all(fields)
+}
+
+fn holds(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bool {
+    let listed = || value.is_some_and(|value| requirement.values.iter().any(|wanted| wanted == value));
+    let number = |text: &str| text.parse::<i64>().ok();
+    let bound = || requirement.values.first().and_then(|bound| number(bound));
+    match requirement.operator.as_str() {
+        "In" => listed(),
+        "NotIn" => !listed(),
+        "Exists" => value.is_some(),
+        "DoesNotExist" => value.is_none(),
+        "Gt" => matches!((value.and_then(number), bound()), (Some(value), Some(bound)) if value > bound),
+        "Lt" => matches!((value.and_then(number), bound()), (Some(value), Some(bound)) if value < bound),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pod::tests::pod;
+
+    #[track_caller]
+    fn check(spec: &str, expected: &str) {
+        let labels = [("disk".to_owned(), "ssd".to_owned()), ("gen".to_owned(), "4".to_owned())].into();
+        let quantity = |text: &str| text.parse::<Quantity>().unwrap();
+        let allocatable =
+            [("cpu".to_owned(), quantity("1")), ("memory".to_owned(), quantity("1Gi")), ("pods".to_owned(), quantity("2"))].into();
+        let node = Node { name: "n1", labels: &labels, allocatable: &allocatable };
+        let other = Arc::new(pod("spec: {containers: [{name: a, resources: {requests: {cpu: 100m}}}]}"));
+        let result = admit(&pod(&format!("spec: {{{spec}}}")), &[other], &node);
+        assert_eq!(result.err().map_or("ok".to_owned(), |failure| format!("{}: {}", failure.reason, failure.message)), expected);
+    }
+
+    #[test]
+    fn predicates() {
+        check("containers: [{name: a}]", "ok");
+        check(
+            "containers: [{name: a, resources: {requests: {cpu: 950m}}}]",
+            "OutOfcpu: Pod was rejected: Node didn't have enough resource: cpu, requested: 950, used: 100, capacity: 1000",
+        );
+        check("containers: [{name: a, resources: {requests: {cpu: 900m}}}]", "ok");
+        check("nodeSelector: {disk: ssd}", "ok");
+        let refused = "NodeAffinity: Pod was rejected: Predicate NodeAffinity failed";
+        check("nodeSelector: {disk: hdd}", refused);
+        let affinity = |term: &str| {
+            format!("affinity: {{nodeAffinity: {{requiredDuringSchedulingIgnoredDuringExecution: {{nodeSelectorTerms: [{{{term}}}]}}}}}}")
+        };
+        check(&affinity("matchExpressions: [{key: disk, operator: In, values: [hdd, ssd]}]"), "ok");
+        check(&affinity("matchExpressions: [{key: gen, operator: Gt, values: ['3']}]"), "ok");
+        check(&affinity("matchExpressions: [{key: gen, operator: DoesNotExist}]"), refused);
+        check(&affinity("matchFields: [{key: metadata.name, operator: In, values: [n1]}]"), "ok");
+        check(&affinity("matchFields: [{key: metadata.name, operator: In, values: [n2]}]"), refused);
+    }
+}

@@ -1,0 +1,125 @@
+//! Who may use the kubelet's API: client certificates or tokens, authorised by the API server.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use drydock_component::serve::{self, Body, Peer};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::kubelet::Kubelet;
+
+/// Remembers recent decisions.
+#[derive(Default)]
+pub(super) struct Gate {
+    decisions: Mutex<HashMap<String, (Instant, bool)>>,
+}
+
+/// How long a decision holds (upstream: 5 min for yes, 30 s for no).
+const YES: Duration = Duration::from_secs(300);
+const NO: Duration = Duration::from_secs(30);
+
+struct User {
+    name: String,
+    groups: Vec<String>,
+}
+
+impl Gate {
+    /// Lets a request pass or answers it.
+    pub(super) async fn check(&self, kubelet: &Kubelet, request: &Request<Incoming>, peer: &Peer) -> Result<(), Response<Body>> {
+        let config = &kubelet.config;
+        if config.authorization.mode == "AlwaysAllow" && config.authentication.anonymous.enabled {
+            return Ok(());
+        }
+        let Some(user) = self.authenticate(kubelet, request, peer).await else {
+            return Err(serve::text(StatusCode::UNAUTHORIZED, "Unauthorized"));
+        };
+        if config.authorization.mode == "AlwaysAllow" || user.groups.iter().any(|group| group == "system:masters") {
+            return Ok(());
+        }
+        let verb = match *request.method() {
+            Method::GET | Method::HEAD => "get",
+            Method::POST => "create",
+            Method::PUT => "update",
+            Method::PATCH => "patch",
+            _ => "delete",
+        };
+        let subresource = match request.uri().path().split('/').nth(1) {
+            Some("stats") => "stats",
+            Some("metrics") => "metrics",
+            Some("pods" | "runningpods") => "pods",
+            _ => "proxy",
+        };
+        if self.authorize(kubelet, &user, verb, subresource).await {
+            return Ok(());
+        }
+        let text = format!(
+            "Forbidden (user={}, verb={verb}, resource=nodes, subresource(s)=[{subresource}])\n",
+            user.name
+        );
+        Err(serve::text(StatusCode::FORBIDDEN, text))
+    }
+
+    async fn authenticate(&self, kubelet: &Kubelet, request: &Request<Incoming>, peer: &Peer) -> Option<User> {
+        if let Some(certificate) = &peer.cert {
+            return subject(certificate);
+        }
+        let header = request.headers().get(http::header::AUTHORIZATION)?.to_str().ok()?;
+        let token = header.strip_prefix("Bearer ")?;
+        let api = kubelet.api.as_ref().filter(|_| kubelet.config.authentication.webhook.enabled)?;
+        let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}});
+        let path = "/apis/authentication.k8s.io/v1/tokenreviews";
+        let answer = api.client.request(Method::POST, path, "application/json", review.to_string()).await.ok()?;
+        let answer: Value = answer.json().ok()?;
+        let status = &answer["status"];
+        if status["authenticated"] != true {
+            return None;
+        }
+        let groups = status["user"]["groups"].as_array().into_iter().flatten();
+        let groups = groups.filter_map(|group| group.as_str().map(str::to_owned)).collect();
+        Some(User { name: status["user"]["username"].as_str()?.to_owned(), groups })
+    }
+
+    async fn authorize(&self, kubelet: &Kubelet, user: &User, verb: &str, subresource: &str) -> bool {
+        let key = format!("{}\n{:?}\n{verb}\n{subresource}", user.name, user.groups);
+        let now = Instant::now();
+        {
+            let mut decisions = self.decisions.lock().unwrap_or_else(PoisonError::into_inner);
+            decisions.retain(|_, (at, yes)| now.duration_since(*at) < if *yes { YES } else { NO });
+            if let Some((_, yes)) = decisions.get(&key) {
+                return *yes;
+            }
+        }
+        let Some(api) = &kubelet.api else { return false };
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": user.name,
+                "groups": user.groups,
+                "resourceAttributes": {
+                    "verb": verb, "version": "v1", "resource": "nodes", "subresource": subresource, "name": kubelet.node_name,
+                },
+            },
+        });
+        let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+        let answer = api.client.request(Method::POST, path, "application/json", review.to_string()).await;
+        let Ok(answer) = answer.and_then(|answer| answer.json::<Value>()) else { return false };
+        let yes = answer["status"]["allowed"] == true;
+        self.decisions.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (now, yes));
+        yes
+    }
+}
+
+/// User and groups of a certificate: common name and organisations.
+fn subject(certificate: &[u8]) -> Option<User> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let subject = certificate.subject();
+    let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
+    let groups = subject.iter_organization().filter_map(|group| group.as_str().ok().map(str::to_owned)).collect();
+    Some(User { name, groups })
+}

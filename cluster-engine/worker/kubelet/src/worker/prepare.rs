@@ -1,0 +1,430 @@
+//! What a pod needs before its containers: volumes, tokens, its sandbox and its address.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use drydock_client::{Api, EventType};
+use drydock_container_runtime::{SandboxConfig, UserMapping};
+use drydock_pod_network::{HostPort, Protocol};
+use serde::Deserialize;
+
+use super::{Message, SandboxView, Worker};
+use crate::create::{hosts_file, limits, resolv_conf};
+use crate::env::Sources;
+use crate::kubelet::{blocking, now};
+use crate::objects::{ConfigMap, Secret, Watch};
+use crate::pod::{Container, Pod, Resources, Volume};
+use crate::state::{Millis, Sandbox};
+use crate::volumes::{self, POD_IDS, Ready};
+
+/// Watches that stay open while the pod lives.
+#[derive(Default)]
+pub(super) struct Watched {
+    config_maps: BTreeMap<String, Arc<Watch<ConfigMap>>>,
+    secrets: BTreeMap<String, Arc<Watch<Secret>>>,
+}
+
+/// Service account tokens by volume and path, with the time to renew them.
+#[derive(Default)]
+pub(super) struct Tokens {
+    values: BTreeMap<String, BTreeMap<String, String>>,
+    renew_at: Option<Millis>,
+}
+
+impl Tokens {
+    pub(super) fn refresh_at(&self) -> Option<Millis> {
+        self.renew_at
+    }
+}
+
+#[derive(Deserialize)]
+struct TokenRequest {
+    status: TokenStatus,
+}
+
+#[derive(Deserialize)]
+struct TokenStatus {
+    token: String,
+}
+
+/// A claim or volume, as far as it leads to a directory of this node.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Claim {
+    metadata: drydock_api::meta::ObjectMeta,
+    spec: ClaimSpec,
+}
+
+drydock_client::object!(Claim, "", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", namespaced);
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ClaimSpec {
+    volume_name: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct PersistentVolume {
+    metadata: drydock_api::meta::ObjectMeta,
+    spec: VolumeSpec,
+}
+
+drydock_client::object!(PersistentVolume, "", "v1", "PersistentVolume", "persistentvolumes", cluster);
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct VolumeSpec {
+    host_path: Option<crate::pod::HostPath>,
+    local: Option<Local>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Local {
+    path: String,
+}
+
+/// The last pause between attempts to mount (upstream: 2 min 2 s).
+const MOUNT_RETRY: (Millis, Millis) = (500, 122_000);
+const SANDBOX_RETRY: (Millis, Millis) = (500, 10_000);
+
+impl Worker {
+    pub(super) async fn mount_volumes(&mut self) {
+        let result = self.try_mount().await;
+        match result {
+            Ok(()) => self.state.volumes_ready = true,
+            Err((volume, message)) => {
+                self.state.volumes.failed(now(), MOUNT_RETRY.0, MOUNT_RETRY.1);
+                let text = format!("MountVolume.SetUp failed for volume \"{volume}\" : {message}");
+                self.kubelet.event(&self.pod, None, EventType::Warning, "FailedMount", text);
+            }
+        }
+    }
+
+    /// Writes volumes whose objects changed, and renews tokens.
+    pub(super) async fn refresh_volumes(&mut self) {
+        if let Err((volume, message)) = self.write_payloads().await {
+            tracing::debug!(pod.name = self.pod.metadata.name, volume, message, "a volume keeps its old content");
+        }
+    }
+
+    async fn try_mount(&mut self) -> Result<(), (String, String)> {
+        let pod = self.pod.clone();
+        for volume in &pod.spec.volumes {
+            let ready = self.mount_one(&pod, volume).await.map_err(|message| (volume.name.clone(), message))?;
+            if let Some(ready) = ready {
+                self.volumes.insert(volume.name.clone(), ready);
+            }
+        }
+        self.write_payloads().await
+    }
+
+    async fn mount_one(&mut self, pod: &Arc<Pod>, volume: &Volume) -> Result<Option<Ready>, String> {
+        let uid = &pod.metadata.uid;
+        if volume.empty_dir.is_some() {
+            let path = self.kubelet.volume_dir(uid, "empty-dir", &volume.name);
+            let (pod, volume, target) = (pod.clone(), volume.clone(), path.clone());
+            blocking(move || volumes::empty_dir(&pod, &volume, &target)).await.map_err(|error| error.to_string())?;
+            return Ok(Some(Ready { path, read_only: false }));
+        }
+        if let Some(host) = &volume.host_path {
+            return volumes::host_path(pod, host).map(|path| Some(Ready { path, read_only: false }));
+        }
+        let claim = match (&volume.persistent_volume_claim, &volume.ephemeral) {
+            (Some(claim), _) => Some((claim.claim_name.clone(), claim.read_only)),
+            (None, Some(_)) => Some((format!("{}-{}", pod.metadata.name, volume.name), false)),
+            (None, None) => None,
+        };
+        if let Some((name, read_only)) = claim {
+            let path = self.claimed(pod, &name).await?;
+            return Ok(Some(Ready { path, read_only }));
+        }
+        if let Some(image) = &volume.image {
+            let image = self.kubelet.images.resolve(&image.reference).map_err(|error| error.to_string())?;
+            // One layer can be shown as it is; several would need an overlay.
+            let path = match image.layers.as_slice() {
+                [layer] => layer.clone(),
+                _ => return Err(format!("image \"{}\" has more than one layer", image.name)),
+            };
+            return Ok(Some(Ready { path, read_only: true }));
+        }
+        Ok(None)
+    }
+
+    async fn claimed(&self, pod: &Pod, name: &str) -> Result<std::path::PathBuf, String> {
+        let Some(api) = &self.kubelet.api else { return Err("there is no API server to ask for the claim".to_owned()) };
+        let claims = Api::<Claim>::namespaced(api.client.clone(), &pod.metadata.namespace);
+        let claim = claims.get(name).await.map_err(|error| error.to_string())?;
+        if claim.spec.volume_name.is_empty() {
+            return Err(format!("persistentvolumeclaim \"{name}\" is not bound"));
+        }
+        let volumes = Api::<PersistentVolume>::all(api.client.clone());
+        let volume = volumes.get(&claim.spec.volume_name).await.map_err(|error| error.to_string())?;
+        match (volume.spec.host_path, volume.spec.local) {
+            (Some(host), _) => volumes::host_path(pod, &host),
+            (None, Some(local)) => {
+                volumes::host_path(pod, &crate::pod::HostPath { path: local.path, kind: "DirectoryOrCreate".to_owned() })
+            }
+            (None, None) => Err(format!("no volume plugin matched name \"{}\"", volume.metadata.name)),
+        }
+    }
+
+    /// Writes the files of config maps, secrets, downward and projected volumes.
+    async fn write_payloads(&mut self) -> Result<(), (String, String)> {
+        let pod = self.pod.clone();
+        let (maps, secrets) = volumes::references(&pod.spec.volumes);
+        let first = pod.spec.volumes.iter().find(|v| v.config_map.is_some() || v.secret.is_some() || v.projected.is_some());
+        let first = first.map(|volume| volume.name.clone()).unwrap_or_default();
+        let sources = self.sources(&maps, &secrets).await.map_err(|message| (first, message))?;
+        self.renew_tokens().await?;
+        let payloads = volumes::payloads(&pod, &sources, &self.tokens.values)?;
+        for (name, payload) in payloads {
+            let kind = pod.spec.volumes.iter().find(|volume| volume.name == name).map_or("configmap", plugin);
+            let path = self.kubelet.volume_dir(&pod.metadata.uid, kind, &name);
+            let (pod, target) = (pod.clone(), path.clone());
+            let written = blocking(move || volumes::write_files(&pod, &target, &payload)).await;
+            written.map_err(|error| (name.clone(), error.to_string()))?;
+            self.volumes.insert(name, Ready { path, read_only: true });
+        }
+        Ok(())
+    }
+
+    /// The sources of a container's environment.
+    pub(super) async fn env_sources(&mut self, container: &Container) -> Result<Sources, String> {
+        let (maps, secrets) = crate::env::references(container);
+        let mut sources = self.sources(&maps, &secrets).await?;
+        if let Some(services) = self.kubelet.api.as_ref().and_then(|api| api.services.get()) {
+            if tokio::time::timeout(std::time::Duration::from_secs(5), services.synced()).await.is_err() {
+                return Err("services have not yet been read at least once, cannot construct envvars".to_owned());
+            }
+            sources.services = services.list();
+        }
+        Ok(sources)
+    }
+
+    async fn sources(&mut self, maps: &[&str], secrets: &[&str]) -> Result<Sources, String> {
+        let kubelet = self.kubelet.clone();
+        let namespace = self.pod.metadata.namespace.clone();
+        let pod_ip = match &self.state.sandbox {
+            Some(_) if self.pod.spec.host_network => kubelet.node_ip.to_string(),
+            Some(sandbox) => sandbox.ip.map(|ip| ip.to_string()).unwrap_or_default(),
+            None => String::new(),
+        };
+        let mut sources = Sources {
+            host_ip: kubelet.node_ip.to_string(),
+            pod_ip,
+            node_name: kubelet.node_name.clone(),
+            allocatable: kubelet.pods.allocatable(&kubelet),
+            ..Sources::default()
+        };
+        let Some(api) = &kubelet.api else { return Ok(sources) };
+        for name in maps {
+            let sender = self.sender.clone();
+            let watch = self.watched.config_maps.entry((*name).to_owned()).or_insert_with(|| {
+                let watch = api.objects.config_map(&namespace, name);
+                watch.on_change(move || sender.send(Message::Refresh).is_ok());
+                watch
+            });
+            if let Some(map) = watch.clone().get("configmap").await? {
+                sources.config_maps.insert((*name).to_owned(), map);
+            }
+        }
+        for name in secrets {
+            let sender = self.sender.clone();
+            let watch = self.watched.secrets.entry((*name).to_owned()).or_insert_with(|| {
+                let watch = api.objects.secret(&namespace, name);
+                watch.on_change(move || sender.send(Message::Refresh).is_ok());
+                watch
+            });
+            if let Some(secret) = watch.clone().get("secret").await? {
+                sources.secrets.insert((*name).to_owned(), secret);
+            }
+        }
+        Ok(sources)
+    }
+
+    /// Asks for the tokens of projected volumes, again when 80 % of their life is over.
+    async fn renew_tokens(&mut self) -> Result<(), (String, String)> {
+        if self.tokens.renew_at.is_some_and(|at| now() < at) {
+            return Ok(());
+        }
+        let pod = self.pod.clone();
+        let Some(api) = &self.kubelet.api else { return Ok(()) };
+        for volume in &pod.spec.volumes {
+            let sources = volume.projected.iter().flat_map(|projected| &projected.sources);
+            for wanted in sources.filter_map(|source| source.service_account_token.as_ref()) {
+                let seconds = wanted.expiration_seconds.unwrap_or(3600);
+                let audiences: Vec<&str> = Some(wanted.audience.as_str()).filter(|a| !a.is_empty()).into_iter().collect();
+                let body = serde_json::json!({
+                    "apiVersion": "authentication.k8s.io/v1",
+                    "kind": "TokenRequest",
+                    "spec": {
+                        "audiences": audiences,
+                        "expirationSeconds": seconds,
+                        "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": pod.metadata.name, "uid": pod.metadata.uid},
+                    },
+                });
+                let account = if pod.spec.service_account_name.is_empty() { "default" } else { &pod.spec.service_account_name };
+                let accounts = Api::<drydock_client::types::ServiceAccount>::namespaced(api.client.clone(), &pod.metadata.namespace);
+                let answer = accounts.create_subresource::<TokenRequest>(account, "token", &body).await;
+                let failed = |error: drydock_client::Error| (volume.name.clone(), format!("failed to fetch token: {error}"));
+                let token = answer.map_err(failed)?.status.token;
+                self.tokens.values.entry(volume.name.clone()).or_default().insert(wanted.path.clone(), token);
+                let renew = now() + seconds.min(24 * 3600 * 5 / 4) * 800;
+                self.tokens.renew_at = Some(self.tokens.renew_at.filter(|at| *at > now()).map_or(renew, |at| at.min(renew)));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn create_sandbox(&mut self) {
+        if let Err(message) = self.try_create_sandbox().await {
+            self.state.sandbox_retry.failed(now(), SANDBOX_RETRY.0, SANDBOX_RETRY.1);
+            let text = format!("Failed to create pod sandbox: {message}");
+            self.kubelet.event(&self.pod, None, EventType::Warning, "FailedCreatePodSandBox", text);
+        }
+    }
+
+    async fn try_create_sandbox(&mut self) -> Result<(), String> {
+        let (kubelet, pod) = (self.kubelet.clone(), self.pod.clone());
+        let id = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+        let config = sandbox_config(&kubelet, &pod, &id);
+        let network = kubelet.network.borrow().clone().filter(|_| !pod.spec.host_network);
+        let (runtime, ports) = (kubelet.runtime.clone(), host_ports(&pod));
+        let created = blocking(move || {
+            let sandbox = runtime.run_pod_sandbox(&config).map_err(|error| describe(&error))?;
+            let attached = network.map(|network| network.attach(&sandbox.id, &sandbox.netns, &ports)).transpose();
+            match attached {
+                Ok(attached) => Ok((sandbox, attached)),
+                Err(error) => {
+                    if let Err(error) = runtime.remove_pod_sandbox(&sandbox.id) {
+                        tracing::warn!(%error, "cannot remove a sandbox without network");
+                    }
+                    Err(format!("failed to setup network for sandbox \"{}\": {}", sandbox.id, describe(&error)))
+                }
+            }
+        })
+        .await;
+        let (sandbox, attached) = created?;
+        let ip = attached.map(|attachment| attachment.ip);
+        let (sender, gone) = (self.sender.clone(), sandbox.id.clone());
+        kubelet.runtime.on_exec_exit(
+            sandbox.pid,
+            Box::new(move |_| drop(sender.send(Message::SandboxExited { id: gone }))),
+        );
+        self.state.sandbox_retry = Default::default();
+        if self.state.sandboxes > 0 {
+            // A new sandbox is a new beginning for init containers.
+            for (_, container) in pod.all_containers().filter(|(kind, _)| *kind == crate::pod::Kind::Init) {
+                let initialized = self.state.is_initialized(&pod);
+                if let Some(record) = self.state.containers.get_mut(&container.name).filter(|_| !initialized) {
+                    record.last = record.instance.take().and_then(|instance| instance.exit);
+                }
+            }
+        }
+        self.state.sandboxes += 1;
+        let view = SandboxView { id: sandbox.id.clone(), pid: sandbox.pid, host_network: pod.spec.host_network };
+        self.handle.view().sandbox = Some(view);
+        self.state.sandbox = Some(Sandbox { id: sandbox.id, ip, dead: false });
+        let address = ip.map_or_else(|| kubelet.node_ip.to_string(), |ip| ip.to_string());
+        self.write_etc(&address).map_err(|error| error.to_string())
+    }
+
+    /// `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf`.
+    fn write_etc(&self, ip: &str) -> std::io::Result<()> {
+        let (kubelet, pod) = (&self.kubelet, &self.pod);
+        let directory = kubelet.pod_dir(&pod.metadata.uid).join("etc");
+        std::fs::create_dir_all(&directory)?;
+        let domain = kubelet.config.cluster_domain.as_str();
+        let node_hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+        let node_dns = kubelet.config.resolv_conf.clone().unwrap_or_else(|| "/etc/resolv.conf".into());
+        let node_dns = std::fs::read_to_string(node_dns).unwrap_or_default();
+        let host_name = if pod.spec.host_network { kubelet.node_name.clone() } else { pod.host_name() };
+        let files = [
+            ("hosts", hosts_file(pod, ip, domain, &node_hosts)),
+            ("hostname", format!("{host_name}\n")),
+            ("resolv.conf", resolv_conf(pod, &kubelet.config.cluster_dns, domain, &node_dns)),
+        ];
+        let owner = volumes::node_id(pod, 0);
+        for (name, text) in files {
+            let path = directory.join(name);
+            std::fs::write(&path, text)?;
+            std::os::unix::fs::chown(&path, Some(owner), Some(owner))?;
+        }
+        Ok(())
+    }
+}
+
+/// The directory name of the volume's plugin, as upstream names it.
+fn plugin(volume: &Volume) -> &'static str {
+    if volume.secret.is_some() {
+        "secret"
+    } else if volume.projected.is_some() {
+        "projected"
+    } else if volume.downward_api.is_some() {
+        "downward-api"
+    } else {
+        "configmap"
+    }
+}
+
+fn sandbox_config(kubelet: &crate::kubelet::Kubelet, pod: &Pod, id: &str) -> SandboxConfig {
+    let spec = &pod.spec;
+    let mut whole = Resources::default();
+    for name in ["cpu", "memory"] {
+        whole.requests.insert(name.to_owned(), pod.request(name));
+        if let Some(limit) = pod.limit(name).filter(|limit| !limit.is_zero()) {
+            whole.limits.insert(name.to_owned(), limit);
+        }
+    }
+    let pids = u64::try_from(kubelet.config.pod_pids_limit).ok().filter(|pids| *pids > 0);
+    SandboxConfig {
+        id: id.to_owned(),
+        pod_name: pod.metadata.name.clone(),
+        pod_namespace: pod.metadata.namespace.clone(),
+        pod_uid: pod.metadata.uid.clone(),
+        hostname: if spec.host_network { kubelet.node_name.clone() } else { pod.host_name() },
+        host_network: spec.host_network,
+        host_pid: spec.host_pid,
+        host_ipc: spec.host_ipc,
+        share_process_namespace: spec.share_process_namespace,
+        user_mapping: pod.has_user_namespace().then(|| UserMapping::range(POD_IDS, 65_536)),
+        cgroup_parent: pod.cgroup(),
+        limits: limits(&whole, pids),
+        sysctls: spec.security_context.sysctls.iter().map(|sysctl| (sysctl.name.clone(), sysctl.value.clone())).collect(),
+        shm_bytes: None,
+    }
+}
+
+fn host_ports(pod: &Pod) -> Vec<HostPort> {
+    let containers = pod.spec.containers.iter().chain(pod.spec.init_containers.iter().filter(|c| c.is_sidecar()));
+    let ports = containers.flat_map(|container| &container.ports).filter(|port| port.host_port != 0);
+    ports
+        .map(|port| HostPort {
+            protocol: match port.protocol.as_str() {
+                "UDP" => Protocol::Udp,
+                "SCTP" => Protocol::Sctp,
+                _ => Protocol::Tcp,
+            },
+            host_ip: port.host_ip.parse().ok(),
+            host_port: port.host_port,
+            container_port: port.container_port,
+        })
+        .collect()
+}
+
+/// An error with its causes, in one line.
+pub(super) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

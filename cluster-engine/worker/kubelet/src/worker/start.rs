@@ -1,0 +1,337 @@
+//! Starting a container: image, environment, creation, start, hooks and probes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use drydock_client::EventType;
+use drydock_container_runtime::{ContainerConfig, StartedContainer};
+use drydock_images::Image;
+
+use super::prepare::describe;
+use super::{ContainerView, Message, Worker};
+use crate::create::{Inputs, container_config};
+use crate::env;
+use crate::kubelet::{blocking, now};
+use crate::logs::Writer;
+use crate::pod::{Container, Kind, Pod, Terminated, Waiting};
+use crate::report::timestamp;
+use crate::state::{Instance, Millis, Retry};
+use crate::stream::Streams;
+use crate::{hook, probe};
+
+/// Pauses between attempts to get an image, up to upstream's 5 min. They begin short: looking costs nothing here.
+const IMAGE_RETRY: (Millis, Millis) = (2_000, 300_000);
+/// Pauses between attempts to make a container whose configuration is wrong; a change of what it needs ends them.
+const CONFIG_RETRY: (Millis, Millis) = (2_000, 15_000);
+
+/// Why a container is not running: reason and message of its waiting state.
+type Refusal = (&'static str, String);
+
+impl Worker {
+    pub(super) async fn start(&mut self, name: &str) {
+        let pod = self.pod.clone();
+        let Some((kind, container)) = pod.container(name) else { return };
+        let image = match self.image(&pod, container) {
+            Ok(image) => image,
+            Err(refusal) => return self.refuse(name, refusal, IMAGE_RETRY),
+        };
+        let record = self.state.containers.entry(name.to_owned()).or_default();
+        let attempt = if record.instance.is_some() { record.attempt + 1 } else { record.attempt };
+        let dir = self.kubelet.pod_dir(&pod.metadata.uid).join("containers").join(name).join(attempt.to_string());
+        let config = match self.describe_container(&pod, kind, container, &image, &dir).await {
+            Ok(config) => config,
+            Err(message) => {
+                self.kubelet.event(&pod, Some(name), EventType::Warning, "Failed", format!("Error: {message}"));
+                return self.refuse(name, ("CreateContainerConfigError", message), CONFIG_RETRY);
+            }
+        };
+        let Some(sandbox) = self.state.sandbox.as_ref().map(|sandbox| sandbox.id.clone()) else { return };
+        let id = match self.create(&pod, sandbox, config, &dir, container).await {
+            Ok(id) => id,
+            Err(message) => {
+                self.kubelet.event(&pod, Some(name), EventType::Warning, "Failed", format!("Error: {message}"));
+                return self.refuse(name, ("CreateContainerError", message), CONFIG_RETRY);
+            }
+        };
+        self.kubelet.event(&pod, Some(name), EventType::Normal, "Created", "Container created");
+        // From here on an instance exists, and what was before it is history.
+        let record = self.state.containers.entry(name.to_owned()).or_default();
+        if let Some(before) = record.instance.take() {
+            record.restart.next(before.finished_at, now());
+            record.last = before.exit;
+        }
+        record.attempt = attempt;
+        record.retry = Retry::default();
+        record.waiting = None;
+        let mut instance = Instance {
+            id: id.clone(),
+            image: image.name.clone(),
+            image_id: image.digest.clone(),
+            started_at: now(),
+            ..Instance::default()
+        };
+        let (runtime, started) = (self.kubelet.runtime.clone(), id.clone());
+        match blocking(move || runtime.start_container(&started)).await {
+            Ok(started) => {
+                self.kubelet.event(&pod, Some(name), EventType::Normal, "Started", "Container started");
+                self.running(&pod, container, kind, instance, attempt, started);
+            }
+            Err(error) => {
+                let message = format!("failed to create containerd task: failed to create shim task: {}", describe(&error));
+                self.kubelet.event(&pod, Some(name), EventType::Warning, "Failed", format!("Error: {message}"));
+                let exit_code = exit_code(&error);
+                instance.finished_at = now();
+                instance.exit = Some(Terminated {
+                    exit_code,
+                    reason: "StartError".to_owned(),
+                    message: message.clone(),
+                    started_at: Some(timestamp(0)),
+                    finished_at: Some(timestamp(now())),
+                    container_id: format!("drydock://{id}"),
+                    ..Terminated::default()
+                });
+                let record = self.state.containers.entry(name.to_owned()).or_default();
+                record.instance = Some(instance);
+                if will_restart(&pod, kind) {
+                    record.waiting = Some(Waiting { reason: "RunContainerError".to_owned(), message });
+                }
+                self.handle.view().containers.insert(
+                    name.to_owned(),
+                    ContainerView { id: id.clone(), attempt, running: false, started_at: now(), streams: None },
+                );
+                let runtime = self.kubelet.runtime.clone();
+                blocking(move || runtime.remove_container(&id).unwrap_or_default()).await;
+            }
+        }
+    }
+
+    fn running(&mut self, pod: &Arc<Pod>, container: &Container, kind: Kind, mut instance: Instance, attempt: u32, started: StartedContainer) {
+        let (kubelet, name, id) = (self.kubelet.clone(), &container.name, instance.id.clone());
+        let log = kubelet.log_path(pod, name, attempt);
+        let streams = match Writer::open(&log, kubelet.container_log_size(), kubelet.config.container_log_max_files) {
+            Ok(writer) => Some(Streams::start(started, writer, container.stdin_once)),
+            Err(error) => {
+                tracing::error!(path = %log.display(), %error, "a container runs without a log");
+                None
+            }
+        };
+        link(pod, name, &id, &log);
+        forget_old_logs(&log, attempt);
+        let (sender, ended, owner) = (self.sender.clone(), id.clone(), name.clone());
+        let notify = Box::new(move |exit| drop(sender.send(Message::Exited { container: owner, id: ended, exit })));
+        if let Err(error) = kubelet.runtime.on_exit(&id, notify) {
+            tracing::error!(container.id = id, %error, "cannot wait for a container");
+        }
+        instance.ready = container.readiness_probe.is_none() || kind == Kind::Init;
+        instance.started = container.startup_probe.is_none() || kind == Kind::Init;
+        let hook = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.clone());
+        instance.hook_pending = hook.is_some();
+        let view = ContainerView { id: id.clone(), attempt, running: true, started_at: instance.started_at, streams };
+        self.handle.view().containers.insert(name.clone(), view);
+        self.state.containers.entry(name.clone()).or_default().instance = Some(instance);
+        if let Some(hook) = hook {
+            let (sender, owner) = (self.sender.clone(), name.clone());
+            let target = self.target(container, &id);
+            let task = tokio::spawn(async move {
+                let result = hook::run(&kubelet, &target, &hook).await.map_err(|message| format!("PostStartHook failed: {message}"));
+                let _ = sender.send(Message::HookDone { container: owner, id, result });
+            });
+            self.tasks.entry(name.clone()).or_default().push(task.abort_handle());
+        } else {
+            self.start_probes(name);
+        }
+    }
+
+    /// Starts the probes that are due: the startup probe alone until it has succeeded.
+    pub(super) fn start_probes(&mut self, name: &str) {
+        let pod = self.pod.clone();
+        let Some((kind, container)) = pod.container(name) else { return };
+        if kind == Kind::Init || kind == Kind::Ephemeral {
+            return;
+        }
+        let Some(instance) = self.state.record(name).and_then(|record| record.running()) else { return };
+        let (id, started, started_at) = (instance.id.clone(), instance.started, instance.started_at);
+        let due = if started {
+            vec![(probe::Kind::Liveness, &container.liveness_probe), (probe::Kind::Readiness, &container.readiness_probe)]
+        } else {
+            vec![(probe::Kind::Startup, &container.startup_probe)]
+        };
+        for (kind, probe) in due {
+            let Some(probe) = probe.clone() else { continue };
+            let target = self.target(container, &id);
+            let (kubelet, sender, owner, id, pod) = (self.kubelet.clone(), self.sender.clone(), name.to_owned(), id.clone(), pod.clone());
+            let task = tokio::spawn(async move {
+                let tell = |verdict| drop(sender.send(Message::Probed { container: owner.clone(), id: id.clone(), verdict }));
+                probe::run(&kubelet, &pod, &target, kind, &probe, started_at, tell).await;
+            });
+            self.tasks.entry(name.to_owned()).or_default().push(task.abort_handle());
+        }
+    }
+
+    /// What hooks and probes aim at.
+    pub(super) fn target(&self, container: &Container, id: &str) -> hook::Target {
+        let ip = match &self.state.sandbox {
+            Some(_) if self.pod.spec.host_network => Some(self.kubelet.node_ip),
+            Some(sandbox) => sandbox.ip,
+            None => None,
+        };
+        hook::Target { container: container.clone(), id: id.to_owned(), ip }
+    }
+
+    fn refuse(&mut self, name: &str, (reason, message): Refusal, (first, most): (Millis, Millis)) {
+        let record = self.state.containers.entry(name.to_owned()).or_default();
+        record.retry.failed(now(), first, most);
+        record.waiting = Some(Waiting { reason: reason.to_owned(), message });
+    }
+
+    /// Finds the image, with upstream's events. The image service of a session is the machine's own store: what is
+    /// not there cannot be pulled.
+    fn image(&mut self, pod: &Pod, container: &Container) -> Result<Image, Refusal> {
+        let (kubelet, name, image) = (self.kubelet.clone(), container.name.as_str(), container.image.as_str());
+        let event = |kind, reason: &str, message: String| kubelet.event(pod, Some(name), kind, reason, message);
+        let record = self.state.record(name);
+        let failed_before = record.and_then(|record| record.waiting.as_ref()).filter(|waiting| ["ErrImagePull", "ImagePullBackOff"].contains(&waiting.reason.as_str())).cloned();
+        let policy = match container.image_pull_policy.as_str() {
+            "" if image.contains('@') => "IfNotPresent",
+            "" if image.rsplit('/').next().is_some_and(|last| last.contains(':') && !last.ends_with(":latest")) => "IfNotPresent",
+            "" => "Always",
+            policy => policy,
+        };
+        match self.kubelet.images.resolve(image) {
+            Ok(found) => {
+                let text = if policy == "Always" {
+                    // Said as it is: nothing was fetched, the name was looked up in the machine's image store.
+                    format!("Successfully pulled image \"{image}\" from this machine's image store in 0s (0s including waiting). Image size: {} bytes.", found.size)
+                } else {
+                    format!("Container image \"{image}\" already present on machine and can be accessed by the pod")
+                };
+                if policy == "Always" {
+                    event(EventType::Normal, "Pulling", format!("Pulling image \"{image}\""));
+                }
+                event(EventType::Normal, "Pulled", text);
+                Ok(found)
+            }
+            Err(drydock_images::Error::InvalidReference { .. }) => {
+                let message = format!("Failed to apply default image tag \"{image}\": couldn't parse image name \"{image}\": invalid reference format");
+                event(EventType::Warning, "InspectFailed", message.clone());
+                event(EventType::Warning, "Failed", "Error: InvalidImageName".to_owned());
+                Err(("InvalidImageName", message))
+            }
+            Err(_) if policy == "Never" => {
+                let message = format!("Container image \"{image}\" is not present with pull policy of Never");
+                event(EventType::Warning, "ErrImageNeverPull", message.clone());
+                event(EventType::Warning, "Failed", "Error: ErrImageNeverPull".to_owned());
+                Err(("ErrImageNeverPull", message))
+            }
+            Err(error) => {
+                let full = image.parse::<drydock_images::Reference>().map_or_else(|_| image.to_owned(), |name| name.to_string());
+                let cause = format!("failed to pull and unpack image \"{full}\": failed to resolve reference \"{full}\": {}", describe(&error));
+                // The first failure is told as such, the next ones as what they are: a pause between attempts.
+                if let Some(before) = failed_before {
+                    event(EventType::Normal, "BackOff", format!("Back-off pulling image \"{image}\""));
+                    event(EventType::Warning, "Failed", "Error: ImagePullBackOff".to_owned());
+                    let message = match before.reason.as_str() {
+                        "ImagePullBackOff" => before.message,
+                        _ => format!("Back-off pulling image \"{image}\": ErrImagePull: {}", before.message),
+                    };
+                    return Err(("ImagePullBackOff", message));
+                }
+                event(EventType::Normal, "Pulling", format!("Pulling image \"{image}\""));
+                event(EventType::Warning, "Failed", format!("Failed to pull image \"{image}\": {cause}"));
+                event(EventType::Warning, "Failed", "Error: ErrImagePull".to_owned());
+                Err(("ErrImagePull", cause))
+            }
+        }
+    }
+
+    async fn describe_container(
+        &mut self,
+        pod: &Arc<Pod>,
+        kind: Kind,
+        container: &Container,
+        image: &Image,
+        dir: &Path,
+    ) -> Result<ContainerConfig, String> {
+        let sources = self.env_sources(container).await?;
+        let variables = env::build(pod, container, &sources)?;
+        container_config(&Inputs {
+            pod,
+            kind,
+            container,
+            image,
+            image_dir: &self.kubelet.options.image_dir,
+            env: variables,
+            volumes: &self.volumes,
+            pod_dir: &self.kubelet.pod_dir(&pod.metadata.uid),
+            dir,
+            memory_capacity: self.kubelet.machine.memory,
+            pids_limit: None,
+        })
+    }
+
+    async fn create(&self, pod: &Arc<Pod>, sandbox: String, config: ContainerConfig, dir: &Path, _container: &Container) -> Result<String, String> {
+        let (runtime, pod, dir) = (self.kubelet.runtime.clone(), pod.clone(), dir.to_owned());
+        blocking(move || {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::create_dir_all(&dir).map_err(|error| error.to_string())?;
+            // Whoever the container runs as may leave a message.
+            let last_words = dir.join("termination-log");
+            std::fs::write(&last_words, "").map_err(|error| error.to_string())?;
+            let owner = crate::volumes::node_id(&pod, 0);
+            std::os::unix::fs::chown(&last_words, Some(owner), Some(owner)).map_err(|error| error.to_string())?;
+            std::fs::set_permissions(&last_words, std::fs::Permissions::from_mode(0o666)).map_err(|error| error.to_string())?;
+            runtime.create_container(&sandbox, &config).map_err(|error| describe(&error))
+        })
+        .await
+    }
+}
+
+fn exit_code(error: &drydock_container_runtime::Error) -> i32 {
+    match error {
+        drydock_container_runtime::Error::Exec(failure) => failure.exit_code,
+        _ => 128,
+    }
+}
+
+fn will_restart(pod: &Pod, kind: Kind) -> bool {
+    kind == Kind::Sidecar || (kind != Kind::Ephemeral && pod.restart_policy() != crate::pod::RestartPolicy::Never)
+}
+
+/// Where log collectors look for containers.
+const LINKS: &str = "/var/log/containers";
+
+fn link(pod: &Pod, container: &str, id: &str, log: &Path) {
+    let prefix = format!("{}_{}_{container}-", pod.metadata.name, pod.metadata.namespace);
+    let result = std::fs::create_dir_all(LINKS).and_then(|()| {
+        for old in links(&prefix) {
+            std::fs::remove_file(old)?;
+        }
+        std::os::unix::fs::symlink(log, Path::new(LINKS).join(format!("{prefix}{id}.log")))
+    });
+    if let Err(error) = result {
+        tracing::debug!(%error, "cannot link a container's log");
+    }
+}
+
+fn links(prefix: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(LINKS).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)).map(|entry| entry.path()).collect()
+}
+
+pub(super) fn remove_links(pod: &Pod) {
+    for (_, container) in pod.all_containers() {
+        for link in links(&format!("{}_{}_{}-", pod.metadata.name, pod.metadata.namespace, container.name)) {
+            let _ = std::fs::remove_file(link);
+        }
+    }
+}
+
+/// Only the log of the instance before is kept beside the current one.
+fn forget_old_logs(log: &Path, attempt: u32) {
+    for entry in log.parent().and_then(|parent| std::fs::read_dir(parent).ok()).into_iter().flatten().flatten() {
+        let number = entry.file_name().to_str().and_then(|name| name.split('.').next()?.parse::<u32>().ok());
+        if number.is_some_and(|number| number + 1 < attempt) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
