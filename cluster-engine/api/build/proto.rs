@@ -125,10 +125,10 @@ fn parse(text: &str, module: &str) -> Vec<Message> {
         } else {
             doc.clear();
         }
-        if pending.as_ref().is_some_and(|member| balanced(&member.rust_type)) {
-            if let (Some(message), Some(member)) = (&mut current, pending.take()) {
-                message.fields.push(member);
-            }
+        if pending.as_ref().is_some_and(|member| balanced(&member.rust_type))
+            && let (Some(message), Some(member)) = (&mut current, pending.take())
+        {
+            message.fields.push(member);
         }
     }
     messages

@@ -114,6 +114,7 @@ impl Quantity {
 
     /// The sum; zero takes the other's format.
     #[must_use]
+    #[allow(clippy::should_implement_trait, reason = "the operator would hide that the format of one side wins")]
     pub fn add(self, other: Self) -> Self {
         let format = if self.is_zero() { other.format } else { self.format };
         Self { nanos: self.nanos.saturating_add(other.nanos), format }
@@ -121,6 +122,7 @@ impl Quantity {
 
     /// The difference; zero takes the other's format.
     #[must_use]
+    #[allow(clippy::should_implement_trait, reason = "the operator would hide that the format of one side wins")]
     pub fn sub(self, other: Self) -> Self {
         self.add(Self { nanos: -other.nanos, ..other })
     }

@@ -21,12 +21,10 @@ pub(super) fn schemas(dialect: Dialect, spec: &PathSpec, schema: &Value) -> Vec<
     };
     own.entry("type").or_insert_with(|| "object".into());
     let open = own.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true)) && !own.contains_key("properties") && dialect == Dialect::V2;
-    if !open {
-        if let Value::Object(properties) = own.entry("properties").or_insert_with(|| json!({})) {
-            properties.extend(type_meta());
-            let described = json!({"description": "Standard object's metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata"});
-            properties.insert("metadata".to_owned(), with_reference(dialect, "ObjectMeta", described));
-        }
+    if !open && let Value::Object(properties) = own.entry("properties").or_insert_with(|| json!({})) {
+        properties.extend(type_meta());
+        let described = json!({"description": "Standard object's metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata"});
+        properties.insert("metadata".to_owned(), with_reference(dialect, "ObjectMeta", described));
     }
     own.insert("x-kubernetes-group-version-kind".to_owned(), gvk(spec.gvk.kind.clone()));
     let list_kind = format!("{}List", spec.gvk.kind);
