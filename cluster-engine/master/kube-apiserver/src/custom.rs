@@ -20,12 +20,14 @@ use crate::row::human_duration;
 pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// What a row of a custom kind has instead of functions.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct CustomKind {
     /// Kind of lists.
     pub(crate) list_kind: String,
     /// `openAPIV3Schema`.
     pub(crate) schema: Value,
+    /// The same as types, for field ownership.
+    pub(crate) types: Option<drydock_api::schema::Schema>,
     /// Nothing is pruned (`spec.preserveUnknownFields`).
     pub(crate) preserve: bool,
     /// `additionalPrinterColumns`.

@@ -27,7 +27,15 @@ pub(crate) fn gvk(row: &Resource) -> Gvk {
     Gvk::new(row.group, row.version, row.kind)
 }
 
-/// The schema of a row's kind; none for custom kinds, whose fields are owned by nobody until their types are made.
+/// The types by which fields of a row's kind are owned: the built-in ones, or those made of a custom kind's schema.
+pub(crate) fn types_of(row: &Resource) -> Option<Type<'static>> {
+    match row.custom {
+        Some(custom) => custom.types.as_ref()?.by_gvk(&gvk(row)),
+        None => schema_of(row),
+    }
+}
+
+/// The built-in schema of a row's kind; none for custom kinds.
 pub(crate) fn schema_of(row: &Resource) -> Option<Type<'static>> {
     schema::table().by_gvk(&gvk(row))
 }

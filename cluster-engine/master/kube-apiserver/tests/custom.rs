@@ -59,6 +59,11 @@ async fn a_definition_brings_its_kind_and_takes_it_away() -> Result<()> {
     assert_eq!(table["rows"][0]["cells"], json!(["a", 5]));
     let (_, list) = admin.get("/apis/example.com/v1/things").await?;
     assert_eq!((&list["kind"], &list["items"][0]["metadata"]["name"]), (&json!("ThingList"), &json!("a")));
+    let wish = json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "c"}, "spec": {"name": "x"}});
+    let (code, applied) = admin.patch(&format!("{THINGS}/c?fieldManager=me"), "apply-patch+yaml", wish).await?;
+    assert_eq!((code, &applied["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]), (StatusCode::CREATED, &json!({"f:name": {}})), "{applied}");
+    let (_, openapi) = admin.get("/openapi/v3/apis/example.com/v1").await?;
+    assert!(openapi["components"]["schemas"].to_string().contains("Thing"), "{openapi}");
     let events = admin.watch(&format!("{THINGS}?watch=1"), 1).await?;
     assert_eq!(events[0]["object"]["spec"]["size"], 5);
 

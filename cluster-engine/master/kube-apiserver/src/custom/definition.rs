@@ -1,5 +1,7 @@
 //! From a CustomResourceDefinition to rows, and to its own status: pure.
 
+use drydock_api::meta::Gvk;
+use drydock_api::schema::from_structural;
 use serde_json::{Value, json};
 
 use super::{CustomKind, PrinterColumn, path};
@@ -151,9 +153,11 @@ pub(crate) fn rows(definition: &Value) -> Vec<&'static Resource> {
     let mut rows: Vec<&'static Resource> = Vec::new();
     for version in versions(definition).filter(|version| version["served"] == true || version["name"] == stored) {
         let own = text(&version["name"]);
+        let schema = version["schema"]["openAPIV3Schema"].clone();
         let custom = CustomKind {
             list_kind: list_kind.clone(),
-            schema: version["schema"]["openAPIV3Schema"].clone(),
+            types: from_structural(&Gvk::new(group, own, kind), &schema).ok(),
+            schema,
             preserve: spec["preserveUnknownFields"] == true,
             columns: columns(version),
         };

@@ -20,7 +20,7 @@ pub(crate) fn reset_fields(row: &Resource, subresource: Option<Subresource>) -> 
 pub(crate) fn update(
     row: &Resource, subresource: Option<Subresource>, manager: &str, now: &str, live: Option<&Value>, new: &mut Value,
 ) -> Result<(), Status> {
-    let Some(ty) = super::schema_of(row) else { return Ok(()) };
+    let Some(ty) = super::types_of(row) else { return Ok(()) };
     let api_version = row.api_version();
     let writer = Writer {
         manager: if manager.is_empty() { "unknown" } else { manager },
@@ -40,7 +40,7 @@ pub(crate) fn update(
 pub(crate) fn apply(
     row: &Resource, subresource: Option<Subresource>, manager: &str, now: &str, live: &Value, patch: &Value, force: bool,
 ) -> Result<Value, Status> {
-    let ty = super::schema_of(row).ok_or_else(|| Status::unsupported_media_type(&["application/json-patch+json", "application/merge-patch+json"]))?;
+    let ty = super::types_of(row).ok_or_else(|| Status::unsupported_media_type(&["application/json-patch+json", "application/merge-patch+json"]))?;
     let api_version = row.api_version();
     let writer = Writer { manager, subresource: subresource.map_or("", Subresource::name), api_version: &api_version, now, reset_fields: reset_fields(row, subresource) };
     let mut new = apply::apply(live, patch, writer, force, ty)?;
