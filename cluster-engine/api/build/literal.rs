@@ -155,7 +155,11 @@ impl Parser<'_> {
             b'_' => Ok(Literal::Ref { name: self.reference()?, description: String::new() }),
             _ => {
                 let start = self.at;
-                while self.text.get(self.at).is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_')) {
+                while self
+                    .text
+                    .get(self.at)
+                    .is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_'))
+                {
                     self.at += 1;
                 }
                 if self.at == start {

@@ -31,7 +31,10 @@ pub(crate) fn sources(out: &Path, names: &[&str]) -> Result<Vec<PathBuf>, Box<dy
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         // The working folder is the workspace, so that its cargo configuration (mirrors, vendoring) holds.
-        command.args(["metadata", "--format-version=1", "--manifest-path"]).arg(folder.join("Cargo.toml")).current_dir(&root);
+        command
+            .args(["metadata", "--format-version=1", "--manifest-path"])
+            .arg(folder.join("Cargo.toml"))
+            .current_dir(&root);
         if offline {
             command.arg("--offline");
         }
@@ -47,9 +50,12 @@ pub(crate) fn sources(out: &Path, names: &[&str]) -> Result<Vec<PathBuf>, Box<dy
 
 /// Already in cargo's registry folder.
 fn unpacked(names: &[&str], versions: &[&str]) -> Option<Vec<PathBuf>> {
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".cargo")))?;
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".cargo")))?;
     for registry in std::fs::read_dir(home.join("registry/src")).ok()?.flatten() {
-        let found: Vec<PathBuf> = names.iter().zip(versions).map(|(n, v)| registry.path().join(format!("{n}-{v}"))).collect();
+        let found: Vec<PathBuf> =
+            names.iter().zip(versions).map(|(n, v)| registry.path().join(format!("{n}-{v}"))).collect();
         // Cargo writes this mark last, when all files are there.
         if found.iter().all(|folder| folder.join(".cargo-ok").exists()) {
             return Some(found);

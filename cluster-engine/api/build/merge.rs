@@ -36,7 +36,8 @@ pub(crate) fn merge(definitions: &BTreeMap<String, Definition>, messages: &Messa
     let mut builder = Builder::default();
     let mut descriptions = Vec::new();
     for (name, definition) in types {
-        let mut names: Vec<&str> = definition.fields.iter().filter(|f| f.flags & field_flag::INLINE == 0).map(|f| f.name.as_str()).collect();
+        let mut names: Vec<&str> =
+            definition.fields.iter().filter(|f| f.flags & field_flag::INLINE == 0).map(|f| f.name.as_str()).collect();
         names.sort_unstable();
         let mut of_type = texts.remove(&name).unwrap_or_default();
         let mut row = vec![of_type.remove("").unwrap_or_default()];
@@ -116,7 +117,9 @@ impl Merge<'_> {
         let message = self.message(name).cloned();
         if let Some(Literal::Map(properties)) = schema.get("properties") {
             let required: BTreeSet<&str> = match schema.get("required") {
-                Some(Literal::List(items)) => items.iter().filter_map(|i| if let Literal::Str(s) = i { Some(s.as_str()) } else { None }).collect(),
+                Some(Literal::List(items)) => {
+                    items.iter().filter_map(|i| if let Literal::Str(s) = i { Some(s.as_str()) } else { None }).collect()
+                }
                 _ => BTreeSet::new(),
             };
             for (field_name, property) in properties {
@@ -189,13 +192,22 @@ impl Merge<'_> {
 
     /// Finds protobuf fields that JSON lays flat, and makes the struct each refers to if OpenAPI has none.
     fn inline(&mut self, out: &mut TypeDef, message: &Message) {
-        let names: BTreeMap<String, FieldDef> = out.fields.iter().map(|f| (proto::normal(&f.name), f.clone())).collect();
-        for member in message.fields.iter().filter(|m| m.attribute.starts_with("message, optional") && !names.contains_key(&proto::normal(&m.name))) {
-            let Some(target) = proto::target(self.messages, &message.module, &member.rust_type).cloned() else { continue };
+        let names: BTreeMap<String, FieldDef> =
+            out.fields.iter().map(|f| (proto::normal(&f.name), f.clone())).collect();
+        for member in message
+            .fields
+            .iter()
+            .filter(|m| m.attribute.starts_with("message, optional") && !names.contains_key(&proto::normal(&m.name)))
+        {
+            let Some(target) = proto::target(self.messages, &message.module, &member.rust_type).cloned() else {
+                continue;
+            };
             let Some(fields) = self.flat_fields(&out.name, &names, &target) else { continue };
             // What the struct's comments say of lists and patches holds for the owner's flat fields too.
             for inner in &fields {
-                if let Some(outer) = out.fields.iter_mut().find(|f| f.name == inner.name && f.flags & field_flag::INLINE == 0) {
+                if let Some(outer) =
+                    out.fields.iter_mut().find(|f| f.name == inner.name && f.flags & field_flag::INLINE == 0)
+                {
                     let required = outer.flags & field_flag::REQUIRED;
                     *outer = FieldDef { tag: 0, flags: inner.flags | required, ..inner.clone() };
                 }
@@ -204,7 +216,12 @@ impl Merge<'_> {
             let target_key = proto::key(&target_name);
             let existing = self.definitions.keys().find(|name| proto::key(name) == target_key).cloned();
             let target_name = existing.unwrap_or_else(|| {
-                let mut inner = TypeDef { name: target_name.clone(), go_name: out.go_name.clone(), flags: type_flag::PROTO_ONLY, ..TypeDef::default() };
+                let mut inner = TypeDef {
+                    name: target_name.clone(),
+                    go_name: out.go_name.clone(),
+                    flags: type_flag::PROTO_ONLY,
+                    ..TypeDef::default()
+                };
                 inner.fields = fields;
                 self.types.insert(target_name.clone(), inner);
                 target_name
@@ -247,7 +264,9 @@ impl Merge<'_> {
             if !text.is_empty() {
                 texts.insert(String::new(), text);
             }
-            for (field, text) in ["metadata", "items"].into_iter().filter_map(|f| Some((f, proto::description(&find(message, f)?.doc)))) {
+            for (field, text) in
+                ["metadata", "items"].into_iter().filter_map(|f| Some((f, proto::description(&find(message, f)?.doc))))
+            {
                 if !text.is_empty() {
                     texts.insert(field.to_owned(), text);
                 }
@@ -274,7 +293,12 @@ impl Merge<'_> {
     fn option_kind(&mut self, kind: &str) {
         let name = format!("{META}.{kind}");
         let Some(message) = self.message(&name).cloned() else { return };
-        let mut out = TypeDef { name: name.clone(), go_name: kind.to_owned(), flags: type_flag::PROTO_ONLY, ..TypeDef::default() };
+        let mut out = TypeDef {
+            name: name.clone(),
+            go_name: kind.to_owned(),
+            flags: type_flag::PROTO_ONLY,
+            ..TypeDef::default()
+        };
         for (field, tag) in [("apiVersion", 0), ("kind", 0)] {
             out.fields.push(FieldDef { tag, ..FieldDef::new(field, ShapeDef::of(Kind::String)) });
         }
@@ -318,11 +342,15 @@ fn refine(shape: &mut ShapeDef, member: &Member) {
             }
         }
         Kind::Map => {
-            if let Some(items) = shape.items.as_mut().filter(|items| items.kind == Kind::List && member.attribute.contains("message")) {
+            if let Some(items) =
+                shape.items.as_mut().filter(|items| items.kind == Kind::List && member.attribute.contains("message"))
+            {
                 items.flags |= shape_flag::WRAPPED;
             }
         }
-        Kind::String if member.attribute.starts_with("message") && member.rust_type.contains("Duration") => shape.kind = Kind::Duration,
+        Kind::String if member.attribute.starts_with("message") && member.rust_type.contains("Duration") => {
+            shape.kind = Kind::Duration
+        }
         _ => {}
     }
     if member.marker("structType") == "atomic" || member.marker("mapType") == "atomic" {

@@ -46,7 +46,10 @@ impl Member {
 
 /// Values of `+marker=value` comments.
 pub(crate) fn markers<'a>(doc: &'a [String], marker: &str) -> Vec<&'a str> {
-    doc.iter().filter_map(|line| line.strip_prefix('+')?.strip_prefix(marker)?.strip_prefix('=')).map(str::trim).collect()
+    doc.iter()
+        .filter_map(|line| line.strip_prefix('+')?.strip_prefix(marker)?.strip_prefix('='))
+        .map(str::trim)
+        .collect()
 }
 
 /// Comment lines as one description, markers left out.
@@ -115,13 +118,26 @@ fn parse(text: &str, module: &str) -> Vec<Message> {
         } else if trimmed.starts_with("#[") {
             continue;
         } else if let Some(name) = line.strip_prefix("pub struct ").and_then(|rest| rest.strip_suffix(" {")) {
-            current = Some(Message { module: module.to_owned(), name: name.to_owned(), doc: std::mem::take(&mut doc), fields: Vec::new() });
+            current = Some(Message {
+                module: module.to_owned(),
+                name: name.to_owned(),
+                doc: std::mem::take(&mut doc),
+                fields: Vec::new(),
+            });
         } else if line == "}" {
             messages.extend(current.take());
-        } else if let (Some(_), Some((attribute, tag)), Some(rest)) = (&current, attribute.take(), trimmed.strip_prefix("pub ")) {
+        } else if let (Some(_), Some((attribute, tag)), Some(rest)) =
+            (&current, attribute.take(), trimmed.strip_prefix("pub "))
+        {
             let (name, rust_type) = rest.split_once(':').unwrap_or((rest, ""));
             let name = name.trim_start_matches("r#").to_owned();
-            pending = Some(Member { name, tag, attribute, rust_type: rust_type.trim().to_owned(), doc: std::mem::take(&mut doc) });
+            pending = Some(Member {
+                name,
+                tag,
+                attribute,
+                rust_type: rust_type.trim().to_owned(),
+                doc: std::mem::take(&mut doc),
+            });
         } else {
             doc.clear();
         }

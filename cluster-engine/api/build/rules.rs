@@ -199,5 +199,8 @@ pub(crate) fn is_value(type_name: &str, field: &str) -> bool {
 
 fn listed(table: &str, type_name: &str, field: &str) -> bool {
     let name = type_name.rsplit('.').next().unwrap_or(type_name);
-    table.lines().filter_map(|line| line.split_once(": ")).any(|(owner, fields)| owner == name && fields.split(' ').any(|f| f == field))
+    table
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .any(|(owner, fields)| owner == name && fields.split(' ').any(|f| f == field))
 }

@@ -48,7 +48,17 @@ fn strip(set: &Set, reset_fields: &[&str]) -> Set {
     out.children.remove("f:kind");
     if let Some(metadata) = out.children.get_mut("f:metadata") {
         metadata.member = false;
-        for name in ["name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields", "resourceVersion"] {
+        for name in [
+            "name",
+            "namespace",
+            "creationTimestamp",
+            "selfLink",
+            "uid",
+            "clusterName",
+            "generation",
+            "managedFields",
+            "resourceVersion",
+        ] {
             metadata.children.remove(&format!("f:{name}"));
         }
     }
@@ -75,7 +85,11 @@ pub fn update(live: Option<&Value>, new: &mut Value, writer: Writer<'_>, ty: Typ
     let entries = if writer.subresource.is_empty() && managed::is_reset(new) {
         Vec::new()
     } else {
-        let own = if writer.subresource.is_empty() { managed::decode(new).filter(|entries| !entries.is_empty()) } else { None };
+        let own = if writer.subresource.is_empty() {
+            managed::decode(new).filter(|entries| !entries.is_empty())
+        } else {
+            None
+        };
         own.or_else(|| live.and_then(managed::decode)).unwrap_or_default()
     };
     if entries.is_empty() && live.is_some() {
@@ -138,14 +152,21 @@ impl Failure {
 /// Conflicts give 409 with a cause per field unless `force`. Manager `kubectl` takes over, without conflict, what client-side apply recorded in its
 /// annotation, and keeps that annotation up to date.
 pub fn apply(live: &Value, patch: &Value, writer: Writer<'_>, force: bool, ty: Type<'_>) -> Result<Value, Status> {
-    if patch.pointer("/metadata/managedFields").is_some_and(|fields| fields.as_array().is_none_or(|list| !list.is_empty()) && !fields.is_null()) {
+    if patch
+        .pointer("/metadata/managedFields")
+        .is_some_and(|fields| fields.as_array().is_none_or(|list| !list.is_empty()) && !fields.is_null())
+    {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
     let scope = Scope::Type(ty);
     let errors = validate::validate(patch, scope);
     if !errors.is_empty() {
         let (namespace, name) = (meta::namespace(patch), meta::name(patch));
-        let text = format!("failed to create typed patch object ({namespace}/{name}; {}): {}", meta::gvk(patch), validate::join(errors));
+        let text = format!(
+            "failed to create typed patch object ({namespace}/{name}; {}): {}",
+            meta::gvk(patch),
+            validate::join(errors)
+        );
         return Err(Status::failure(500, "", text));
     }
     let mut entries = managed::decode(live).unwrap_or_default();
@@ -154,13 +175,22 @@ pub fn apply(live: &Value, patch: &Value, writer: Writer<'_>, force: bool, ty: T
         // Fields written before anyone tracked them belong to one manager, so that they can conflict.
         let before = Writer { manager: "before-first-apply", subresource: "", ..writer };
         let blank = Value::Object(Map::new());
-        entries = track(&blank, &plain, entries, before, ty).into_iter().filter(|_| !meta::uid(live).is_empty()).collect();
+        entries =
+            track(&blank, &plain, entries, before, ty).into_iter().filter(|_| !meta::uid(live).is_empty()).collect();
     }
     let outcome = match apply_once(&plain, patch, entries.clone(), writer, force, scope) {
         Err(Failure::Conflicts(conflicts)) if writer.manager == "kubectl" => {
             let allowed = last_applied(&plain, scope).unwrap_or_default();
-            let rest: Vec<(Entry, Set)> = conflicts.into_iter().map(|(entry, set)| (entry, set.difference(&allowed))).filter(|(_, set)| !set.is_empty()).collect();
-            if rest.is_empty() { apply_once(&plain, patch, entries, writer, true, scope) } else { Err(Failure::Conflicts(rest)) }
+            let rest: Vec<(Entry, Set)> = conflicts
+                .into_iter()
+                .map(|(entry, set)| (entry, set.difference(&allowed)))
+                .filter(|(_, set)| !set.is_empty())
+                .collect();
+            if rest.is_empty() {
+                apply_once(&plain, patch, entries, writer, true, scope)
+            } else {
+                Err(Failure::Conflicts(rest))
+            }
         }
         outcome => outcome,
     };
@@ -172,7 +202,14 @@ pub fn apply(live: &Value, patch: &Value, writer: Writer<'_>, force: bool, ty: T
     Ok(merged)
 }
 
-fn apply_once(live: &Value, patch: &Value, mut entries: Vec<Entry>, writer: Writer<'_>, force: bool, scope: Scope<'_>) -> Result<(Value, Vec<Entry>), Failure> {
+fn apply_once(
+    live: &Value,
+    patch: &Value,
+    mut entries: Vec<Entry>,
+    writer: Writer<'_>,
+    force: bool,
+    scope: Scope<'_>,
+) -> Result<(Value, Vec<Entry>), Failure> {
     let merged = walk::merge(Some(live), Some(patch), scope).unwrap_or_default();
     let mut me = Entry {
         manager: writer.manager.to_owned(),
@@ -231,18 +268,27 @@ fn prune(merged: &Value, last: &Entry, others: &[Entry], me: &Entry, scope: Scop
 
 fn without_nulls(value: Value) -> Value {
     match value {
-        Value::Object(object) => Value::Object(object.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect()),
+        Value::Object(object) => Value::Object(
+            object.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect(),
+        ),
         Value::Array(list) => Value::Array(list.into_iter().map(without_nulls).collect()),
         other => other,
     }
 }
 
 fn conflict_status(conflicts: &[(Entry, Set)]) -> Status {
-    let mut rows: Vec<(String, String)> = conflicts.iter().flat_map(|(entry, set)| set.paths().into_iter().map(|path| (entry.describe(), path))).collect();
+    let mut rows: Vec<(String, String)> = conflicts
+        .iter()
+        .flat_map(|(entry, set)| set.paths().into_iter().map(|path| (entry.describe(), path)))
+        .collect();
     rows.sort();
     let causes = rows
         .iter()
-        .map(|(manager, path)| StatusCause { reason: "FieldManagerConflict".to_owned(), message: format!("conflict with {manager}"), field: path.clone() })
+        .map(|(manager, path)| StatusCause {
+            reason: "FieldManagerConflict".to_owned(),
+            message: format!("conflict with {manager}"),
+            field: path.clone(),
+        })
         .collect();
     let message = match rows.as_slice() {
         [(manager, path)] => format!("Apply failed with 1 conflict: conflict with {manager}: {path}"),

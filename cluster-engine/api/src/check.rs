@@ -66,7 +66,9 @@ pub fn check_value(value: Value, ty: Type<'_>) -> Result<Checked, DecodeError> {
 pub fn check_untyped(json: &[u8]) -> Result<Checked, DecodeError> {
     let mut context = Context::new();
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let value = Node::any(&mut context, true).deserialize(&mut deserializer).map_err(|e| DecodeError(json_syntax_error(json, &e)))?;
+    let value = Node::any(&mut context, true)
+        .deserialize(&mut deserializer)
+        .map_err(|e| DecodeError(json_syntax_error(json, &e)))?;
     deserializer.end().map_err(|e| DecodeError(json_syntax_error(json, &e)))?;
     finish(context, value, None)
 }
@@ -80,7 +82,8 @@ fn finish(context: Context, mut value: Value, custom: Option<Type<'_>>) -> Resul
             && let Some(metadata) = object.remove("metadata")
         {
             let mut context = Context::below("metadata");
-            let metadata = Node::of_type(&mut context, meta).deserialize(metadata).map_err(|e| DecodeError(e.to_string()))?;
+            let metadata =
+                Node::of_type(&mut context, meta).deserialize(metadata).map_err(|e| DecodeError(e.to_string()))?;
             object.insert("metadata".to_owned(), metadata);
             let (wrong, unknown) = context.into_parts();
             error = error.or(wrong);
@@ -99,10 +102,14 @@ pub(crate) fn json_syntax_error(json: &[u8], error: &serde_json::Error) -> Strin
     if error.is_eof() || json.is_empty() {
         return "unexpected end of JSON input".to_owned();
     }
-    let line_start = json.split_inclusive(|c| *c == b'\n').take(error.line().saturating_sub(1)).map(<[u8]>::len).sum::<usize>();
+    let line_start =
+        json.split_inclusive(|c| *c == b'\n').take(error.line().saturating_sub(1)).map(<[u8]>::len).sum::<usize>();
     let at = (line_start + error.column().saturating_sub(1)).min(json.len() - 1);
     let text = String::from_utf8_lossy(&json[at..]);
-    let shown = text.chars().next().map_or_else(String::new, |c| if c == '\'' { "'\\''".to_owned() } else { format!("'{}'", c.escape_default()) });
+    let shown = text
+        .chars()
+        .next()
+        .map_or_else(String::new, |c| if c == '\'' { "'\\''".to_owned() } else { format!("'{}'", c.escape_default()) });
     let message = error.to_string();
     let where_ = if message.starts_with("expected `,`") {
         "after object key:value pair"

@@ -191,7 +191,8 @@ impl FieldError {
     /// The message without the field's path, as in a `Status` cause.
     pub fn body(&self) -> String {
         let mut text = self.kind.text().to_owned();
-        let quiet = matches!(self.kind, ErrorKind::Required | ErrorKind::Forbidden | ErrorKind::TooLong | ErrorKind::Internal);
+        let quiet =
+            matches!(self.kind, ErrorKind::Required | ErrorKind::Forbidden | ErrorKind::TooLong | ErrorKind::Internal);
         if let (false, Some(value)) = (quiet, &self.bad_value) {
             text.push_str(": ");
             match value {
@@ -250,12 +251,21 @@ mod tests {
             (FieldError::required(&name, ""), "spec.containers[0].name: Required value"),
             (FieldError::required(&name, "must be set"), "spec.containers[0].name: Required value: must be set"),
             (FieldError::invalid(&name, "A b", "bad"), r#"spec.containers[0].name: Invalid value: "A b": bad"#),
-            (FieldError::invalid(&spec.child("replicas"), -1, "must be greater than or equal to 0"), "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
+            (
+                FieldError::invalid(&spec.child("replicas"), -1, "must be greater than or equal to 0"),
+                "spec.replicas: Invalid value: -1: must be greater than or equal to 0",
+            ),
             (FieldError::invalid(&spec, json!({"a":1}), "x"), r#"spec: Invalid value: {"a":1}: x"#),
             (FieldError::invalid(&spec, Value::Null, "x"), r#"spec: Invalid value: "null": x"#),
             (FieldError::duplicate(&name, "a"), r#"spec.containers[0].name: Duplicate value: "a""#),
-            (FieldError::not_supported(&spec.child("type"), "X", &["A", "B"]), r#"spec.type: Unsupported value: "X": supported values: "A", "B""#),
-            (FieldError::forbidden(&Path::new("metadata").child("labels").key("a/b"), "no"), "metadata.labels[a/b]: Forbidden: no"),
+            (
+                FieldError::not_supported(&spec.child("type"), "X", &["A", "B"]),
+                r#"spec.type: Unsupported value: "X": supported values: "A", "B""#,
+            ),
+            (
+                FieldError::forbidden(&Path::new("metadata").child("labels").key("a/b"), "no"),
+                "metadata.labels[a/b]: Forbidden: no",
+            ),
             (FieldError::too_long(&spec, 10), "spec: Too long: may not be more than 10 bytes"),
             (FieldError::too_many(&spec, 11, 10), "spec: Too many: 11: must have at most 10 items"),
             (FieldError::not_found(&spec, "v"), r#"spec: Not found: "v""#),

@@ -3,7 +3,10 @@
 //! This room knows no network, no storage and no clock of its own beyond [`time`]; it depends on nothing of ours, and compiles for wasm32 too.
 //! Texts and rules are upstream's (Kubernetes 1.36); where a rule comes from a package of `k8s.io/apimachinery` the module says which.
 
-#![allow(clippy::result_large_err, reason = "a Status is made only when something failed; boxing it would clutter every signature")]
+#![allow(
+    clippy::result_large_err,
+    reason = "a Status is made only when something failed; boxing it would clutter every signature"
+)]
 
 pub mod apply;
 pub mod check;

@@ -5,7 +5,8 @@
 const LABEL_FMT: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const SUBDOMAIN_FMT: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
 const QUALIFIED_FMT: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
-const QUALIFIED_MSG: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
+const QUALIFIED_MSG: &str =
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
 
 /// The longest DNS label, label value and name part of a label key.
 pub const LABEL_MAX: usize = 63;
@@ -140,7 +141,9 @@ pub fn is_qualified_name(value: &str) -> Vec<String> {
         }
         _ => {
             let text = regex_error(QUALIFIED_MSG, QUALIFIED_FMT, &examples);
-            errors.push(format!("a valid label key {text} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"));
+            errors.push(format!(
+                "a valid label key {text} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+            ));
             return errors;
         }
     };
@@ -208,12 +211,17 @@ pub fn is_percent(value: &str) -> Vec<String> {
     if !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit()) {
         return Vec::new();
     }
-    vec![regex_error("a valid percent string must be a numeric string followed by an ending '%'", "[0-9]+%", &["1%", "93%"])]
+    vec![regex_error(
+        "a valid percent string must be a numeric string followed by an ending '%'",
+        "[0-9]+%",
+        &["1%", "93%"],
+    )]
 }
 
 /// A C identifier: upstream's rule for some environment names.
 pub fn is_c_identifier(value: &str) -> Vec<String> {
-    let ok = value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && value.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
+    let ok = value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && value.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
     if ok {
         return Vec::new();
     }
@@ -229,7 +237,11 @@ pub fn is_http_header_name(value: &str) -> Vec<String> {
     if !value.is_empty() && value.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-') {
         return Vec::new();
     }
-    vec![regex_error("a valid HTTP header must consist of alphanumeric characters or '-'", "[-A-Za-z0-9]+", &["X-Header-Name"])]
+    vec![regex_error(
+        "a valid HTTP header must consist of alphanumeric characters or '-'",
+        "[-A-Za-z0-9]+",
+        &["X-Header-Name"],
+    )]
 }
 
 /// A variable's name, by the strict rule.
@@ -256,7 +268,10 @@ pub fn is_relaxed_env_var_name(value: &str) -> Vec<String> {
         errors.push("environment variable name must be non-empty".to_owned());
     }
     if !value.bytes().all(|c| (b' '..=b'~').contains(&c) && c != b'=') {
-        errors.push("a valid environment variable name must consist only of printable ASCII characters other than '='".to_owned());
+        errors.push(
+            "a valid environment variable name must consist only of printable ASCII characters other than '='"
+                .to_owned(),
+        );
     }
     errors
 }
@@ -389,11 +404,15 @@ mod tests {
         assert_eq!(is_dns1123_label("a.b"), ["must not contain dots"]);
         assert_eq!(
             is_dns1123_subdomain("A"),
-            ["a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"]
+            [
+                "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+            ]
         );
         assert_eq!(
             is_dns1035_label("1"),
-            ["a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"]
+            [
+                "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
+            ]
         );
         assert_eq!(is_label_value(&"a".repeat(64)), ["must be no more than 63 bytes"]);
     }

@@ -78,7 +78,10 @@ pub fn v2(specs: &[PathSpec]) -> Value {
 /// Those of the writer.
 pub fn write_v3(out: &mut impl Write, group: &str, version: &str, specs: &[PathSpec]) -> io::Result<()> {
     let specs: Vec<&PathSpec> = specs.iter().filter(|spec| spec.group == group && spec.version == version).collect();
-    write!(out, "{{\"openapi\":\"3.0.0\",\"info\":{{\"title\":\"Kubernetes\",\"version\":\"{VERSION}\"}},\"paths\":{{")?;
+    write!(
+        out,
+        "{{\"openapi\":\"3.0.0\",\"info\":{{\"title\":\"Kubernetes\",\"version\":\"{VERSION}\"}},\"paths\":{{"
+    )?;
     let mut first = true;
     operations::discovery(out, Dialect::V3, group, version, &mut first)?;
     write_paths(out, Dialect::V3, &specs, &mut first)?;
@@ -95,7 +98,8 @@ pub fn write_v2(out: &mut impl Write, specs: &[PathSpec]) -> io::Result<()> {
     let specs: Vec<&PathSpec> = specs.iter().collect();
     write!(out, "{{\"swagger\":\"2.0\",\"info\":{{\"title\":\"Kubernetes\",\"version\":\"{VERSION}\"}},\"paths\":{{")?;
     let mut first = true;
-    let versions: BTreeSet<(&str, &str)> = specs.iter().map(|spec| (spec.group.as_str(), spec.version.as_str())).collect();
+    let versions: BTreeSet<(&str, &str)> =
+        specs.iter().map(|spec| (spec.group.as_str(), spec.version.as_str())).collect();
     for (group, version) in versions {
         operations::discovery(out, Dialect::V2, group, version, &mut first)?;
     }
@@ -135,7 +139,9 @@ fn write_paths(out: &mut impl Write, dialect: Dialect, specs: &[&PathSpec], firs
 
 /// Writes every schema that the paths lead to.
 fn write_schemas(out: &mut impl Write, dialect: Dialect, specs: &[&PathSpec]) -> io::Result<()> {
-    let mut wanted: Vec<String> = ["APIResourceList", "DeleteOptions", "Status", "Patch", "WatchEvent"].map(|kind| format!("{}.{kind}", schemas::META)).to_vec();
+    let mut wanted: Vec<String> = ["APIResourceList", "DeleteOptions", "Status", "Patch", "WatchEvent"]
+        .map(|kind| format!("{}.{kind}", schemas::META))
+        .to_vec();
     let mut custom: BTreeMap<String, Value> = BTreeMap::new();
     for spec in specs {
         if let (Some(schema), true) = (&spec.schema, spec.subresource.is_empty()) {

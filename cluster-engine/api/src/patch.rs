@@ -39,7 +39,9 @@ pub fn merge_patch(original: &Value, patch: &Value) -> Result<Value, Status> {
             Value::Number(_) => "number",
             _ => "bool",
         };
-        return Err(Status::bad_request(format!("error decoding patch: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}")));
+        return Err(Status::bad_request(format!(
+            "error decoding patch: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+        )));
     }
     let mut value = original.clone();
     merge(&mut value, patch);

@@ -216,7 +216,8 @@ fn parse_suffix(suffix: &str) -> Result<Scale, ParseError> {
             if !digits.bytes().all(|c| c.is_ascii_digit()) {
                 return Err(ParseError::Format);
             }
-            let exponent = suffix.strip_prefix(['e', 'E']).and_then(|e| e.parse::<i32>().ok()).ok_or(ParseError::Suffix)?;
+            let exponent =
+                suffix.strip_prefix(['e', 'E']).and_then(|e| e.parse::<i32>().ok()).ok_or(ParseError::Suffix)?;
             Ok(Scale { base2: 0, base10: exponent.clamp(-400, 400), format: Format::DecimalExponent })
         }
     }

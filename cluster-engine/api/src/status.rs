@@ -103,13 +103,24 @@ fn qualified(group: &str, resource: &str) -> String {
 }
 
 fn details(group: &str, kind: &str, name: &str) -> Option<StatusDetails> {
-    Some(StatusDetails { group: group.to_owned(), kind: kind.to_owned(), name: name.to_owned(), ..StatusDetails::default() })
+    Some(StatusDetails {
+        group: group.to_owned(),
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        ..StatusDetails::default()
+    })
 }
 
 impl Status {
     /// A failure with nothing but code, reason and message.
     pub fn failure(code: u16, reason: &str, message: impl Into<String>) -> Self {
-        Self { status: "Failure".to_owned(), code, reason: reason.to_owned(), message: message.into(), ..Self::default() }
+        Self {
+            status: "Failure".to_owned(),
+            code,
+            reason: reason.to_owned(),
+            message: message.into(),
+            ..Self::default()
+        }
     }
 
     /// A success, as answered to a delete.
@@ -138,12 +149,14 @@ impl Status {
 
     /// 404: the object does not exist.
     pub fn not_found(group: &str, resource: &str, name: &str) -> Self {
-        Self::failure(404, "NotFound", format!("{} {} not found", qualified(group, resource), go_quote(name))).about(group, resource, name)
+        Self::failure(404, "NotFound", format!("{} {} not found", qualified(group, resource), go_quote(name)))
+            .about(group, resource, name)
     }
 
     /// 409: the name is taken.
     pub fn already_exists(group: &str, resource: &str, name: &str) -> Self {
-        Self::failure(409, "AlreadyExists", format!("{} {} already exists", qualified(group, resource), go_quote(name))).about(group, resource, name)
+        Self::failure(409, "AlreadyExists", format!("{} {} already exists", qualified(group, resource), go_quote(name)))
+            .about(group, resource, name)
     }
 
     /// 409: every generated name was taken.
@@ -158,13 +171,19 @@ impl Status {
 
     /// 409: the object changed, or a precondition failed; `message` is what stood in the way.
     pub fn conflict(group: &str, resource: &str, name: &str, message: impl fmt::Display) -> Self {
-        let text = format!("Operation cannot be fulfilled on {} {}: {message}", qualified(group, resource), go_quote(name));
+        let text =
+            format!("Operation cannot be fulfilled on {} {}: {message}", qualified(group, resource), go_quote(name));
         Self::failure(409, "Conflict", text).about(group, resource, name)
     }
 
     /// 409 with upstream's usual text for a stale resourceVersion.
     pub fn modified(group: &str, resource: &str, name: &str) -> Self {
-        Self::conflict(group, resource, name, "the object has been modified; please apply your changes to the latest version and try again")
+        Self::conflict(
+            group,
+            resource,
+            name,
+            "the object has been modified; please apply your changes to the latest version and try again",
+        )
     }
 
     /// 409 of server-side apply, one cause per contested field.
@@ -209,7 +228,8 @@ impl Status {
 
     /// 405: the resource has no such verb.
     pub fn method_not_supported(group: &str, resource: &str, action: &str) -> Self {
-        let message = format!("{action} is not supported on resources of kind {}", go_quote(&qualified(group, resource)));
+        let message =
+            format!("{action} is not supported on resources of kind {}", go_quote(&qualified(group, resource)));
         Self::failure(405, "MethodNotAllowed", message).about(group, resource, "")
     }
 
@@ -225,9 +245,13 @@ impl Status {
 
     /// 504: a resourceVersion from the future.
     pub fn too_large_resource_version(wanted: u64, current: u64, retry_after: u32) -> Self {
-        let mut status = Self::timeout(format!("Too large resource version: {wanted}, current: {current}"), retry_after);
-        status.details.get_or_insert_default().causes =
-            vec![StatusCause { reason: "ResourceVersionTooLarge".to_owned(), message: "Too large resource version".to_owned(), field: String::new() }];
+        let mut status =
+            Self::timeout(format!("Too large resource version: {wanted}, current: {current}"), retry_after);
+        status.details.get_or_insert_default().causes = vec![StatusCause {
+            reason: "ResourceVersionTooLarge".to_owned(),
+            message: "Too large resource version".to_owned(),
+            field: String::new(),
+        }];
         status
     }
 
@@ -268,18 +292,26 @@ impl Status {
 
     /// 415: the body is in a format this endpoint does not read.
     pub fn unsupported_media_type(accepted: &[&str]) -> Self {
-        let message = format!("the body of the request was in an unknown format - accepted media types include: {}", accepted.join(", "));
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: {}",
+            accepted.join(", ")
+        );
         Self::failure(415, "UnsupportedMediaType", message)
     }
 
     /// 406: none of the wanted formats can be written.
     pub fn not_acceptable(accepted: &[&str]) -> Self {
-        Self::failure(406, "NotAcceptable", format!("only the following media types are accepted: {}", accepted.join(", ")))
+        Self::failure(
+            406,
+            "NotAcceptable",
+            format!("only the following media types are accepted: {}", accepted.join(", ")),
+        )
     }
 
     /// 422 for patches that cannot be applied. Upstream sends a fixed text (`NewGenericServerResponse`) and keeps the reason to itself.
     pub fn unprocessable(_reason: impl fmt::Display) -> Self {
-        Self::failure(422, "Invalid", "the server rejected our request due to an error in our request").about("", "", "")
+        Self::failure(422, "Invalid", "the server rejected our request due to an error in our request")
+            .about("", "", "")
     }
 
     /// 404 of a path that is no resource at all.
@@ -351,9 +383,24 @@ mod tests {
                 r#"Operation cannot be fulfilled on pods "x": the object has been modified; please apply your changes to the latest version and try again"#,
             ),
             (Status::forbidden("", "pods", "", "no"), 403, "Forbidden", "pods is forbidden: no"),
-            (Status::forbidden("apps", "deployments", "a", "no"), 403, "Forbidden", r#"deployments.apps "a" is forbidden: no"#),
-            (Status::method_not_supported("", "bindings", "get"), 405, "MethodNotAllowed", r#"get is not supported on resources of kind "bindings""#),
-            (Status::too_large_resource_version(9, 3, 1), 504, "Timeout", "Timeout: Too large resource version: 9, current: 3"),
+            (
+                Status::forbidden("apps", "deployments", "a", "no"),
+                403,
+                "Forbidden",
+                r#"deployments.apps "a" is forbidden: no"#,
+            ),
+            (
+                Status::method_not_supported("", "bindings", "get"),
+                405,
+                "MethodNotAllowed",
+                r#"get is not supported on resources of kind "bindings""#,
+            ),
+            (
+                Status::too_large_resource_version(9, 3, 1),
+                504,
+                "Timeout",
+                "Timeout: Too large resource version: 9, current: 3",
+            ),
             (Status::internal("boom"), 500, "InternalError", "Internal error occurred: boom"),
         ] {
             assert_eq!((status.code, status.reason.as_str(), status.message.as_str()), (code, reason, message));
@@ -362,7 +409,8 @@ mod tests {
 
     #[test]
     fn invalid_has_a_cause_per_field() {
-        let status = Status::invalid("apps", "Deployment", "x", vec![FieldError::required(&Path::new("spec.selector"), "")]);
+        let status =
+            Status::invalid("apps", "Deployment", "x", vec![FieldError::required(&Path::new("spec.selector"), "")]);
         assert_eq!(
             serde_json::to_value(&status).unwrap(),
             json!({

@@ -81,7 +81,13 @@ pub(super) fn decode(object: &Value) -> Option<Vec<Entry>> {
 /// Writes the entries into the object, sorted; none removes the list.
 pub(super) fn encode(object: &mut Value, mut entries: Vec<Entry>) {
     entries.sort_by(|a, b| {
-        (!a.applied, seconds(a), &a.manager, &a.api_version, &a.subresource).cmp(&(!b.applied, seconds(b), &b.manager, &b.api_version, &b.subresource))
+        (!a.applied, seconds(a), &a.manager, &a.api_version, &a.subresource).cmp(&(
+            !b.applied,
+            seconds(b),
+            &b.manager,
+            &b.api_version,
+            &b.subresource,
+        ))
     });
     let list: Vec<Value> = entries.iter().map(write).collect();
     crate::meta::set_meta(object, "managedFields", if list.is_empty() { Value::Null } else { Value::Array(list) });

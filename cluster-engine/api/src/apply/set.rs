@@ -155,12 +155,17 @@ mod tests {
 
     #[test]
     fn reads_writes_and_combines() {
-        let a = Set::from_fields(&json!({"f:spec": {"f:a": {}, "f:list": {".": {}, "k:{\"name\":\"x\"}": {".": {}, "f:y": {}}}}}));
+        let a = Set::from_fields(
+            &json!({"f:spec": {"f:a": {}, "f:list": {".": {}, "k:{\"name\":\"x\"}": {".": {}, "f:y": {}}}}}),
+        );
         let b = Set::from_fields(&json!({"f:spec": {"f:a": {}, "f:b": {}}}));
         assert_eq!(Set::from_fields(&a.to_fields()), a);
         assert_eq!(a.intersection(&b).to_fields(), json!({"f:spec": {"f:a": {}}}));
         assert_eq!(b.difference(&a).to_fields(), json!({"f:spec": {"f:b": {}}}));
-        assert_eq!(a.union(&b).to_fields(), json!({"f:spec": {"f:a": {}, "f:b": {}, "f:list": {".": {}, "k:{\"name\":\"x\"}": {".": {}, "f:y": {}}}}}));
+        assert_eq!(
+            a.union(&b).to_fields(),
+            json!({"f:spec": {"f:a": {}, "f:b": {}, "f:list": {".": {}, "k:{\"name\":\"x\"}": {".": {}, "f:y": {}}}}})
+        );
         assert_eq!(a.paths(), [".spec.a", ".spec.list", ".spec.list[name=\"x\"]", ".spec.list[name=\"x\"].y"]);
         let mut c = a.clone();
         c.remove_below("spec.list");

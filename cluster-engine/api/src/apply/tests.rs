@@ -23,7 +23,9 @@ fn deployment(spec: Value) -> Value {
 /// Manager, operation and fields of every entry.
 fn owners(object: &Value) -> Value {
     let list = object.pointer("/metadata/managedFields").and_then(Value::as_array).cloned().unwrap_or_default();
-    let rows = list.iter().map(|e| (format!("{}/{}", e["manager"].as_str().unwrap(), e["operation"].as_str().unwrap()), e["fieldsV1"].clone()));
+    let rows = list.iter().map(|e| {
+        (format!("{}/{}", e["manager"].as_str().unwrap(), e["operation"].as_str().unwrap()), e["fieldsV1"].clone())
+    });
     Value::Object(rows.collect())
 }
 
@@ -72,7 +74,10 @@ fn an_update_takes_what_it_changes() {
     assert_eq!(owners(&status), owners(&new));
     let through_status = Writer { subresource: "status", reset_fields: &["spec"], ..writer("c") };
     update(Some(&new), &mut status, through_status, deployment_type()).unwrap();
-    assert_eq!(owners(&status), json!({"b/Update": {"f:spec": {"f:replicas": {}}}, "c/Update": {"f:status": {"f:replicas": {}}}}));
+    assert_eq!(
+        owners(&status),
+        json!({"b/Update": {"f:spec": {"f:replicas": {}}}, "c/Update": {"f:status": {"f:replicas": {}}}})
+    );
 }
 
 #[test]
@@ -105,28 +110,47 @@ fn update_managers_are_capped() {
 
 #[test]
 fn apply_creates_changes_and_removes() {
-    let live = applied(&blank(), deployment(json!({"replicas": 3, "minReadySeconds": 5, "template": {"spec": {"containers": [{"name": "c", "image": "1"}]}}})), "m", false);
+    let live = applied(
+        &blank(),
+        deployment(
+            json!({"replicas": 3, "minReadySeconds": 5, "template": {"spec": {"containers": [{"name": "c", "image": "1"}]}}}),
+        ),
+        "m",
+        false,
+    );
     assert_eq!(
         owners(&live),
         json!({"m/Apply": {"f:spec": {"f:replicas": {}, "f:minReadySeconds": {}, "f:template": {"f:spec": {"f:containers": {
             "k:{\"name\":\"c\"}": {".": {}, "f:name": {}, "f:image": {}}}}}}}})
     );
-    let next = applied(&live, deployment(json!({"replicas": 4, "template": {"spec": {"containers": [{"name": "d", "image": "2"}]}}})), "m", false);
-    assert_eq!(next["spec"], json!({"replicas": 4, "template": {"spec": {"containers": [{"name": "d", "image": "2"}]}}}));
+    let next = applied(
+        &live,
+        deployment(json!({"replicas": 4, "template": {"spec": {"containers": [{"name": "d", "image": "2"}]}}})),
+        "m",
+        false,
+    );
+    assert_eq!(
+        next["spec"],
+        json!({"replicas": 4, "template": {"spec": {"containers": [{"name": "d", "image": "2"}]}}})
+    );
     // What others own stays when this manager lets go of it.
     let shared = applied(&next, deployment(json!({"replicas": 4})), "other", false);
     let left = applied(&shared, deployment(json!({"template": {"spec": {"containers": [{"name": "d"}]}}})), "m", false);
     assert_eq!(left["spec"], json!({"replicas": 4, "template": {"spec": {"containers": [{"name": "d"}]}}}));
     // Unless it was shared with no one.
-    let gone = applied(&left, deployment(json!({"template": {"spec": {"containers": [{"name": "d"}]}}})), "other", false);
+    let gone =
+        applied(&left, deployment(json!({"template": {"spec": {"containers": [{"name": "d"}]}}})), "other", false);
     assert_eq!(gone["spec"], json!({"template": {"spec": {"containers": [{"name": "d"}]}}}));
 }
 
 #[test]
 fn lists_merge_by_their_keys() {
-    let ports = |ports: Value| deployment(json!({"template": {"spec": {"containers": [{"name": "c", "ports": ports}]}}}));
-    let live = applied(&blank(), ports(json!([{"containerPort": 80}, {"containerPort": 53, "protocol": "UDP"}])), "a", false);
-    let both = applied(&live, ports(json!([{"containerPort": 443}, {"containerPort": 53, "protocol": "TCP"}])), "b", false);
+    let ports =
+        |ports: Value| deployment(json!({"template": {"spec": {"containers": [{"name": "c", "ports": ports}]}}}));
+    let live =
+        applied(&blank(), ports(json!([{"containerPort": 80}, {"containerPort": 53, "protocol": "UDP"}])), "a", false);
+    let both =
+        applied(&live, ports(json!([{"containerPort": 443}, {"containerPort": 53, "protocol": "TCP"}])), "b", false);
     assert_eq!(
         both["spec"]["template"]["spec"]["containers"][0]["ports"],
         json!([{"containerPort": 80}, {"containerPort": 53, "protocol": "UDP"}, {"containerPort": 443}, {"containerPort": 53, "protocol": "TCP"}])
@@ -146,18 +170,31 @@ fn conflicts_are_named_and_can_be_forced() {
     meta::set_meta(&mut live, "uid", "u");
     let patch = deployment(json!({"replicas": 2}));
     let error = apply(&live, &patch, writer("m"), false, deployment_type()).unwrap_err();
-    assert_eq!((error.code, error.message.as_str()), (409, "Apply failed with 1 conflict: conflict with \"kubectl\" using apps/v1: .spec.replicas"));
+    assert_eq!(
+        (error.code, error.message.as_str()),
+        (409, "Apply failed with 1 conflict: conflict with \"kubectl\" using apps/v1: .spec.replicas")
+    );
     assert_eq!(
         serde_json::to_value(error.details.unwrap().causes).unwrap(),
         json!([{"reason": "FieldManagerConflict", "message": "conflict with \"kubectl\" using apps/v1", "field": ".spec.replicas"}])
     );
-    let two = apply(&live, &deployment(json!({"replicas": 2, "paused": false})), writer("m"), false, deployment_type()).unwrap_err();
-    assert_eq!(two.message, "Apply failed with 2 conflicts: conflicts with \"kubectl\" using apps/v1:\n- .spec.paused\n- .spec.replicas");
+    let two = apply(&live, &deployment(json!({"replicas": 2, "paused": false})), writer("m"), false, deployment_type())
+        .unwrap_err();
+    assert_eq!(
+        two.message,
+        "Apply failed with 2 conflicts: conflicts with \"kubectl\" using apps/v1:\n- .spec.paused\n- .spec.replicas"
+    );
     let forced = apply(&live, &patch, writer("m"), true, deployment_type()).unwrap();
-    assert_eq!(owners(&forced), json!({"kubectl/Update": {"f:spec": {"f:paused": {}}}, "m/Apply": {"f:spec": {"f:replicas": {}}}}));
+    assert_eq!(
+        owners(&forced),
+        json!({"kubectl/Update": {"f:spec": {"f:paused": {}}}, "m/Apply": {"f:spec": {"f:replicas": {}}}})
+    );
     // The same value is shared, not contested.
     let shared = apply(&live, &deployment(json!({"replicas": 1})), writer("m"), false, deployment_type()).unwrap();
-    assert_eq!(owners(&shared), json!({"kubectl/Update": {"f:spec": {"f:paused": {}, "f:replicas": {}}}, "m/Apply": {"f:spec": {"f:replicas": {}}}}));
+    assert_eq!(
+        owners(&shared),
+        json!({"kubectl/Update": {"f:spec": {"f:paused": {}, "f:replicas": {}}}, "m/Apply": {"f:spec": {"f:replicas": {}}}})
+    );
 }
 
 #[test]
@@ -165,7 +202,10 @@ fn fields_before_the_first_apply_can_conflict() {
     let mut live = deployment(json!({"replicas": 1}));
     meta::set_meta(&mut live, "uid", "u");
     let error = apply(&live, &deployment(json!({"replicas": 2})), writer("m"), false, deployment_type()).unwrap_err();
-    assert_eq!(error.message, "Apply failed with 1 conflict: conflict with \"before-first-apply\" using apps/v1: .spec.replicas");
+    assert_eq!(
+        error.message,
+        "Apply failed with 1 conflict: conflict with \"before-first-apply\" using apps/v1: .spec.replicas"
+    );
 }
 
 #[test]
@@ -185,7 +225,11 @@ fn kubectl_takes_over_from_client_side_apply() {
 #[test]
 fn what_is_no_configuration_is_refused() {
     for (patch, code, message) in [
-        (deployment(json!({"foo": 1})), 500, "failed to create typed patch object (n/d; apps/v1, Kind=Deployment): .spec.foo: field not declared in schema"),
+        (
+            deployment(json!({"foo": 1})),
+            500,
+            "failed to create typed patch object (n/d; apps/v1, Kind=Deployment): .spec.foo: field not declared in schema",
+        ),
         (
             deployment(json!({"replicas": "3"})),
             500,
@@ -196,7 +240,11 @@ fn what_is_no_configuration_is_refused() {
             500,
             "failed to create typed patch object (n/d; apps/v1, Kind=Deployment): .spec.template.spec.containers: duplicate entries for key [name=\"a\"]",
         ),
-        (json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"managedFields": [{}]}}), 400, "metadata.managedFields must be nil"),
+        (
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"managedFields": [{}]}}),
+            400,
+            "metadata.managedFields must be nil",
+        ),
     ] {
         let error = apply(&blank(), &patch, writer("m"), false, deployment_type()).unwrap_err();
         assert_eq!((error.code, error.message.as_str()), (code, message));

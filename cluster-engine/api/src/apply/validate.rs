@@ -34,7 +34,9 @@ fn walk(value: &Value, scope: Scope<'_>, path: &str, errors: &mut Vec<String>) {
                 }
             }
         }
-        (Form::Map(items), Value::Object(object)) => object.iter().for_each(|(name, value)| walk(value, items, &at(&field_element(name)), errors)),
+        (Form::Map(items), Value::Object(object)) => {
+            object.iter().for_each(|(name, value)| walk(value, items, &at(&field_element(name)), errors))
+        }
         (Form::List(list, items), Value::Array(values)) => {
             let mut seen: Vec<String> = Vec::new();
             for (index, value) in values.iter().enumerate() {
@@ -66,8 +68,13 @@ fn walk(value: &Value, scope: Scope<'_>, path: &str, errors: &mut Vec<String>) {
 fn missing_key(list: Shape<'_>, path: &str) -> String {
     let keys: Vec<&str> = list.keys().collect();
     match keys.as_slice() {
-        [key] => format!("{path}: element 0: associative list with keys has an element that omits key field {} (and doesn't have default value)", crate::go_quote(key)),
-        keys => format!("{path}: element 0: associative list with keys has an element that omits all key fields {keys:?} (and doesn't have default values for any key fields)"),
+        [key] => format!(
+            "{path}: element 0: associative list with keys has an element that omits key field {} (and doesn't have default value)",
+            crate::go_quote(key)
+        ),
+        keys => format!(
+            "{path}: element 0: associative list with keys has an element that omits all key fields {keys:?} (and doesn't have default values for any key fields)"
+        ),
     }
 }
 

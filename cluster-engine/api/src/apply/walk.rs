@@ -99,10 +99,14 @@ impl Compare {
                     // What Go holds by value, and a list it never omits, is there (empty) whenever its owner is.
                     let empty = match field {
                         Some(field) if field.is_value() => Some(Value::Object(Map::new())),
-                        Some(field) if field.required() && field.shape().kind() == Kind::List => Some(Value::Array(Vec::new())),
+                        Some(field) if field.required() && field.shape().kind() == Kind::List => {
+                            Some(Value::Array(Vec::new()))
+                        }
                         _ => None,
                     };
-                    let of = |object: Option<&'_ Map<String, Value>>| object.map(|o| present(o.get(name)).cloned().or_else(|| empty.clone()));
+                    let of = |object: Option<&'_ Map<String, Value>>| {
+                        object.map(|o| present(o.get(name)).cloned().or_else(|| empty.clone()))
+                    };
                     let (old, new) = (of(old).flatten(), of(new).flatten());
                     self.descend(field_element(name), old.as_ref(), new.as_ref(), scope);
                 }
@@ -110,7 +114,12 @@ impl Compare {
             Form::Map(items) => {
                 let (old, new) = (old.and_then(Value::as_object), new.and_then(Value::as_object));
                 for name in keys(old, new) {
-                    self.descend(field_element(name), old.and_then(|o| o.get(name)), new.and_then(|o| o.get(name)), items);
+                    self.descend(
+                        field_element(name),
+                        old.and_then(|o| o.get(name)),
+                        new.and_then(|o| o.get(name)),
+                        items,
+                    );
                 }
             }
             Form::List(list, items) => self.lists(old, new, list, items),
@@ -178,7 +187,9 @@ fn grouped<'v>(value: Option<&'v Value>, list: Shape<'_>, items: Shape<'_>) -> V
 pub(super) fn merge(live: Option<&Value>, applied: Option<&Value>, scope: Scope<'_>) -> Option<Value> {
     let (Some(live), Some(applied)) = (live, applied) else { return applied.or(live).cloned() };
     match (scope.form([Some(live), Some(applied)]), live, applied) {
-        (Form::Struct(ty), Value::Object(old), Value::Object(new)) => Some(merge_maps(old, new, |name| member(ty, name).0)),
+        (Form::Struct(ty), Value::Object(old), Value::Object(new)) => {
+            Some(merge_maps(old, new, |name| member(ty, name).0))
+        }
         (Form::Map(items), Value::Object(old), Value::Object(new)) => Some(merge_maps(old, new, |_| items)),
         (Form::List(list, items), Value::Array(old), Value::Array(new)) => Some(merge_lists(old, new, list, items)),
         _ => Some(applied.clone()),
@@ -186,14 +197,20 @@ pub(super) fn merge(live: Option<&Value>, applied: Option<&Value>, scope: Scope<
 }
 
 fn merge_maps<'a>(old: &Map<String, Value>, new: &Map<String, Value>, scope: impl Fn(&str) -> Scope<'a>) -> Value {
-    let merged = keys(Some(old), Some(new)).into_iter().filter_map(|name| Some((name.clone(), merge(old.get(name), new.get(name), scope(name))?)));
+    let merged = keys(Some(old), Some(new))
+        .into_iter()
+        .filter_map(|name| Some((name.clone(), merge(old.get(name), new.get(name), scope(name))?)));
     Value::Object(merged.collect())
 }
 
 /// Keeps the applied order, and the live order where the applied one says nothing.
 fn merge_lists(old: &[Value], new: &[Value], list: Shape<'_>, items: Shape<'_>) -> Value {
     let elements = |values: &[Value]| -> Vec<String> {
-        values.iter().enumerate().map(|(i, item)| item_element(list, items, item).unwrap_or_else(|| format!("i:{i}"))).collect()
+        values
+            .iter()
+            .enumerate()
+            .map(|(i, item)| item_element(list, items, item).unwrap_or_else(|| format!("i:{i}")))
+            .collect()
     };
     let (left, right) = (elements(old), elements(new));
     let at = |elements: &[String], element: &str| elements.iter().position(|e| e == element);

@@ -46,7 +46,9 @@ fn prune_shape(value: &mut Value, shape: Shape<'_>, path: &str, unknown: &mut Ve
         }
         (Kind::List, Value::Array(list)) => {
             if let Some(items) = shape.items() {
-                list.iter_mut().enumerate().for_each(|(i, item)| prune_shape(item, items, &format!("{path}[{i}]"), unknown));
+                list.iter_mut()
+                    .enumerate()
+                    .for_each(|(i, item)| prune_shape(item, items, &format!("{path}[{i}]"), unknown));
             }
         }
         _ => {}
@@ -56,7 +58,8 @@ fn prune_shape(value: &mut Value, shape: Shape<'_>, path: &str, unknown: &mut Ve
 /// An embedded resource keeps apiVersion, kind and metadata whatever its schema says.
 fn embedded(value: &mut Value, ty: Type<'_>, path: &str, unknown: &mut Vec<String>) {
     let Value::Object(object) = value else { return };
-    let kept: Vec<(&str, Option<Value>)> = ["apiVersion", "kind", "metadata"].into_iter().map(|key| (key, object.remove(key))).collect();
+    let kept: Vec<(&str, Option<Value>)> =
+        ["apiVersion", "kind", "metadata"].into_iter().map(|key| (key, object.remove(key))).collect();
     prune_type(value, ty, path, unknown);
     let Value::Object(object) = value else { return };
     for (key, member) in kept {

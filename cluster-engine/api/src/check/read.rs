@@ -30,7 +30,14 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new() -> Self {
-        Self { path: String::new(), fields: Vec::new(), owner: String::new(), error: None, strict: Vec::new(), seen: HashSet::new() }
+        Self {
+            path: String::new(),
+            fields: Vec::new(),
+            owner: String::new(),
+            error: None,
+            strict: Vec::new(),
+            seen: HashSet::new(),
+        }
     }
 
     /// For a part of an object: paths start with its name.
@@ -59,7 +66,11 @@ impl Context {
         let text = if self.owner.is_empty() {
             format!("json: cannot unmarshal {found} into Go value of type {go_type}")
         } else {
-            format!("json: cannot unmarshal {found} into Go struct field {}.{} of type {go_type}", self.owner, self.fields.join("."))
+            format!(
+                "json: cannot unmarshal {found} into Go struct field {}.{} of type {go_type}",
+                self.owner,
+                self.fields.join(".")
+            )
         };
         self.fail(text);
     }
@@ -90,7 +101,9 @@ enum Expect<'s> {
     Type(Type<'s>),
     Shape(Shape<'s>),
     /// Anything; duplicates are looked for or not.
-    Any { duplicates: bool },
+    Any {
+        duplicates: bool,
+    },
 }
 
 /// The seed of one value.
@@ -245,7 +258,9 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
             Expect::Type(ty) => self.structure(map, ty),
             Expect::Shape(shape) => match (shape.kind(), shape.items(), schema_props()) {
                 (Kind::Map, Some(items), _) => self.open_map(map, Some(items), true),
-                (Kind::SchemaOrBool | Kind::SchemaOrArray | Kind::SchemaOrStrings, _, Some(ty)) => Node::of_type(self.context, ty).structure(map, ty),
+                (Kind::SchemaOrBool | Kind::SchemaOrArray | Kind::SchemaOrStrings, _, Some(ty)) => {
+                    Node::of_type(self.context, ty).structure(map, ty)
+                }
                 (kind, ..) => {
                     let mut map = map;
                     while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
@@ -302,7 +317,12 @@ impl<'s> Node<'_, 's> {
     }
 
     /// A map: every key is welcome. Nulls of a typed map are zero values, those of untyped JSON stay.
-    fn open_map<'de, A: MapAccess<'de>>(self, mut map: A, items: Option<Shape<'_>>, duplicates: bool) -> Result<Value, A::Error> {
+    fn open_map<'de, A: MapAccess<'de>>(
+        self,
+        mut map: A,
+        items: Option<Shape<'_>>,
+        duplicates: bool,
+    ) -> Result<Value, A::Error> {
         let Node { context, .. } = self;
         let mut object = Map::new();
         while let Some(key) = map.next_key::<String>()? {
@@ -368,7 +388,9 @@ pub(super) fn base64_text(text: &str) -> Result<Value, String> {
     let clean: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
     match STANDARD.decode(&clean) {
         Ok(bytes) => Ok(STANDARD.encode(bytes).into()),
-        Err(base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _)) => Err(format!("illegal base64 data at input byte {at}")),
+        Err(base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _)) => {
+            Err(format!("illegal base64 data at input byte {at}"))
+        }
         Err(_) => Err(format!("illegal base64 data at input byte {}", clean.len() / 4 * 4)),
     }
 }

@@ -47,14 +47,28 @@ fn time_error(text: &str, layout: &str) -> String {
     ];
     let mut rest = text;
     for (name, shape) in parts {
-        let fits = rest.len() >= shape.len() && shape.iter().zip(rest.bytes()).all(|(want, got)| if *want == b'd' { got.is_ascii_digit() } else { *want == got });
+        let fits = rest.len() >= shape.len()
+            && shape
+                .iter()
+                .zip(rest.bytes())
+                .all(|(want, got)| if *want == b'd' { got.is_ascii_digit() } else { *want == got });
         if !fits {
-            return format!("parsing time {quoted} as {}: cannot parse {} as {}", crate::go_quote(layout), crate::go_quote(rest), crate::go_quote(name));
+            return format!(
+                "parsing time {quoted} as {}: cannot parse {} as {}",
+                crate::go_quote(layout),
+                crate::go_quote(rest),
+                crate::go_quote(name)
+            );
         }
         rest = &rest[shape.len()..];
     }
     if rest.is_empty() || !rest.starts_with(['Z', '+', '-', '.', ',']) {
-        return format!("parsing time {quoted} as {}: cannot parse {} as {}", crate::go_quote(layout), crate::go_quote(rest), crate::go_quote("Z07:00"));
+        return format!(
+            "parsing time {quoted} as {}: cannot parse {} as {}",
+            crate::go_quote(layout),
+            crate::go_quote(rest),
+            crate::go_quote("Z07:00")
+        );
     }
     format!("parsing time {quoted}: out of range")
 }

@@ -28,17 +28,39 @@ fn unknown_and_duplicate_fields_are_named_in_order() {
         checked.value,
         json!({"kind": "Deployment", "spec": {"replicas": 2, "template": {"metadata": {"labels": {"a": "2"}}, "spec": {"containers": [{"name": "a"}, {"name": "b"}]}}}})
     );
-    assert!(checked.strict_error().unwrap().starts_with("strict decoding error: unknown field \"foo\", duplicate field"));
+    assert!(
+        checked.strict_error().unwrap().starts_with("strict decoding error: unknown field \"foo\", duplicate field")
+    );
 }
 
 #[test]
 fn type_errors_read_as_gos() {
     for (kind, body, want) in [
-        ("Deployment", r#"{"spec":{"replicas":"3"}}"#, "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"),
-        ("Deployment", r#"{"spec":{"replicas":1.5}}"#, "json: cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32"),
-        ("Deployment", r#"{"spec":{"replicas":3000000000}}"#, "json: cannot unmarshal number 3000000000 into Go struct field DeploymentSpec.spec.replicas of type int32"),
-        ("Deployment", r#"{"spec":[]}"#, "json: cannot unmarshal array into Go struct field Deployment.spec of type v1.DeploymentSpec"),
-        ("Deployment", r#"{"metadata":{"labels":{"a":1}}}"#, "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string"),
+        (
+            "Deployment",
+            r#"{"spec":{"replicas":"3"}}"#,
+            "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+        (
+            "Deployment",
+            r#"{"spec":{"replicas":1.5}}"#,
+            "json: cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+        (
+            "Deployment",
+            r#"{"spec":{"replicas":3000000000}}"#,
+            "json: cannot unmarshal number 3000000000 into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+        (
+            "Deployment",
+            r#"{"spec":[]}"#,
+            "json: cannot unmarshal array into Go struct field Deployment.spec of type v1.DeploymentSpec",
+        ),
+        (
+            "Deployment",
+            r#"{"metadata":{"labels":{"a":1}}}"#,
+            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string",
+        ),
         (
             "Deployment",
             r#"{"spec":{"template":{"spec":{"containers":[{"name":1}]}}}}"#,
@@ -95,6 +117,12 @@ fn free_form_parts_stay_as_they_are() {
 #[test]
 fn secrets_keep_proper_base64() {
     let secret = ty("", "v1", "Secret");
-    assert_eq!(check_json(br#"{"data":{"a":"aGVs\nbG8="}}"#, secret).map(|c| c.value), Ok(json!({"data": {"a": "aGVsbG8="}})));
-    assert_eq!(check_json(br#"{"data":{"a":"a*b"}}"#, secret), Err(DecodeError("illegal base64 data at input byte 1".to_owned())));
+    assert_eq!(
+        check_json(br#"{"data":{"a":"aGVs\nbG8="}}"#, secret).map(|c| c.value),
+        Ok(json!({"data": {"a": "aGVsbG8="}}))
+    );
+    assert_eq!(
+        check_json(br#"{"data":{"a":"a*b"}}"#, secret),
+        Err(DecodeError("illegal base64 data at input byte 1".to_owned()))
+    );
 }

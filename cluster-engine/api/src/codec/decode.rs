@@ -106,7 +106,12 @@ fn add(object: &mut Map<String, Value>, field: Field<'_>, wire: Wire<'_>, depth:
             let keep = match &value {
                 Value::Null => false,
                 Value::Bool(false) => field.is_pointer() || field.required(),
-                Value::Number(n) => n.as_f64() != Some(0.0) || field.is_pointer() || field.required() || shape.kind() == Kind::IntOrString,
+                Value::Number(n) => {
+                    n.as_f64() != Some(0.0)
+                        || field.is_pointer()
+                        || field.required()
+                        || shape.kind() == Kind::IntOrString
+                }
                 Value::String(s) => !s.is_empty() || field.is_pointer() || shape.kind() == Kind::IntOrString,
                 _ => true,
             };
@@ -263,7 +268,12 @@ fn quantity(bytes: &[u8]) -> Result<Value, Error> {
         }
     }
     let quantity = crate::quantity::Quantity::parse(if text.is_empty() { "0" } else { text });
-    Ok(quantity.map_err(|_| Error::Malformed { reason: "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'" })?.to_string().into())
+    Ok(quantity
+        .map_err(|_| Error::Malformed {
+            reason: "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+        })?
+        .to_string()
+        .into())
 }
 
 fn int_or_string(bytes: &[u8]) -> Result<Value, Error> {
@@ -353,9 +363,16 @@ fn schema_or_strings(bytes: &[u8], depth: usize) -> Result<Value, Error> {
 mod tests {
     #[test]
     fn durations_print_as_go_prints_them() {
-        for (nanos, want) in
-            [(0, "0s"), (1, "1ns"), (1_500, "1.5µs"), (10_000_000, "10ms"), (1_500_000_000, "1.5s"), (90_000_000_000, "1m30s"), (3_600_000_000_000, "1h0m0s"), (-1_000_000_000, "-1s")]
-        {
+        for (nanos, want) in [
+            (0, "0s"),
+            (1, "1ns"),
+            (1_500, "1.5µs"),
+            (10_000_000, "10ms"),
+            (1_500_000_000, "1.5s"),
+            (90_000_000_000, "1m30s"),
+            (3_600_000_000_000, "1h0m0s"),
+            (-1_000_000_000, "-1s"),
+        ] {
             assert_eq!(super::duration(nanos), want);
         }
     }

@@ -17,7 +17,9 @@ fn round_trip(object: Value) {
 
 #[test]
 fn objects_round_trip() {
-    round_trip(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"k": "aGVsbG8="}, "type": "Opaque"}));
+    round_trip(
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"k": "aGVsbG8="}, "type": "Opaque"}),
+    );
     round_trip(json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": "p", "namespace": "n", "labels": {"a": "b"}, "creationTimestamp": "2026-11-21T08:00:00Z",
@@ -49,15 +51,19 @@ fn objects_round_trip() {
         "spec": {"rules": [{"host": "h", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "s", "port": {"number": 80}}}}]}}]}}));
     round_trip(json!({"apiVersion": "apps/v1", "kind": "DeploymentList", "metadata": {"resourceVersion": "5"},
         "items": [{"metadata": {"name": "d"}}]}));
-    round_trip(json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "w"},
+    round_trip(
+        json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "w"},
         "webhooks": [{"name": "a.b.c", "sideEffects": "None", "admissionReviewVersions": ["v1"], "clientConfig": {"url": "https://x"},
-            "rules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "scope": "*"}]}]}));
-    round_trip(json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "x.y.z"},
+            "rules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "scope": "*"}]}]}),
+    );
+    round_trip(
+        json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "x.y.z"},
         "spec": {"group": "y.z", "scope": "Namespaced", "names": {"plural": "x", "kind": "X"},
             "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object",
                 "x-kubernetes-preserve-unknown-fields": true,
                 "properties": {"a": {"type": "integer", "default": 1, "minimum": 0.0}, "b": {"type": "object", "additionalProperties": {"type": "string"}},
-                    "c": {"type": "object", "additionalProperties": true}, "d": {"type": "array", "items": {"type": "string"}}}}}}]}}));
+                    "c": {"type": "object", "additionalProperties": true}, "d": {"type": "array", "items": {"type": "string"}}}}}}]}}),
+    );
 }
 
 #[test]
@@ -101,7 +107,10 @@ fn delete_options_come_in_any_group() {
     put_bytes(&mut raw, 4, b"Background");
     let (gvk, value) = decode_protobuf(&envelope("apps/v1", "DeleteOptions", &raw), None).unwrap();
     assert_eq!(gvk, Gvk::new("apps", "v1", "DeleteOptions"));
-    assert_eq!(value, json!({"apiVersion": "apps/v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0, "propagationPolicy": "Background"}));
+    assert_eq!(
+        value,
+        json!({"apiVersion": "apps/v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0, "propagationPolicy": "Background"})
+    );
 }
 
 #[test]

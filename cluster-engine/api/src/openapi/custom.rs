@@ -20,7 +20,9 @@ pub(super) fn schemas(dialect: Dialect, spec: &PathSpec, schema: &Value) -> Vec<
         _ => Map::new(),
     };
     own.entry("type").or_insert_with(|| "object".into());
-    let open = own.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true)) && !own.contains_key("properties") && dialect == Dialect::V2;
+    let open = own.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true))
+        && !own.contains_key("properties")
+        && dialect == Dialect::V2;
     if !open && let Value::Object(properties) = own.entry("properties").or_insert_with(|| json!({})) {
         properties.extend(type_meta());
         let described = json!({"description": "Standard object's metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata"});
@@ -56,8 +58,18 @@ fn with_reference(dialect: Dialect, kind: &str, mut described: Value) -> Value {
 fn type_meta() -> Map<String, Value> {
     let text = |description: &str| json!({"type": "string", "description": description});
     Map::from_iter([
-        ("apiVersion".to_owned(), text("APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources")),
-        ("kind".to_owned(), text("Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds")),
+        (
+            "apiVersion".to_owned(),
+            text(
+                "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+            ),
+        ),
+        (
+            "kind".to_owned(),
+            text(
+                "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+            ),
+        ),
     ])
 }
 
@@ -72,7 +84,9 @@ fn swagger(schema: &Value) -> Value {
             ("allOf" | "anyOf" | "oneOf" | "not" | "nullable" | "default", _) => continue,
             ("type", _) if open || flag("nullable") || flag("x-kubernetes-int-or-string") => continue,
             ("items" | "properties" | "additionalProperties", _) if open || flag("nullable") => continue,
-            ("properties", Value::Object(properties)) => Value::Object(properties.iter().map(|(k, v)| (k.clone(), swagger(v))).collect()),
+            ("properties", Value::Object(properties)) => {
+                Value::Object(properties.iter().map(|(k, v)| (k.clone(), swagger(v))).collect())
+            }
             ("items" | "additionalProperties", value) => swagger(value),
             (_, value) => value.clone(),
         };

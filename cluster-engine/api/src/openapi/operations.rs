@@ -28,7 +28,13 @@ fn base(group: &str, version: &str) -> String {
 }
 
 /// Writes the path that lists a group version's resources.
-pub(super) fn discovery(out: &mut impl Write, dialect: Dialect, group: &str, version: &str, first: &mut bool) -> io::Result<()> {
+pub(super) fn discovery(
+    out: &mut impl Write,
+    dialect: Dialect,
+    group: &str,
+    version: &str,
+    first: &mut bool,
+) -> io::Result<()> {
     let operation = json!({
         "tags": [tag(group, version)], "description": "get available resources", "operationId": format!("get{}{}APIResources", camel(group), upper(version)),
         "responses": responses(dialect, &[200], &dialect.reference(&format!("{META}.APIResourceList"))),
@@ -40,7 +46,8 @@ pub(super) fn discovery(out: &mut impl Write, dialect: Dialect, group: &str, ver
 pub(super) fn places(spec: &PathSpec) -> Vec<(String, Place)> {
     let base = base(&spec.group, &spec.version);
     let all = format!("{base}/{}", spec.plural);
-    let collection = if spec.namespaced { format!("{base}/namespaces/{{namespace}}/{}", spec.plural) } else { all.clone() };
+    let collection =
+        if spec.namespaced { format!("{base}/namespaces/{{namespace}}/{}", spec.plural) } else { all.clone() };
     let has = |verbs: &[&str]| spec.verbs.iter().any(|verb| verbs.contains(&verb.as_str()));
     let mut out = Vec::new();
     if !spec.subresource.is_empty() {
@@ -75,7 +82,11 @@ pub(super) fn path_item(dialect: Dialect, here: &[(&PathSpec, Place)]) -> Value 
             parameters.push(path_parameter(dialect, "name", &format!("name of the {}", spec.gvk.kind)));
         }
         if spec.namespaced && *place != Place::AllNamespaces {
-            parameters.push(path_parameter(dialect, "namespace", "object name and auth scope, such as for teams and projects"));
+            parameters.push(path_parameter(
+                dialect,
+                "namespace",
+                "object name and auth scope, such as for teams and projects",
+            ));
         }
         if *place == Place::Below {
             parameters.push(path_parameter(dialect, "path", "path to the resource"));
@@ -97,9 +108,18 @@ fn methods(spec: &PathSpec, place: Place) -> Vec<(&'static str, &'static str, &'
             .collect();
     }
     let rows: &[(&str, &str, &str, &str)] = match (place, spec.subresource.is_empty()) {
-        (Place::Collection, _) => &[("list", "get", "list", "list"), ("create", "post", "post", "create"), ("deletecollection", "delete", "deletecollection", "delete")],
+        (Place::Collection, _) => &[
+            ("list", "get", "list", "list"),
+            ("create", "post", "post", "create"),
+            ("deletecollection", "delete", "deletecollection", "delete"),
+        ],
         (Place::AllNamespaces, _) => &[("list", "get", "list", "list")],
-        (_, true) => &[("get", "get", "get", "read"), ("update", "put", "put", "replace"), ("patch", "patch", "patch", "patch"), ("delete", "delete", "delete", "delete")],
+        (_, true) => &[
+            ("get", "get", "get", "read"),
+            ("update", "put", "put", "replace"),
+            ("patch", "patch", "patch", "patch"),
+            ("delete", "delete", "delete", "delete"),
+        ],
         (_, false) => &[
             ("get", "get", "get", "read"),
             ("update", "put", "put", "replace"),
@@ -115,7 +135,9 @@ fn operation(dialect: Dialect, spec: &PathSpec, place: Place, method: &str, acti
     let kind = &spec.gvk.kind;
     let body = dialect.reference(&schema_name(spec, &spec.gvk));
     let answer = match action {
-        "list" => dialect.reference(&schema_name(spec, &Gvk::new(&spec.gvk.group, &spec.gvk.version, format!("{kind}List")))),
+        "list" => {
+            dialect.reference(&schema_name(spec, &Gvk::new(&spec.gvk.group, &spec.gvk.version, format!("{kind}List"))))
+        }
         "delete" | "deletecollection" => dialect.reference(&format!("{META}.Status")),
         "connect" => json!({"type": "string"}),
         _ => body.clone(),
@@ -132,7 +154,10 @@ fn operation(dialect: Dialect, spec: &PathSpec, place: Place, method: &str, acti
     out.insert("operationId".to_owned(), operation_id(spec, place, method, action, word).into());
     out.insert("responses".to_owned(), responses(dialect, codes, &answer));
     out.insert("x-kubernetes-action".to_owned(), action.into());
-    out.insert("x-kubernetes-group-version-kind".to_owned(), json!({"group": spec.gvk.group, "kind": kind, "version": spec.gvk.version}));
+    out.insert(
+        "x-kubernetes-group-version-kind".to_owned(),
+        json!({"group": spec.gvk.group, "kind": kind, "version": spec.gvk.version}),
+    );
     let mut parameters: Vec<Value> = parameters(action).iter().map(|name| query(dialect, name)).collect();
     let strategic = spec.schema.is_none() && table().by_gvk(&spec.gvk).is_some();
     let body = match action {
@@ -144,7 +169,8 @@ fn operation(dialect: Dialect, spec: &PathSpec, place: Place, method: &str, acti
     let required = !action.starts_with("delete");
     match (body, dialect) {
         (Some((types, schema)), Dialect::V3) => {
-            let content: Map<String, Value> = types.into_iter().map(|media| (media.to_owned(), json!({"schema": schema}))).collect();
+            let content: Map<String, Value> =
+                types.into_iter().map(|media| (media.to_owned(), json!({"schema": schema}))).collect();
             let mut body = json!({"content": content});
             if required {
                 body["required"] = true.into();
@@ -248,7 +274,9 @@ fn operation_id(spec: &PathSpec, place: Place, method: &str, action: &str, word:
 /// A subresource's operations are named after its owner's kind, which the spec does not hold; the plural is close and unique.
 fn singular(spec: &PathSpec) -> String {
     let owner = table().gvks().find(|(gvk, _)| {
-        gvk.group == spec.group && gvk.version == spec.version && spec.plural.strip_suffix('s').is_some_and(|name| gvk.kind.eq_ignore_ascii_case(name))
+        gvk.group == spec.group
+            && gvk.version == spec.version
+            && spec.plural.strip_suffix('s').is_some_and(|name| gvk.kind.eq_ignore_ascii_case(name))
     });
     owner.map_or_else(|| upper(spec.plural.trim_end_matches('s')), |(gvk, _)| gvk.kind)
 }
@@ -289,7 +317,13 @@ fn parameters(action: &str) -> &'static [&'static str] {
             "timeoutSeconds",
             "watch",
         ],
-        "delete" => &["dryRun", "gracePeriodSeconds", "ignoreStoreReadErrorWithClusterBreakingPotential", "orphanDependents", "propagationPolicy"],
+        "delete" => &[
+            "dryRun",
+            "gracePeriodSeconds",
+            "ignoreStoreReadErrorWithClusterBreakingPotential",
+            "orphanDependents",
+            "propagationPolicy",
+        ],
         "deletecollection" => &[
             "continue",
             "dryRun",
@@ -326,25 +360,69 @@ fn typed(dialect: Dialect, mut parameter: Value, kind: &str) -> Value {
 
 fn query(dialect: Dialect, name: &str) -> Value {
     let (kind, description) = match name {
-        "pretty" => ("string", "If 'true', then the output is pretty printed. Defaults to 'false' unless the user-agent indicates a browser or command-line HTTP tool (curl and wget)."),
-        "dryRun" => ("string", "When present, indicates that modifications should not be persisted. An invalid or unrecognized dryRun directive will result in an error response and no further processing of the request. Valid values are: - All: all dry run stages will be processed"),
-        "fieldManager" => ("string", "fieldManager is a name associated with the actor or entity that is making these changes. The value must be less than or 128 characters long, and only contain printable characters, as defined by https://golang.org/pkg/unicode/#IsPrint."),
-        "fieldValidation" => ("string", "fieldValidation instructs the server on how to handle objects in the request (POST/PUT/PATCH) containing unknown or duplicate fields. Valid values are: - Ignore, - Warn, - Strict."),
-        "force" => ("boolean", "Force is going to \"force\" Apply requests. It means user will re-acquire conflicting fields owned by other people. Force flag must be unset for non-apply patch requests."),
+        "pretty" => (
+            "string",
+            "If 'true', then the output is pretty printed. Defaults to 'false' unless the user-agent indicates a browser or command-line HTTP tool (curl and wget).",
+        ),
+        "dryRun" => (
+            "string",
+            "When present, indicates that modifications should not be persisted. An invalid or unrecognized dryRun directive will result in an error response and no further processing of the request. Valid values are: - All: all dry run stages will be processed",
+        ),
+        "fieldManager" => (
+            "string",
+            "fieldManager is a name associated with the actor or entity that is making these changes. The value must be less than or 128 characters long, and only contain printable characters, as defined by https://golang.org/pkg/unicode/#IsPrint.",
+        ),
+        "fieldValidation" => (
+            "string",
+            "fieldValidation instructs the server on how to handle objects in the request (POST/PUT/PATCH) containing unknown or duplicate fields. Valid values are: - Ignore, - Warn, - Strict.",
+        ),
+        "force" => (
+            "boolean",
+            "Force is going to \"force\" Apply requests. It means user will re-acquire conflicting fields owned by other people. Force flag must be unset for non-apply patch requests.",
+        ),
         "allowWatchBookmarks" => ("boolean", "allowWatchBookmarks requests watch events with type \"BOOKMARK\"."),
         "continue" => ("string", "The continue option should be set when retrieving more results from the server."),
-        "fieldSelector" => ("string", "A selector to restrict the list of returned objects by their fields. Defaults to everything."),
-        "labelSelector" => ("string", "A selector to restrict the list of returned objects by their labels. Defaults to everything."),
+        "fieldSelector" => {
+            ("string", "A selector to restrict the list of returned objects by their fields. Defaults to everything.")
+        }
+        "labelSelector" => {
+            ("string", "A selector to restrict the list of returned objects by their labels. Defaults to everything.")
+        }
         "limit" => ("integer", "limit is a maximum number of responses to return for a list call."),
-        "resourceVersion" => ("string", "resourceVersion sets a constraint on what resource versions a request may be served from."),
-        "resourceVersionMatch" => ("string", "resourceVersionMatch determines how resourceVersion is applied to list calls."),
-        "sendInitialEvents" => ("boolean", "`sendInitialEvents=true` may be set together with `watch=true`. In that case, the watch stream will begin with synthetic events to produce the current state of objects in the collection."),
-        "timeoutSeconds" => ("integer", "Timeout for the list/watch call. This limits the duration of the call, regardless of any activity or inactivity."),
-        "watch" => ("boolean", "Watch for changes to the described resources and return them as a stream of add, update, and remove notifications. Specify resourceVersion."),
-        "gracePeriodSeconds" => ("integer", "The duration in seconds before the object should be deleted. Value must be non-negative integer. The value zero indicates delete immediately."),
-        "orphanDependents" => ("boolean", "Deprecated: please use the PropagationPolicy, this field will be deprecated in 1.7. Should the dependent objects be orphaned."),
-        "propagationPolicy" => ("string", "Whether and how garbage collection will be performed. Acceptable values are: 'Orphan', 'Background', 'Foreground'."),
-        _ => ("boolean", "if set to true, it will trigger an unsafe deletion of the resource in case the normal deletion flow fails with a corrupt object error."),
+        "resourceVersion" => {
+            ("string", "resourceVersion sets a constraint on what resource versions a request may be served from.")
+        }
+        "resourceVersionMatch" => {
+            ("string", "resourceVersionMatch determines how resourceVersion is applied to list calls.")
+        }
+        "sendInitialEvents" => (
+            "boolean",
+            "`sendInitialEvents=true` may be set together with `watch=true`. In that case, the watch stream will begin with synthetic events to produce the current state of objects in the collection.",
+        ),
+        "timeoutSeconds" => (
+            "integer",
+            "Timeout for the list/watch call. This limits the duration of the call, regardless of any activity or inactivity.",
+        ),
+        "watch" => (
+            "boolean",
+            "Watch for changes to the described resources and return them as a stream of add, update, and remove notifications. Specify resourceVersion.",
+        ),
+        "gracePeriodSeconds" => (
+            "integer",
+            "The duration in seconds before the object should be deleted. Value must be non-negative integer. The value zero indicates delete immediately.",
+        ),
+        "orphanDependents" => (
+            "boolean",
+            "Deprecated: please use the PropagationPolicy, this field will be deprecated in 1.7. Should the dependent objects be orphaned.",
+        ),
+        "propagationPolicy" => (
+            "string",
+            "Whether and how garbage collection will be performed. Acceptable values are: 'Orphan', 'Background', 'Foreground'.",
+        ),
+        _ => (
+            "boolean",
+            "if set to true, it will trigger an unsafe deletion of the resource in case the normal deletion flow fails with a corrupt object error.",
+        ),
     };
     typed(dialect, json!({"name": name, "in": "query", "description": description}), kind)
 }

@@ -22,7 +22,9 @@ fn scalar_name(kind: Kind) -> Option<&'static str> {
         Kind::Json => "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON",
         Kind::SchemaOrBool => "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool",
         Kind::SchemaOrArray => "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray",
-        Kind::SchemaOrStrings => "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray",
+        Kind::SchemaOrStrings => {
+            "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray"
+        }
         _ => return None,
     })
 }
@@ -66,7 +68,10 @@ pub(super) fn definition(dialect: Dialect, ty: Type<'_>, descriptions: &mut Desc
     let mut properties = Map::new();
     let mut required = Vec::new();
     for (index, field) in ty.fields().enumerate() {
-        properties.insert(field.name().to_owned(), property(dialect, field, texts.get(index + 1).copied().unwrap_or_default()));
+        properties.insert(
+            field.name().to_owned(),
+            property(dialect, field, texts.get(index + 1).copied().unwrap_or_default()),
+        );
         if field.required() {
             required.push(field.name());
         }
@@ -114,7 +119,9 @@ fn scalar(dialect: Dialect, kind: Kind) -> Map<String, Value> {
         (Kind::Quantity, Dialect::V2) => json!({"type": "string"}),
         (Kind::Quantity, Dialect::V3) => json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
         (Kind::IntOrString, Dialect::V2) => json!({"type": "string", "format": "int-or-string"}),
-        (Kind::IntOrString, Dialect::V3) => json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}),
+        (Kind::IntOrString, Dialect::V3) => {
+            json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]})
+        }
         _ => json!({}),
     };
     match schema {

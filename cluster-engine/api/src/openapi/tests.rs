@@ -20,12 +20,23 @@ fn spec(group: &str, kind: &str, plural: &str, subresource: &str, verbs: &[&str]
 const ALL: [&str; 8] = ["create", "get", "list", "watch", "update", "patch", "delete", "deletecollection"];
 
 fn specs() -> Vec<PathSpec> {
-    let scale = PathSpec { gvk: Gvk::new("autoscaling", "v1", "Scale"), ..spec("apps", "Deployment", "deployments", "scale", &["get", "patch", "update"]) };
+    let scale = PathSpec {
+        gvk: Gvk::new("autoscaling", "v1", "Scale"),
+        ..spec("apps", "Deployment", "deployments", "scale", &["get", "patch", "update"])
+    };
     let crd = PathSpec {
-        schema: Some(json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {"n": {"type": "integer", "nullable": true, "default": 1}}}}})),
+        schema: Some(
+            json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {"n": {"type": "integer", "nullable": true, "default": 1}}}}}),
+        ),
         ..spec("example.com", "Cron", "crons", "", &ALL)
     };
-    vec![spec("apps", "Deployment", "deployments", "", &ALL), scale, spec("", "Pod", "pods", "", &ALL), spec("", "Pod", "pods", "exec", &["connect"]), crd]
+    vec![
+        spec("apps", "Deployment", "deployments", "", &ALL),
+        scale,
+        spec("", "Pod", "pods", "", &ALL),
+        spec("", "Pod", "pods", "exec", &["connect"]),
+        crd,
+    ]
 }
 
 /// Every reference leads to a schema.
@@ -51,20 +62,38 @@ fn v3_has_what_kubectl_apply_looks_for() {
     let document = v3("apps", "v1", &specs());
     check_references(&document, "/components/schemas", &document);
     let patch = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
-    assert_eq!(patch["x-kubernetes-group-version-kind"], json!({"group": "apps", "version": "v1", "kind": "Deployment"}));
-    assert!(patch["parameters"].as_array().unwrap().iter().any(|p| p["name"] == "fieldValidation" && p["in"] == "query"));
+    assert_eq!(
+        patch["x-kubernetes-group-version-kind"],
+        json!({"group": "apps", "version": "v1", "kind": "Deployment"})
+    );
+    assert!(
+        patch["parameters"].as_array().unwrap().iter().any(|p| p["name"] == "fieldValidation" && p["in"] == "query")
+    );
     assert!(patch["requestBody"]["content"].get("application/strategic-merge-patch+json").is_some());
     assert_eq!(patch["operationId"], "patchAppsV1NamespacedDeployment");
     let schemas = &document["components"]["schemas"];
-    assert_eq!(schemas["io.k8s.api.apps.v1.Deployment"]["x-kubernetes-group-version-kind"], json!([{"group": "apps", "kind": "Deployment", "version": "v1"}]));
+    assert_eq!(
+        schemas["io.k8s.api.apps.v1.Deployment"]["x-kubernetes-group-version-kind"],
+        json!([{"group": "apps", "kind": "Deployment", "version": "v1"}])
+    );
     let containers = &schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
     assert_eq!(
-        (&containers["x-kubernetes-patch-merge-key"], &containers["x-kubernetes-patch-strategy"], &containers["x-kubernetes-list-map-keys"]),
+        (
+            &containers["x-kubernetes-patch-merge-key"],
+            &containers["x-kubernetes-patch-strategy"],
+            &containers["x-kubernetes-list-map-keys"]
+        ),
         (&json!("name"), &json!("merge"), &json!(["name"]))
     );
-    assert_eq!(schemas["io.k8s.api.apps.v1.Deployment"]["properties"]["spec"]["allOf"][0]["$ref"], "#/components/schemas/io.k8s.api.apps.v1.DeploymentSpec");
+    assert_eq!(
+        schemas["io.k8s.api.apps.v1.Deployment"]["properties"]["spec"]["allOf"][0]["$ref"],
+        "#/components/schemas/io.k8s.api.apps.v1.DeploymentSpec"
+    );
     let scale = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale"]["get"];
-    assert_eq!((&scale["operationId"], &scale["x-kubernetes-group-version-kind"]["kind"]), (&json!("readAppsV1NamespacedDeploymentScale"), &json!("Scale")));
+    assert_eq!(
+        (&scale["operationId"], &scale["x-kubernetes-group-version-kind"]["kind"]),
+        (&json!("readAppsV1NamespacedDeploymentScale"), &json!("Scale"))
+    );
 }
 
 #[test]
@@ -72,8 +101,14 @@ fn v3_of_the_core_group_and_of_custom_kinds() {
     let core = v3("", "v1", &specs());
     check_references(&core, "/components/schemas", &core);
     assert_eq!(core["paths"]["/api/v1/pods"]["get"]["x-kubernetes-action"], "list");
-    assert_eq!(core["paths"]["/api/v1/namespaces/{namespace}/pods/{name}/exec"]["post"]["x-kubernetes-action"], "connect");
-    assert_eq!(core["components"]["schemas"]["io.k8s.apimachinery.pkg.util.intstr.IntOrString"]["format"], "int-or-string");
+    assert_eq!(
+        core["paths"]["/api/v1/namespaces/{namespace}/pods/{name}/exec"]["post"]["x-kubernetes-action"],
+        "connect"
+    );
+    assert_eq!(
+        core["components"]["schemas"]["io.k8s.apimachinery.pkg.util.intstr.IntOrString"]["format"],
+        "int-or-string"
+    );
     let custom = v3("example.com", "v1", &specs());
     check_references(&custom, "/components/schemas", &custom);
     let cron = &custom["components"]["schemas"]["com.example.v1.Cron"];

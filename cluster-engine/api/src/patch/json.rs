@@ -15,7 +15,8 @@ pub(super) struct Operation {
 
 /// Reads the operations. What each lacks is found only when it is applied, as upstream does.
 pub(super) fn parse(patch: &[u8]) -> Result<Vec<Operation>, Status> {
-    let value: Value = serde_json::from_slice(patch).map_err(|e| Status::bad_request(crate::check::json_syntax_error(patch, &e)))?;
+    let value: Value =
+        serde_json::from_slice(patch).map_err(|e| Status::bad_request(crate::check::json_syntax_error(patch, &e)))?;
     let Value::Array(list) = value else {
         let found = match value {
             Value::Object(_) => "object",
@@ -24,14 +25,20 @@ pub(super) fn parse(patch: &[u8]) -> Result<Vec<Operation>, Status> {
             Value::Null => return Ok(Vec::new()),
             _ => "bool",
         };
-        return Err(Status::bad_request(format!("json: cannot unmarshal {found} into Go value of type jsonpatch.Patch")));
+        return Err(Status::bad_request(format!(
+            "json: cannot unmarshal {found} into Go value of type jsonpatch.Patch"
+        )));
     };
     list.into_iter()
         .map(|item| {
             let Value::Object(mut item) = item else {
-                return Err(Status::bad_request("json: cannot unmarshal value into Go value of type jsonpatch.Operation"));
+                return Err(Status::bad_request(
+                    "json: cannot unmarshal value into Go value of type jsonpatch.Operation",
+                ));
             };
-            let text = |item: &serde_json::Map<String, Value>, key: &str| item.get(key).and_then(Value::as_str).map(str::to_owned);
+            let text = |item: &serde_json::Map<String, Value>, key: &str| {
+                item.get(key).and_then(Value::as_str).map(str::to_owned)
+            };
             Ok(Operation {
                 op: text(&item, "op").unwrap_or_else(|| "unknown".to_owned()),
                 path: text(&item, "path").unwrap_or_else(|| "\u{0}".to_owned()),
@@ -48,7 +55,10 @@ pub(super) fn apply(document: &mut Value, operation: &Operation) -> Result<(), S
     if path == "\u{0}" {
         return Err(format!("{op} operation failed to decode path: operation missing path field: missing value"));
     }
-    let from = || from.as_deref().ok_or_else(|| format!("{op} operation failed to decode from: operation missing from field: missing value"));
+    let from = || {
+        from.as_deref()
+            .ok_or_else(|| format!("{op} operation failed to decode from: operation missing from field: missing value"))
+    };
     match op.as_str() {
         "add" => add(document, path, value.clone().unwrap_or(Value::Null), "add"),
         "remove" => remove(document, path, "remove").map(drop),
@@ -57,7 +67,9 @@ pub(super) fn apply(document: &mut Value, operation: &Operation) -> Result<(), S
                 *document = value.clone().unwrap_or(Value::Null);
                 return Ok(());
             }
-            let slot = find(document, path).ok_or_else(|| format!("replace operation does not apply: doc is missing key: {path}: missing value"))?;
+            let slot = find(document, path).ok_or_else(|| {
+                format!("replace operation does not apply: doc is missing key: {path}: missing value")
+            })?;
             *slot = value.clone().unwrap_or(Value::Null);
             Ok(())
         }
@@ -67,13 +79,19 @@ pub(super) fn apply(document: &mut Value, operation: &Operation) -> Result<(), S
         }
         "copy" => {
             let from = from()?;
-            let copied = find(document, from).cloned().ok_or_else(|| format!("copy operation does not apply: doc is missing from path: {from}: missing value"))?;
+            let copied = find(document, from).cloned().ok_or_else(|| {
+                format!("copy operation does not apply: doc is missing from path: {from}: missing value")
+            })?;
             add(document, path, copied, "copy")
         }
         "test" => {
             let found = if path.is_empty() { Some(&*document) } else { find(document, path).map(|v| &*v) };
             let wanted = value.as_ref().unwrap_or(&Value::Null);
-            if equal(found.unwrap_or(&Value::Null), wanted) { Ok(()) } else { Err(format!("testing value {path} failed: test failed")) }
+            if equal(found.unwrap_or(&Value::Null), wanted) {
+                Ok(())
+            } else {
+                Err(format!("testing value {path} failed: test failed"))
+            }
         }
         other => Err(format!("Unexpected kind: {other}")),
     }
@@ -84,7 +102,9 @@ fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
-        (Value::Object(a), Value::Object(b)) => a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|w| equal(v, w))),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|w| equal(v, w)))
+        }
         _ => a == b,
     }
 }
@@ -152,9 +172,9 @@ fn remove(document: &mut Value, path: &str, op: &str) -> Result<Value, String> {
     let missing = || format!("{op} operation does not apply: doc is missing path: \"{path}\": missing value");
     let (container, token) = parent(document, path).ok_or_else(missing)?;
     match container {
-        Value::Object(object) => {
-            object.remove(&token).ok_or_else(|| format!("error in {op} for path: '{path}': Unable to remove nonexistent key: {token}: missing value"))
-        }
+        Value::Object(object) => object.remove(&token).ok_or_else(|| {
+            format!("error in {op} for path: '{path}': Unable to remove nonexistent key: {token}: missing value")
+        }),
         Value::Array(list) => {
             let index = position(&token, list.len()).filter(|i| *i < list.len());
             let index = index.ok_or_else(|| format!("error in {op} for path: '{path}': Unable to access invalid index: {token}: invalid index referenced"))?;

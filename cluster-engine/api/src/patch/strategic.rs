@@ -130,8 +130,12 @@ fn merge_map(mut original: Object, mut patch: Object, scope: Scope<'_>) -> Resul
         };
         let rule = scope.rule(&key);
         let merged = match (std::mem::take(current), change) {
-            (Value::Object(old), Value::Object(new)) => Value::Object(if rule.replaces { new } else { merge_map(old, new, rule.scope)? }),
-            (Value::Array(old), Value::Array(new)) => Value::Array(if rule.merges || deletes { merge_list(old, new, rule, deletes)? } else { new }),
+            (Value::Object(old), Value::Object(new)) => {
+                Value::Object(if rule.replaces { new } else { merge_map(old, new, rule.scope)? })
+            }
+            (Value::Array(old), Value::Array(new)) => {
+                Value::Array(if rule.merges || deletes { merge_list(old, new, rule, deletes)? } else { new })
+            }
             (old, _) if deletes => old,
             (_, new) => clean(new),
         };
@@ -151,12 +155,21 @@ fn clean(value: Value) -> Value {
             object
                 .into_iter()
                 .filter(|(key, value)| {
-                    !value.is_null() && key != DIRECTIVE && key != RETAIN_KEYS && !key.starts_with(SET_ORDER) && !key.starts_with(DELETE_FROM)
+                    !value.is_null()
+                        && key != DIRECTIVE
+                        && key != RETAIN_KEYS
+                        && !key.starts_with(SET_ORDER)
+                        && !key.starts_with(DELETE_FROM)
                 })
                 .map(|(key, value)| (key, clean(value)))
                 .collect(),
         ),
-        Value::Array(list) => Value::Array(list.into_iter().filter(|item| item.get(DIRECTIVE).is_none_or(|d| d != "delete" && d != "replace")).map(clean).collect()),
+        Value::Array(list) => Value::Array(
+            list.into_iter()
+                .filter(|item| item.get(DIRECTIVE).is_none_or(|d| d != "delete" && d != "replace"))
+                .map(clean)
+                .collect(),
+        ),
         other => other,
     }
 }
@@ -166,7 +179,8 @@ fn retain_keys(original: &mut Object, patch: &mut Object) -> Result<(), Error> {
     let Some(directive) = patch.remove(RETAIN_KEYS) else { return Ok(()) };
     let Value::Array(keys) = directive else { return Err(Error::RetainKeys) };
     let named = |key: &str| keys.iter().any(|k| k == key);
-    let exempt = |key: &str, value: &Value| value.is_null() || key.starts_with(DELETE_FROM) || key.starts_with(SET_ORDER);
+    let exempt =
+        |key: &str, value: &Value| value.is_null() || key.starts_with(DELETE_FROM) || key.starts_with(SET_ORDER);
     if patch.iter().any(|(key, value)| !exempt(key, value) && !named(key)) {
         return Err(Error::RetainKeys);
     }
@@ -204,7 +218,8 @@ fn set_element_order(original: &mut Object, patch: &mut Object, scope: Scope<'_>
             (Some(old), Some(new)) if rule.merges => merge_list(old, new, rule, false)?,
             (Some(_), Some(new)) => new,
         };
-        let (listed, rest): (Vec<Value>, Vec<Value>) = merged.into_iter().partition(|item| place(&order, item, rule.key).is_some());
+        let (listed, rest): (Vec<Value>, Vec<Value>) =
+            merged.into_iter().partition(|item| place(&order, item, rule.key).is_some());
         original.insert(name.to_owned(), Value::Array(arrange(listed, rest, &order, &server_order, rule.key)));
     }
     Ok(())
@@ -216,7 +231,12 @@ fn validate_order(patch: &[Value], order: &[Value], key: &str) -> Result<(), Err
     for item in patch.iter().filter(|item| item.get(DIRECTIVE).is_none()) {
         match order[at..].iter().position(|o| same(o, item, key)) {
             Some(n) => at += n + 1,
-            None => return Err(Error::Order { patch: Value::from(patch).to_string(), order: Value::from(order).to_string() }),
+            None => {
+                return Err(Error::Order {
+                    patch: Value::from(patch).to_string(),
+                    order: Value::from(order).to_string(),
+                });
+            }
         }
     }
     Ok(())
@@ -224,7 +244,11 @@ fn validate_order(patch: &[Value], order: &[Value], key: &str) -> Result<(), Err
 
 /// Equal scalars, or maps with the same merge key.
 fn same(a: &Value, b: &Value, key: &str) -> bool {
-    if key.is_empty() || !a.is_object() || !b.is_object() { a == b } else { a.get(key).is_some() && a.get(key) == b.get(key) }
+    if key.is_empty() || !a.is_object() || !b.is_object() {
+        a == b
+    } else {
+        a.get(key).is_some() && a.get(key) == b.get(key)
+    }
 }
 
 fn place(order: &[Value], item: &Value, key: &str) -> Option<usize> {
@@ -232,7 +256,13 @@ fn place(order: &[Value], item: &Value, key: &str) -> Option<usize> {
 }
 
 /// Both lists sorted, then the server's items put between the patch's where the live order says so.
-fn arrange(mut listed: Vec<Value>, mut rest: Vec<Value>, order: &[Value], server_order: &[Value], key: &str) -> Vec<Value> {
+fn arrange(
+    mut listed: Vec<Value>,
+    mut rest: Vec<Value>,
+    order: &[Value],
+    server_order: &[Value],
+    key: &str,
+) -> Vec<Value> {
     listed.sort_by_key(|item| place(order, item, key).unwrap_or(usize::MAX));
     rest.sort_by_key(|item| place(server_order, item, key).unwrap_or(usize::MAX));
     let (mut left, mut right) = (rest.into_iter().peekable(), listed.into_iter().peekable());
@@ -282,7 +312,8 @@ fn merge_list(original: Vec<Value>, patch: Vec<Value>, rule: Rule<'_>, deletes: 
             _ => kept.push(clean(Value::Object(change.clone()))),
         }
     }
-    let (listed, rest): (Vec<Value>, Vec<Value>) = kept.into_iter().partition(|item| place(&changes, item, rule.key).is_some());
+    let (listed, rest): (Vec<Value>, Vec<Value>) =
+        kept.into_iter().partition(|item| place(&changes, item, rule.key).is_some());
     Ok(arrange(listed, rest, &changes, &server_order, rule.key))
 }
 

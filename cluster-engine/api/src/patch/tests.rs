@@ -20,7 +20,10 @@ fn json_patches() {
         (json!([{"op": "remove", "path": "/a/b/-1"}]), Some(json!({"a": {"b": [1, 2]}, "x/y": 1}))),
         (json!([{"op": "replace", "path": "/x~1y", "value": 2}]), Some(json!({"a": {"b": [1, 2, 3]}, "x/y": 2}))),
         (json!([{"op": "move", "from": "/x~1y", "path": "/z"}]), Some(json!({"a": {"b": [1, 2, 3]}, "z": 1}))),
-        (json!([{"op": "copy", "from": "/a/b/0", "path": "/z"}]), Some(json!({"a": {"b": [1, 2, 3]}, "x/y": 1, "z": 1}))),
+        (
+            json!([{"op": "copy", "from": "/a/b/0", "path": "/z"}]),
+            Some(json!({"a": {"b": [1, 2, 3]}, "x/y": 1, "z": 1})),
+        ),
         (json!([{"op": "test", "path": "/a/b/0", "value": 1.0}]), Some(original.clone())),
         (json!([{"op": "test", "path": "/gone", "value": null}]), Some(original.clone())),
         (json!([{"op": "test", "path": "/a/b/0", "value": 2}]), None),
@@ -36,7 +39,10 @@ fn json_patches() {
             None => assert_eq!(got.map_err(|s| (s.code, s.reason)), Err((422, "Invalid".to_owned())), "{patch}"),
         }
     }
-    assert_eq!(json_patch(&original, b"{}").map_err(|s| (s.code, s.message)), Err((400, "json: cannot unmarshal object into Go value of type jsonpatch.Patch".to_owned())));
+    assert_eq!(
+        json_patch(&original, b"{}").map_err(|s| (s.code, s.message)),
+        Err((400, "json: cannot unmarshal object into Go value of type jsonpatch.Patch".to_owned()))
+    );
     let long = Value::from(vec![json!({"op": "test", "path": "/gone"}); 10_001]).to_string();
     assert_eq!(json_patch(&original, long.as_bytes()).map_err(|s| s.code), Err(413));
 }
@@ -67,9 +73,21 @@ fn lists_merge_by_key() {
         json!({"containers": [{"name": "a", "image": "2", "ports": [{"containerPort": 81}]}]}),
         json!({"containers": [{"name": "a", "image": "2", "ports": [{"containerPort": 81}, {"containerPort": 80, "name": "x"}]}, {"name": "b"}]}),
     );
-    pod(json!({"containers": [{"name": "a"}]}), json!({"containers": [{"name": "b"}]}), json!({"containers": [{"name": "b"}, {"name": "a"}]}));
-    pod(json!({"tolerations": [{"key": "a"}]}), json!({"tolerations": [{"key": "b"}]}), json!({"tolerations": [{"key": "b"}]}));
-    pod(json!({"nodeSelector": {"a": "1", "b": "2"}}), json!({"nodeSelector": {"a": null, "c": "3"}}), json!({"nodeSelector": {"b": "2", "c": "3"}}));
+    pod(
+        json!({"containers": [{"name": "a"}]}),
+        json!({"containers": [{"name": "b"}]}),
+        json!({"containers": [{"name": "b"}, {"name": "a"}]}),
+    );
+    pod(
+        json!({"tolerations": [{"key": "a"}]}),
+        json!({"tolerations": [{"key": "b"}]}),
+        json!({"tolerations": [{"key": "b"}]}),
+    );
+    pod(
+        json!({"nodeSelector": {"a": "1", "b": "2"}}),
+        json!({"nodeSelector": {"a": null, "c": "3"}}),
+        json!({"nodeSelector": {"b": "2", "c": "3"}}),
+    );
     pod(json!({}), json!({"containers": [{"name": "a", "image": null}]}), json!({"containers": [{"name": "a"}]}));
 }
 
@@ -85,8 +103,16 @@ fn directives() {
         json!({"containers": [{"$patch": "replace"}, {"name": "c"}]}),
         json!({"containers": [{"name": "c"}]}),
     );
-    pod(json!({"securityContext": {"runAsUser": 1}}), json!({"securityContext": {"$patch": "replace", "fsGroup": 2}}), json!({"securityContext": {"fsGroup": 2}}));
-    pod(json!({"securityContext": {"runAsUser": 1}}), json!({"securityContext": {"$patch": "delete"}}), json!({"securityContext": {}}));
+    pod(
+        json!({"securityContext": {"runAsUser": 1}}),
+        json!({"securityContext": {"$patch": "replace", "fsGroup": 2}}),
+        json!({"securityContext": {"fsGroup": 2}}),
+    );
+    pod(
+        json!({"securityContext": {"runAsUser": 1}}),
+        json!({"securityContext": {"$patch": "delete"}}),
+        json!({"securityContext": {}}),
+    );
     pod(
         json!({"volumes": [{"name": "v", "emptyDir": {}}]}),
         json!({"volumes": [{"name": "v", "$retainKeys": ["name", "hostPath"], "hostPath": {"path": "/"}}]}),
@@ -111,11 +137,15 @@ fn element_order() {
 #[test]
 fn primitive_lists() {
     let wrap = |finalizers: Value| json!({"metadata": {"finalizers": finalizers}});
-    let run = |original: Value, patch: Value| strategic_merge(&wrap(original), &json!({ "metadata": patch }), ty("", "Pod"));
+    let run =
+        |original: Value, patch: Value| strategic_merge(&wrap(original), &json!({ "metadata": patch }), ty("", "Pod"));
     assert_eq!(run(json!(["a", "b"]), json!({"finalizers": ["c"]})), Ok(wrap(json!(["c", "a", "b"]))));
     assert_eq!(run(json!(["a", "b"]), json!({"$deleteFromPrimitiveList/finalizers": ["a"]})), Ok(wrap(json!(["b"]))));
     assert_eq!(
-        run(json!(["a", "b"]), json!({"$setElementOrder/finalizers": ["b", "c"], "$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]})),
+        run(
+            json!(["a", "b"]),
+            json!({"$setElementOrder/finalizers": ["b", "c"], "$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]})
+        ),
         Ok(wrap(json!(["b", "c"])))
     );
 }
@@ -124,7 +154,10 @@ fn primitive_lists() {
 fn a_strategy_replaced_as_kubectl_does() {
     let deployment = json!({"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}});
     let patch = json!({"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}});
-    assert_eq!(strategic_merge(&deployment, &patch, ty("apps", "Deployment")), Ok(json!({"spec": {"strategy": {"type": "Recreate"}}})));
+    assert_eq!(
+        strategic_merge(&deployment, &patch, ty("apps", "Deployment")),
+        Ok(json!({"spec": {"strategy": {"type": "Recreate"}}}))
+    );
 }
 
 #[test]
@@ -137,12 +170,20 @@ fn a_selector_of_a_budget_is_replaced() {
 #[test]
 fn bad_patches() {
     for (patch, code, message) in [
-        (json!({"spec": {"containers": [{"image": "x"}]}}), 500, "map: {\"image\":\"x\"} does not contain declared merge key: name"),
+        (
+            json!({"spec": {"containers": [{"image": "x"}]}}),
+            500,
+            "map: {\"image\":\"x\"} does not contain declared merge key: name",
+        ),
         (json!({"spec": {"$patch": "nope"}}), 500, "unknown patch type: nope in map: {}"),
         (json!({"spec": {"$retainKeys": ["a"], "b": 1}}), 400, "invalid patch format of retainKeys"),
         (json!({"spec": {"$setElementOrder/containers": {}}}), 400, "invalid patch format of setElementOrder list"),
     ] {
         let original = json!({"spec": {"containers": [{"name": "a"}]}});
-        assert_eq!(strategic_merge(&original, &patch, ty("", "Pod")).map_err(|s| (s.code, s.message)), Err((code, message.to_owned())), "{patch}");
+        assert_eq!(
+            strategic_merge(&original, &patch, ty("", "Pod")).map_err(|s| (s.code, s.message)),
+            Err((code, message.to_owned())),
+            "{patch}"
+        );
     }
 }

@@ -289,7 +289,9 @@ impl Builder {
         let (mut types, mut fields, mut gvks) = (Vec::new(), Vec::new(), BTreeMap::new());
         let mut field_count = 0u32;
         for (definition, id) in self.types.values_mut().zip(0u32..) {
-            definition.fields.sort_by(|a, b| (a.flags & field_flag::INLINE, &a.name).cmp(&(b.flags & field_flag::INLINE, &b.name)));
+            definition
+                .fields
+                .sort_by(|a, b| (a.flags & field_flag::INLINE, &a.name).cmp(&(b.flags & field_flag::INLINE, &b.name)));
             let inline = definition.fields.iter().filter(|f| f.flags & field_flag::INLINE != 0).count();
             push(&mut types, &[pool.add(&definition.name), field_count]);
             push16(&mut types, &[(definition.fields.len() - inline) as u16, inline as u16, definition.flags, 0]);
@@ -317,7 +319,20 @@ impl Builder {
         let strings_at = gvks_at + gvk_bytes.len() as u32;
         push(
             &mut out,
-            &[MAGIC, types_at, ids.len() as u32, fields_at, field_count, shapes_at, shape_count, gvks_at, gvks.len() as u32, strings_at, pool.bytes.len() as u32, 0],
+            &[
+                MAGIC,
+                types_at,
+                ids.len() as u32,
+                fields_at,
+                field_count,
+                shapes_at,
+                shape_count,
+                gvks_at,
+                gvks.len() as u32,
+                strings_at,
+                pool.bytes.len() as u32,
+                0,
+            ],
         );
         for part in [types, fields, shape_bytes, gvk_bytes, pool.bytes] {
             out.extend_from_slice(&part);

@@ -46,7 +46,9 @@ pub fn from_structural(gvk: &Gvk, openapi: &Value) -> Result<Schema, StructuralE
     for name in ["apiVersion", "kind"] {
         definition.fields.push(FieldDef::new(name, ShapeDef::of(Kind::String)));
     }
-    definition.fields.push(FieldDef { flags: field_flag::VALUE, ..FieldDef::new("metadata", ShapeDef::object(OBJECT_META)) });
+    definition
+        .fields
+        .push(FieldDef { flags: field_flag::VALUE, ..FieldDef::new("metadata", ShapeDef::object(OBJECT_META)) });
     walk.builder.add(definition);
     Ok(Schema::from_bytes(walk.builder.build(|name| table().by_name(name).map(|ty| ty.id()))))
 }
@@ -69,15 +71,26 @@ fn text<'a>(schema: &'a Map<String, Value>, name: &str) -> &'a str {
 
 impl Walk {
     /// A struct from `properties`.
-    fn structure(&mut self, schema: &Map<String, Value>, name: &str, path: &str, depth: usize) -> Result<TypeDef, StructuralError> {
-        let mut out = TypeDef { name: name.to_owned(), go_name: name.rsplit('.').next().unwrap_or(name).to_owned(), ..TypeDef::default() };
+    fn structure(
+        &mut self,
+        schema: &Map<String, Value>,
+        name: &str,
+        path: &str,
+        depth: usize,
+    ) -> Result<TypeDef, StructuralError> {
+        let mut out = TypeDef {
+            name: name.to_owned(),
+            go_name: name.rsplit('.').next().unwrap_or(name).to_owned(),
+            ..TypeDef::default()
+        };
         if flag(schema, "x-kubernetes-preserve-unknown-fields") {
             out.flags |= type_flag::PRESERVE;
         }
         if text(schema, "x-kubernetes-map-type") == "atomic" {
             out.flags |= type_flag::ATOMIC;
         }
-        let required: Vec<&str> = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> =
+            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
         if let Some(properties) = schema.get("properties") {
             for (property, inner) in object(properties, &format!("{path}.properties"))? {
                 let inner_path = format!("{path}.properties[{property}]");
@@ -111,11 +124,21 @@ impl Walk {
             ("array", _) => self.list(schema, name, path, depth)?,
             ("object", _) => match schema.get("additionalProperties") {
                 Some(Value::Object(values)) => {
-                    let values = self.shape(&Value::Object(values.clone()), &format!("{name}.*"), &format!("{path}.additionalProperties"), depth + 1)?;
+                    let values = self.shape(
+                        &Value::Object(values.clone()),
+                        &format!("{name}.*"),
+                        &format!("{path}.additionalProperties"),
+                        depth + 1,
+                    )?;
                     ShapeDef::map(values)
                 }
                 Some(Value::Bool(true)) => ShapeDef::map(ShapeDef::of(Kind::Any)),
-                _ if preserve && !schema.contains_key("properties") && !flag(schema, "x-kubernetes-embedded-resource") => ShapeDef::of(Kind::Any),
+                _ if preserve
+                    && !schema.contains_key("properties")
+                    && !flag(schema, "x-kubernetes-embedded-resource") =>
+                {
+                    ShapeDef::of(Kind::Any)
+                }
                 _ => {
                     let definition = self.structure(schema, name, path, depth)?;
                     self.builder.add(definition);
@@ -139,7 +162,13 @@ impl Walk {
         Ok(shape)
     }
 
-    fn list(&mut self, schema: &Map<String, Value>, name: &str, path: &str, depth: usize) -> Result<ShapeDef, StructuralError> {
+    fn list(
+        &mut self,
+        schema: &Map<String, Value>,
+        name: &str,
+        path: &str,
+        depth: usize,
+    ) -> Result<ShapeDef, StructuralError> {
         let items = match schema.get("items") {
             Some(items) => self.shape(items, &format!("{name}[]"), &format!("{path}.items"), depth + 1)?,
             None => ShapeDef::of(Kind::Any),
@@ -200,7 +229,10 @@ mod tests {
             ]
         );
         let error = check_json(br#"{"metadata":{"labels":{"a":1}}}"#, ty).unwrap_err();
-        assert_eq!(error.0, "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string");
+        assert_eq!(
+            error.0,
+            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string"
+        );
     }
 
     #[test]
@@ -208,16 +240,31 @@ mod tests {
         let schema = schema();
         let ty = schema.by_gvk(&Gvk::new("e.com", "v1", "Cron")).unwrap();
         let object = |items: Value| json!({"apiVersion": "e.com/v1", "kind": "Cron", "metadata": {"name": "a", "uid": "u"}, "spec": {"list": items}});
-        let writer = |manager| Writer { manager, subresource: "", api_version: "e.com/v1", now: "2026-11-21T08:00:00Z", reset_fields: &[] };
-        let live = apply::apply(&json!({"metadata": {}}), &object(json!([{"name": "a", "v": 1}])), writer("a"), false, ty).unwrap();
+        let writer = |manager| Writer {
+            manager,
+            subresource: "",
+            api_version: "e.com/v1",
+            now: "2026-11-21T08:00:00Z",
+            reset_fields: &[],
+        };
+        let live =
+            apply::apply(&json!({"metadata": {}}), &object(json!([{"name": "a", "v": 1}])), writer("a"), false, ty)
+                .unwrap();
         let both = apply::apply(&live, &object(json!([{"name": "b", "v": "2"}])), writer("b"), false, ty).unwrap();
         assert_eq!(both["spec"]["list"], json!([{"name": "a", "v": 1}, {"name": "b", "v": "2"}]));
-        assert_eq!(both["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]["f:list"], json!({"k:{\"name\":\"a\"}": {".": {}, "f:name": {}, "f:v": {}}}));
+        assert_eq!(
+            both["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]["f:list"],
+            json!({"k:{\"name\":\"a\"}": {".": {}, "f:name": {}, "f:v": {}}})
+        );
     }
 
     #[test]
     fn the_root_keeps_metadata() {
-        let schema = from_structural(&Gvk::new("e.com", "v1", "X"), &json!({"type": "object", "properties": {"metadata": {"type": "object"}}})).unwrap();
+        let schema = from_structural(
+            &Gvk::new("e.com", "v1", "X"),
+            &json!({"type": "object", "properties": {"metadata": {"type": "object"}}}),
+        )
+        .unwrap();
         let ty = schema.by_gvk(&Gvk::new("e.com", "v1", "X")).unwrap();
         assert_eq!(ty.field("metadata").unwrap().shape().ty().map(|t| t.name()), Some(OBJECT_META));
         assert_eq!(

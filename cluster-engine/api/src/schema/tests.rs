@@ -19,7 +19,12 @@ fn finds_types_by_kind() {
         ("authentication.k8s.io", "v1", "TokenRequest", "io.k8s.api.authentication.v1.TokenRequest"),
         ("apps", "v1", "DeleteOptions", "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"),
         ("", "v1", "Status", "io.k8s.apimachinery.pkg.apis.meta.v1.Status"),
-        ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition"),
+        (
+            "apiextensions.k8s.io",
+            "v1",
+            "CustomResourceDefinition",
+            "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition",
+        ),
     ] {
         assert_eq!(table().by_gvk(&Gvk::new(group, version, kind)).map(Type::name), Some(want), "{kind}");
     }
@@ -69,10 +74,10 @@ fn scalars_and_tags() {
     check("core.v1.PodStatus", "startTime", Kind::Time, 7, false);
     check("coordination.v1.LeaseSpec", "renewTime", Kind::MicroTime, 4, false);
     check("core.v1.Volume", "emptyDir", Kind::Object, 0, false);
-    assert_eq!(ty("core.v1.Volume").inlined().map(|f| (f.tag(), f.shape().ty().map(Type::name))).collect::<Vec<_>>(), [(
-        2,
-        Some("io.k8s.api.core.v1.VolumeSource")
-    )]);
+    assert_eq!(
+        ty("core.v1.Volume").inlined().map(|f| (f.tag(), f.shape().ty().map(Type::name))).collect::<Vec<_>>(),
+        [(2, Some("io.k8s.api.core.v1.VolumeSource"))]
+    );
     let selector = table().by_name("io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector").unwrap();
     assert!(selector.is_atomic());
     let extra = table().by_name("io.k8s.api.authentication.v1.UserInfo").unwrap().field("extra").unwrap().shape();
@@ -96,6 +101,9 @@ fn types_and_fields_are_described() {
     assert_eq!(texts[1 + paused], "Indicates that the deployment is paused.");
     assert_eq!(descriptions.of(ty("core.v1.PodList")).next(), Some("PodList is a list of Pods."));
     // Upstream itself leaves a few types without a word.
-    let silent = table().types().filter(|ty| !ty.is_proto_only() && descriptions.of(*ty).next().is_none_or(str::is_empty)).count();
+    let silent = table()
+        .types()
+        .filter(|ty| !ty.is_proto_only() && descriptions.of(*ty).next().is_none_or(str::is_empty))
+        .count();
     assert!(silent < 20, "{silent} types have no description");
 }

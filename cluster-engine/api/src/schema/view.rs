@@ -5,7 +5,9 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use super::builtin::table;
-use super::format::{FIELD_SIZE, GVK_SIZE, HEADER, Kind, ListType, MAGIC, SHAPE_SIZE, TYPE_SIZE, field_flag, shape_flag, type_flag};
+use super::format::{
+    FIELD_SIZE, GVK_SIZE, HEADER, Kind, ListType, MAGIC, SHAPE_SIZE, TYPE_SIZE, field_flag, shape_flag, type_flag,
+};
 use crate::meta::Gvk;
 
 /// A block of types.
@@ -90,7 +92,8 @@ impl Schema {
         let key = format!("{}/{}/{}", gvk.group, gvk.version, gvk.kind);
         let base = self.header(7);
         let find = |key: &str| search(self.header(8), |i| self.string(self.word(base + i * GVK_SIZE)).cmp(key));
-        let index = find(&key).or_else(|| is_meta_kind(&gvk.kind).then(|| find(&format!("/v1/{}", gvk.kind))).flatten())?;
+        let index =
+            find(&key).or_else(|| is_meta_kind(&gvk.kind).then(|| find(&format!("/v1/{}", gvk.kind))).flatten())?;
         Some(self.by_id(self.word(base + index * GVK_SIZE + 4)))
     }
 
@@ -112,7 +115,17 @@ impl Schema {
 
 /// Kinds of `meta/v1` that every group version knows.
 fn is_meta_kind(kind: &str) -> bool {
-    matches!(kind, "DeleteOptions" | "ListOptions" | "CreateOptions" | "UpdateOptions" | "PatchOptions" | "GetOptions" | "WatchEvent" | "Status")
+    matches!(
+        kind,
+        "DeleteOptions"
+            | "ListOptions"
+            | "CreateOptions"
+            | "UpdateOptions"
+            | "PatchOptions"
+            | "GetOptions"
+            | "WatchEvent"
+            | "Status"
+    )
 }
 
 fn search(len: usize, compare: impl Fn(usize) -> Ordering) -> Option<usize> {
@@ -317,7 +330,8 @@ impl<'a> Shape<'a> {
     /// For a list or map: what it holds.
     pub fn items(self) -> Option<Self> {
         let index = self.schema.word(self.at + 4) as usize;
-        matches!(self.kind(), Kind::List | Kind::Map).then(|| Shape { schema: self.schema, at: self.schema.header(5) + index * SHAPE_SIZE })
+        matches!(self.kind(), Kind::List | Kind::Map)
+            .then(|| Shape { schema: self.schema, at: self.schema.header(5) + index * SHAPE_SIZE })
     }
 
     /// How the list merges under server-side apply.

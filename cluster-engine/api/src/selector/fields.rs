@@ -135,6 +135,9 @@ mod tests {
     #[test]
     fn refuses_with_upstreams_texts() {
         assert_eq!(FieldSelector::parse("abc"), Err("invalid selector: 'abc'; can't understand 'abc'".to_owned()));
-        assert_eq!(FieldSelector::parse("a=b=c"), Err("invalid field selector: unescaped character in value: =".to_owned()));
+        assert_eq!(
+            FieldSelector::parse("a=b=c"),
+            Err("invalid field selector: unescaped character in value: =".to_owned())
+        );
     }
 }

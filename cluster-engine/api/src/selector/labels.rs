@@ -62,21 +62,32 @@ impl Requirement {
         let shown = format!("[{}]", values.iter().map(|v| go_quote(v)).collect::<Vec<_>>().join(","));
         match operator {
             In | NotIn if values.is_empty() => {
-                errors.push(format!("values: Invalid value: {shown}: for 'in', 'notin' operators, values set can't be empty"));
+                errors.push(format!(
+                    "values: Invalid value: {shown}: for 'in', 'notin' operators, values set can't be empty"
+                ));
             }
             Equals | DoubleEquals | NotEquals if values.len() != 1 => {
-                errors.push(format!("values: Invalid value: {shown}: exact-match compatibility requires one single value"));
+                errors.push(format!(
+                    "values: Invalid value: {shown}: exact-match compatibility requires one single value"
+                ));
             }
             Exists | DoesNotExist if !values.is_empty() => {
-                errors.push(format!("values: Invalid value: {shown}: values set must be empty for exists and does not exist"));
+                errors.push(format!(
+                    "values: Invalid value: {shown}: values set must be empty for exists and does not exist"
+                ));
             }
             GreaterThan | LessThan => {
                 if values.len() != 1 {
-                    errors.push(format!("values: Invalid value: {shown}: for 'Gt', 'Lt' operators, exactly one value is required"));
+                    errors.push(format!(
+                        "values: Invalid value: {shown}: for 'Gt', 'Lt' operators, exactly one value is required"
+                    ));
                 }
                 for (i, value) in values.iter().enumerate() {
                     if value.parse::<i64>().is_err() {
-                        errors.push(format!("values[{i}]: Invalid value: {}: for 'Gt', 'Lt' operators, the value must be an integer", go_quote(value)));
+                        errors.push(format!(
+                            "values[{i}]: Invalid value: {}: for 'Gt', 'Lt' operators, the value must be an integer",
+                            go_quote(value)
+                        ));
                     }
                 }
             }
@@ -105,7 +116,9 @@ impl Requirement {
             Operator::Exists => value.is_some(),
             Operator::DoesNotExist => value.is_none(),
             Operator::GreaterThan | Operator::LessThan => {
-                let (Some(Ok(have)), Some(Ok(want))) = (value.map(str::parse::<i64>), self.values.first().map(|v| v.parse::<i64>())) else {
+                let (Some(Ok(have)), Some(Ok(want))) =
+                    (value.map(str::parse::<i64>), self.values.first().map(|v| v.parse::<i64>()))
+                else {
                     return false;
                 };
                 if self.operator == Operator::GreaterThan { have > want } else { have < want }
@@ -138,7 +151,11 @@ impl Selector {
 
     /// Equality with every pair, as Services and ReplicationControllers select. No pair matches everything.
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let requirement = |(key, value): (&str, &str)| Requirement { key: key.to_owned(), operator: Operator::Equals, values: vec![value.to_owned()] };
+        let requirement = |(key, value): (&str, &str)| Requirement {
+            key: key.to_owned(),
+            operator: Operator::Equals,
+            values: vec![value.to_owned()],
+        };
         Self::from_requirements(pairs.into_iter().map(requirement).collect())
     }
 
@@ -167,13 +184,15 @@ impl Selector {
         if selector.is_null() {
             return Ok(Self::nothing());
         }
-        let typed: LabelSelector = serde::Deserialize::deserialize(selector).map_err(|e: serde_json::Error| e.to_string())?;
+        let typed: LabelSelector =
+            serde::Deserialize::deserialize(selector).map_err(|e: serde_json::Error| e.to_string())?;
         Self::from_typed(Some(&typed))
     }
 
     /// The labels satisfy every requirement.
     pub fn matches<'a>(&self, labels: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> bool {
-        !self.nothing && self.requirements.iter().all(|r| r.matches(labels.clone().find(|(k, _)| *k == r.key).map(|(_, v)| v)))
+        !self.nothing
+            && self.requirements.iter().all(|r| r.matches(labels.clone().find(|(k, _)| *k == r.key).map(|(_, v)| v)))
     }
 
     /// The object's labels satisfy every requirement.
