@@ -64,7 +64,8 @@ pub(super) const ROLES: &[Role] = &[
         &[
             rule(READ, CORE, "nodes"),
             rule("proxy", CORE, "nodes"),
-            rule("*", CORE, "nodes/proxy nodes/metrics nodes/stats nodes/log nodes/healthz nodes/pods nodes/configz"),
+            rule("*", CORE, "nodes/proxy nodes/metrics nodes/stats nodes/log"),
+            rule("*", CORE, "nodes/healthz nodes/pods nodes/configz"),
         ],
     ),
     Role("system:node-bootstrapper", &[], &[rule("create get list watch", CERTIFICATES, "certificatesigningrequests")]),
@@ -73,17 +74,14 @@ pub(super) const ROLES: &[Role] = &[
         &[],
         &[rule("create", AUTHENTICATION, "tokenreviews"), rule("create", AUTHORIZATION, "subjectaccessreviews")],
     ),
+    Role("system:kube-aggregator", &[], &[rule(READ, CORE, "services endpoints")]),
     Role(
-        "system:kube-aggregator",
+        "system:heapster",
         &[],
-        &[rule(READ, CORE, "services endpoints"), rule(READ, DISCOVERY, "endpointslices")],
+        &[rule(READ, CORE, "events pods nodes namespaces"), rule(READ, "extensions", "deployments")],
     ),
     Role("system:kube-controller-manager", &[], KUBE_CONTROLLER_MANAGER),
-    Role(
-        "system:kube-dns",
-        &[],
-        &[rule("list watch", CORE, "endpoints services"), rule("list watch", DISCOVERY, "endpointslices")],
-    ),
+    Role("system:kube-dns", &[], &[rule("list watch", CORE, "endpoints services")]),
     Role(
         "system:persistent-volume-provisioner",
         &[],
@@ -146,7 +144,7 @@ pub(super) const ROLES: &[Role] = &[
         "system:node-proxier",
         &[],
         &[
-            rule("list watch", CORE, "services"),
+            rule("list watch", CORE, "services endpoints"),
             rule(READ, CORE, "nodes"),
             EVENTS,
             rule("list watch", NETWORKING, "servicecidrs"),
@@ -181,7 +179,7 @@ const AGGREGATE_TO_EDIT: &[Rule] = &[
     ),
     rule(WRITE, "policy", "poddisruptionbudgets"),
     rule(WRITE, NETWORKING, "networkpolicies ingresses"),
-    rule(WRITE, COORDINATION, "leases"),
+    rule(READ_WRITE, COORDINATION, "leases"),
     rule(WRITE, RESOURCE, "resourceclaims resourceclaimtemplates"),
 ];
 
@@ -212,7 +210,6 @@ const AGGREGATE_TO_VIEW: &[Rule] = &[
     ),
     rule(READ, "policy", "poddisruptionbudgets poddisruptionbudgets/status"),
     rule(READ, NETWORKING, "networkpolicies ingresses ingresses/status"),
-    rule(READ, COORDINATION, "leases"),
     rule(READ, RESOURCE, "resourceclaims resourceclaims/status resourceclaimtemplates"),
 ];
 
@@ -223,7 +220,7 @@ const NODE: &[Rule] = &[
     rule("create get list watch", CORE, "nodes"),
     rule("patch update", CORE, "nodes/status"),
     rule("patch update", CORE, "nodes"),
-    rule("create patch update", "core events.k8s.io", "events"),
+    rule("create patch update", CORE, "events"),
     rule(READ, CORE, "pods"),
     rule("create delete", CORE, "pods"),
     rule("patch update", CORE, "pods/status"),
@@ -240,9 +237,8 @@ const NODE: &[Rule] = &[
     rule("create delete get patch update", STORAGE, "csinodes"),
     rule(READ, "node.k8s.io", "runtimeclasses"),
     rule("get", RESOURCE, "resourceclaims"),
-    rule("create delete deletecollection get list patch update watch", RESOURCE, "resourceslices"),
-    rule(READ, CERTIFICATES, "clustertrustbundles"),
-    rule("create get list watch", CERTIFICATES, "podcertificaterequests"),
+    rule("deletecollection", RESOURCE, "resourceslices"),
+    rule("get", CORE, "serviceaccounts"),
 ];
 
 const KUBE_CONTROLLER_MANAGER: &[Rule] = &[
@@ -262,7 +258,8 @@ const KUBE_CONTROLLER_MANAGER: &[Rule] = &[
 const KUBE_SCHEDULER: &[Rule] = &[
     EVENTS,
     rule("create", COORDINATION, "leases"),
-    named("get update", COORDINATION, "leases", "kube-scheduler"),
+    named("get list update watch", COORDINATION, "leases", "kube-scheduler"),
+    rule(READ_WRITE, COORDINATION, "leasecandidates"),
     rule(READ, CORE, "nodes"),
     rule("delete get list watch", CORE, "pods"),
     rule("create", CORE, "bindings pods/binding"),
@@ -280,8 +277,9 @@ const KUBE_SCHEDULER: &[Rule] = &[
     rule(READ, STORAGE, "csistoragecapacities"),
     rule(READ, STORAGE, "volumeattachments"),
     rule(READ, RESOURCE, "deviceclasses"),
-    rule("get list patch update watch", RESOURCE, "resourceclaims"),
+    rule(READ_UPDATE, RESOURCE, "resourceclaims"),
     rule(READ_UPDATE, RESOURCE, "resourceclaims/status"),
+    rule(READ_UPDATE, CORE, "pods/finalizers"),
     rule(READ, RESOURCE, "resourceslices"),
-    rule("update", CORE, "pods/finalizers"),
+    rule("patch update", RESOURCE, "resourceclaims/binding"),
 ];

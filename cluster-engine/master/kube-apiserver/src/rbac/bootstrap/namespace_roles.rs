@@ -4,6 +4,10 @@ use super::{EVENTS, READ, Role, named, rule};
 
 type Subjects = &'static [(&'static str, &'static str)];
 
+const COORDINATION: &str = "coordination.k8s.io";
+/// What electing a leader takes.
+const LOCK: &str = "create get list update watch";
+
 /// Namespace and role.
 pub(super) const ROLES: &[(&str, Role)] = &[
     (
@@ -17,11 +21,7 @@ pub(super) const ROLES: &[(&str, Role)] = &[
     ("kube-system", Role("system:controller:bootstrap-signer", &[], &[rule(READ, "core", "secrets")])),
     (
         "kube-system",
-        Role(
-            "system:controller:cloud-provider",
-            &[],
-            &[rule("create get list watch", "core", "configmaps"), rule("update", "core", "configmaps")],
-        ),
+        Role("system:controller:cloud-provider", &[], &[rule("create get list watch", "core", "configmaps")]),
     ),
     (
         "kube-system",
@@ -32,10 +32,7 @@ pub(super) const ROLES: &[(&str, Role)] = &[
         Role(
             "system::leader-locking-kube-controller-manager",
             &[],
-            &[
-                rule("watch", "core", "configmaps"),
-                named("get update", "core", "configmaps", "kube-controller-manager"),
-            ],
+            &[rule(LOCK, COORDINATION, "leases"), rule(LOCK, COORDINATION, "leasecandidates")],
         ),
     ),
     (
@@ -43,7 +40,7 @@ pub(super) const ROLES: &[(&str, Role)] = &[
         Role(
             "system::leader-locking-kube-scheduler",
             &[],
-            &[rule("watch", "core", "configmaps"), named("get update", "core", "configmaps", "kube-scheduler")],
+            &[rule(LOCK, COORDINATION, "leases"), rule(LOCK, COORDINATION, "leasecandidates")],
         ),
     ),
     (
@@ -86,7 +83,11 @@ pub(super) const BINDINGS: &[(&str, &str, &str, Subjects)] = &[
         "kube-system",
         "system::leader-locking-kube-controller-manager",
         "system::leader-locking-kube-controller-manager",
-        &[("User", "system:kube-controller-manager"), ("ServiceAccount", "kube-controller-manager")],
+        &[
+            ("User", "system:kube-controller-manager"),
+            ("ServiceAccount", "kube-controller-manager"),
+            ("ServiceAccount", "leader-election-controller"),
+        ],
     ),
     (
         "kube-system",
