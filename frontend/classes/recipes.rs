@@ -83,7 +83,7 @@ fn card() -> ClassBuilder {
 fn code() -> ClassBuilder {
     let base = ClassBuilder::new()
         .display(Display::Flex)
-        .gap(n(2))
+        .gap_x(n(2))
         .padding_left(n(3))
         .padding_right(n(1))
         .padding_y(half(0.5));

@@ -92,7 +92,7 @@ impl Density {
         match self {
             Self::Roomy => (128.0, roomy),
             Self::Compact => (108.0, 26.0),
-            Self::Ends => (74.0, 22.0),
+            Self::Ends => (66.0, 20.0),
             Self::Signs => (22.0, 22.0),
         }
     }
@@ -102,7 +102,7 @@ impl Density {
         match self {
             Self::Roomy => 10.0,
             Self::Compact => 8.0,
-            Self::Ends => 6.0,
+            Self::Ends => 5.0,
             Self::Signs => 5.0,
         }
     }
