@@ -106,7 +106,11 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("DRYDOCK_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let logs = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_ansi(false);
-    if std::env::var_os("DRYDOCK_LOG_FORMAT").is_some_and(|form| form == "json") { logs.json().init() } else { logs.init() }
+    if std::env::var_os("DRYDOCK_LOG_FORMAT").is_some_and(|form| form == "json") {
+        logs.json().init()
+    } else {
+        logs.init()
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match options.command {

@@ -53,7 +53,9 @@ impl Error {
             Error::Capacity(_) => (StatusCode::SERVICE_UNAVAILABLE, code::CAPACITY),
             Error::Gone(_) => (StatusCode::GONE, code::GONE),
             Error::ForeignOrigin => (StatusCode::FORBIDDEN, code::INVALID),
-            Error::Host(HostError::NoNode { .. } | HostError::NoSession { .. }) => (StatusCode::NOT_FOUND, code::NOT_FOUND),
+            Error::Host(HostError::NoNode { .. } | HostError::NoSession { .. }) => {
+                (StatusCode::NOT_FOUND, code::NOT_FOUND)
+            }
             Error::Store(_) | Error::Engine(_) | Error::Host(_) | Error::Stored(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL)
             }

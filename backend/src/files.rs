@@ -21,10 +21,14 @@ impl Files {
     /// # Errors
     /// One sentence that says what is missing.
     pub(crate) fn prepare(data: &Path, bundle: Option<&Path>) -> anyhow::Result<Files> {
-        fs::create_dir_all(data).with_context(|| format!("cannot create the data folder {}; name another with --data-dir", data.display()))?;
+        fs::create_dir_all(data).with_context(|| {
+            format!("cannot create the data folder {}; name another with --data-dir", data.display())
+        })?;
         let data = data.canonicalize().with_context(|| format!("cannot resolve {}", data.display()))?;
         let bundle = match bundle {
-            Some(folder) => folder.canonicalize().with_context(|| format!("there is no bundle in {}", folder.display()))?,
+            Some(folder) => {
+                folder.canonicalize().with_context(|| format!("there is no bundle in {}", folder.display()))?
+            }
             None => drydock_bundle::unpack(&std::env::current_exe()?, &data.join("bundle"))?,
         };
         Ok(Files { data, bundle })
@@ -44,7 +48,9 @@ impl Files {
         let on_path = std::env::split_paths(&path).map(|folder| folder.join("kubectl")).find(|file| file.is_file());
         match on_path.or_else(|| self.program("kubectl")) {
             Some(file) => Ok(file.canonicalize()?),
-            None => anyhow::bail!("kubectl is not on PATH: install it (https://kubernetes.io/docs/tasks/tools/) and start again"),
+            None => anyhow::bail!(
+                "kubectl is not on PATH: install it (https://kubernetes.io/docs/tasks/tools/) and start again"
+            ),
         }
     }
 

@@ -54,7 +54,9 @@ pub(crate) fn router(app: App) -> Router {
         .route("/sessions/{id}/events", get(events::stream))
         .route("/sessions/{id}/terminals/{terminal}", get(terminal::open))
         .route("/openapi.json", get(openapi::document))
-        .fallback(|| async { Error::NotFound("There is no such address in the API; see /api/v1/openapi.json.".to_owned()) })
+        .fallback(|| async {
+            Error::NotFound("There is no such address in the API; see /api/v1/openapi.json.".to_owned())
+        })
         .layer(middleware::from_fn(origin::same_site));
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
@@ -73,7 +75,11 @@ pub(crate) fn router(app: App) -> Router {
 }
 
 async fn health(axum::extract::State(app): axum::extract::State<App>) -> (StatusCode, &'static str) {
-    if app.store.is_alive().await { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer") }
+    if app.store.is_alive().await {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer")
+    }
 }
 
 #[cfg(test)]

@@ -131,7 +131,8 @@ impl Sessions {
             return Ok(hub.session());
         }
         let row = self.store.session(id).await?;
-        let row = row.ok_or_else(|| Error::NotFound("There is no such session; it may have been ended long ago.".to_owned()))?;
+        let row = row
+            .ok_or_else(|| Error::NotFound("There is no such session; it may have been ended long ago.".to_owned()))?;
         let steps = self.store.steps_done(id).await?;
         Ok(hub::describe(&row, steps, &self.policy))
     }
@@ -288,7 +289,11 @@ impl Sessions {
         if known.is_none() {
             return Err(Error::NotFound(format!("This session has no node named {node:?}.")));
         }
-        if on { host.start_node(hub.name(), node).await? } else { host.stop_node(hub.name(), node, NODE_GRACE).await? }
+        if on {
+            host.start_node(hub.name(), node).await?
+        } else {
+            host.stop_node(hub.name(), node, NODE_GRACE).await?
+        }
         hub.wake();
         Ok(hub.session())
     }

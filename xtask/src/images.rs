@@ -19,15 +19,8 @@ use crate::tools;
 use archive::{ImageConfig, Layer};
 
 /// The names under which the node binary runs.
-const APPLETS: [&str; 7] = [
-    "kubelet",
-    "kube-apiserver",
-    "etcd",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kube-proxy",
-    "cluster-dns",
-];
+const APPLETS: [&str; 7] =
+    ["kubelet", "kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler", "kube-proxy", "cluster-dns"];
 /// The demo application's versions; they differ in the version that they show.
 const DEMO_VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
 
@@ -90,11 +83,21 @@ fn node(folder: &Path, binary: &Path) -> anyhow::Result<PathBuf> {
 }
 
 fn demo(folder: &Path, binary: &Path, busybox: &Path, version: &str) -> anyhow::Result<PathBuf> {
+    // The dynamic busybox: a static one cannot look names up without the C library's own files, and crashes.
+    let packages = debian::download(&tools::target().join("drydock/debian"), &["busybox".to_owned()])?;
     let mut shell = Layer::new(&folder.join("busybox.layer"))?;
-    shell.file("bin/busybox", 0o755, &fs::read(busybox)?)?;
+    for directory in ["usr/bin", "usr/sbin", "usr/lib", "usr/lib64"] {
+        shell.directory(directory, 0o755)?;
+    }
+    for merged in ["bin", "sbin", "lib", "lib64"] {
+        shell.link(merged, &format!("usr/{merged}"))?;
+    }
+    for package in &packages {
+        debian::unpack(package, &mut shell)?;
+    }
     let applets = tools::output(std::process::Command::new(busybox).arg("--list"))?;
     for applet in applets.lines().filter(|applet| *applet != "busybox") {
-        shell.link(&format!("bin/{applet}"), "busybox")?;
+        shell.link(&format!("usr/bin/{applet}"), "busybox")?;
     }
     let mut application = Layer::new(&folder.join("demo.layer"))?;
     application.file("usr/local/bin/demo", 0o755, &fs::read(binary)?)?;
@@ -105,7 +108,10 @@ fn demo(folder: &Path, binary: &Path, busybox: &Path, version: &str) -> anyhow::
     application.file("etc/group", 0o644, b"root:x:0:\ndemo:x:1000:\n")?;
     let config = ImageConfig {
         cmd: vec!["/usr/local/bin/demo".to_owned()],
-        env: vec![path("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), format!("DEMO_VERSION={version}")],
+        env: vec![
+            path("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+            format!("DEMO_VERSION={version}"),
+        ],
         exposed_ports: vec!["8080/tcp".to_owned()],
         ..ImageConfig::default()
     };
@@ -126,7 +132,8 @@ fn workstation(folder: &Path) -> anyhow::Result<PathBuf> {
     }
     let packages = debian::download(&tools::target().join("drydock/debian"), &recipe.packages)?;
     let mut layer = Layer::new(&folder.join("tools.layer"))?;
-    for directory in ["usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "tmp", "root", "proc", "sys", "dev", "run", "etc"] {
+    for directory in ["usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "tmp", "root", "proc", "sys", "dev", "run", "etc"]
+    {
         layer.directory(directory, if directory == "tmp" { 0o1777 } else { 0o755 })?;
     }
     for merged in ["bin", "sbin", "lib", "lib64"] {

@@ -39,7 +39,12 @@ fn fetch(target: &Path) -> anyhow::Result<()> {
     let address = format!("https://dl.k8s.io/release/{VERSION}/bin/linux/{architecture}/kubectl");
     let partial = target.with_extension("partial");
     let get = |address: &str, file: &Path| {
-        tools::run(Command::new("curl").args(["--fail", "--silent", "--show-error", "--location", "--max-time", "300", "--output"]).arg(file).arg(address))
+        tools::run(
+            Command::new("curl")
+                .args(["--fail", "--silent", "--show-error", "--location", "--max-time", "300", "--output"])
+                .arg(file)
+                .arg(address),
+        )
     };
     get(&address, &partial)?;
     let checksum = target.with_extension("sha256");

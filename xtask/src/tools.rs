@@ -97,9 +97,5 @@ pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
 /// When rustc cannot be run.
 pub(crate) fn host_triple() -> anyhow::Result<String> {
     let version = output(Command::new("rustc").arg("-vV"))?;
-    version
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .map(str::to_owned)
-        .context("rustc -vV names no host")
+    version.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned).context("rustc -vV names no host")
 }

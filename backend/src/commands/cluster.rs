@@ -111,7 +111,9 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
     match command {
         Command::Create(create) => {
             let workstation = (!create.no_workstation)
-                .then(|| anyhow::Ok(WorkstationSpec { image: "drydock/tools:latest".to_owned(), kubectl: files.kubectl()? }))
+                .then(|| {
+                    anyhow::Ok(WorkstationSpec { image: "drydock/tools:latest".to_owned(), kubectl: files.kubectl()? })
+                })
                 .transpose()?;
             let spec = ClusterSpec {
                 workstation,
@@ -139,7 +141,10 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
                 println!("cluster {:?}: {nodes} nodes Ready after {millis} ms", create.name);
                 match &create.kubeconfig {
                     Some(file) => println!("use it:    kubectl --kubeconfig {} get nodes", file.display()),
-                    None => println!("use it:    drydock cluster kubeconfig {0} > {0}.kubeconfig && kubectl --kubeconfig {0}.kubeconfig get nodes", create.name),
+                    None => println!(
+                        "use it:    drydock cluster kubeconfig {0} > {0}.kubeconfig && kubectl --kubeconfig {0}.kubeconfig get nodes",
+                        create.name
+                    ),
                 }
                 println!("remove it: drydock cluster delete {}", create.name);
             }
@@ -167,7 +172,10 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
             let output = engine.host().exec(&name, &node, &command).await?;
             if form.output == Output::Json {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                println!("{}", json!({"code": output.code, "stdout": text(&output.stdout), "stderr": text(&output.stderr)}));
+                println!(
+                    "{}",
+                    json!({"code": output.code, "stdout": text(&output.stdout), "stderr": text(&output.stderr)})
+                );
             } else {
                 std::io::stdout().write_all(&output.stdout)?;
                 std::io::stderr().write_all(&output.stderr)?;

@@ -91,7 +91,8 @@ pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<()>
 }
 
 async fn asked_to_stop() {
-    let handlers = signal(SignalKind::terminate()).and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
+    let handlers =
+        signal(SignalKind::terminate()).and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
     match handlers {
         Ok((mut terminate, mut interrupt)) => {
             tokio::select! {

@@ -25,8 +25,12 @@ impl Program {
     /// # Errors
     /// A sentence on what CEL does not understand.
     pub(crate) fn compile(check: &CheckDefinition) -> Result<Program, String> {
-        let compile = |text: &str| cel::Program::compile(text).map_err(|error| format!("{text:?} is no CEL expression: {error}"));
-        Ok(Program { expression: compile(&check.expression)?, detail: check.detail.as_deref().map(compile).transpose()? })
+        let compile =
+            |text: &str| cel::Program::compile(text).map_err(|error| format!("{text:?} is no CEL expression: {error}"));
+        Ok(Program {
+            expression: compile(&check.expression)?,
+            detail: check.detail.as_deref().map(compile).transpose()?,
+        })
     }
 
     /// Evaluates the check over `objects`.

@@ -120,7 +120,8 @@ pub(super) fn parse(text: &str) -> Result<Definition, String> {
             if !checks.insert(&check.id) {
                 return Err(format!("two checks of step {:?} are named {:?}", step.id, check.id));
             }
-            Program::compile(check).map_err(|reason| format!("check {:?} of step {:?}: {reason}", check.id, step.id))?;
+            Program::compile(check)
+                .map_err(|reason| format!("check {:?} of step {:?}: {reason}", check.id, step.id))?;
         }
     }
     Ok(definition)

@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn nothing_active_comes_through() {
-        let out = html("<script>alert(1)</script> a <b onclick=x>b</b> [l](javascript:alert(1)) ![i](data:text/html,x)");
+        let out =
+            html("<script>alert(1)</script> a <b onclick=x>b</b> [l](javascript:alert(1)) ![i](data:text/html,x)");
         for active in ["<script", "onclick", "javascript:", "data:"] {
             assert!(!out.contains(active), "{out}");
         }

@@ -52,7 +52,8 @@ struct Head {
 /// # Errors
 /// `line N: what is wrong`.
 pub(super) fn parse(source: &str, definition: &Definition) -> Result<Text, String> {
-    let rest = source.strip_prefix("+++\n").ok_or("line 1: the text starts with a TOML head between two lines of +++")?;
+    let rest =
+        source.strip_prefix("+++\n").ok_or("line 1: the text starts with a TOML head between two lines of +++")?;
     let (head, body) = rest.split_once("\n+++\n").ok_or("line 1: the head between +++ lines does not end")?;
     let head: Head = toml::from_str(head).map_err(|error| format!("head: {error}"))?;
     let first_line = head_lines(rest, body);
@@ -172,7 +173,9 @@ mod tests {
         let step = &text.steps[0];
         assert_eq!((step.id.as_str(), step.title.as_str()), ("run", "Run it"));
         assert_eq!(step.body.len(), 2);
-        assert!(matches!(&step.body[1], Block::Code { code, run_on: Some(node), .. } if code == "kubectl run x\n## not a heading" && node == "workstation"));
+        assert!(
+            matches!(&step.body[1], Block::Code { code, run_on: Some(node), .. } if code == "kubectl run x\n## not a heading" && node == "workstation")
+        );
         assert_eq!(step.checks, [Check { id: "there".to_owned(), title: "It is **there**".to_owned() }]);
         assert_eq!(step.hints.len(), 2);
         assert!(step.hints[0].html.contains("<em>twice</em>"));

@@ -24,12 +24,16 @@ pub(super) fn pod_state(pod: &Value) -> String {
             word = reason;
         } else if let Some(reason) = terminated(status) {
             word = reason;
-        } else if status.get("ready").and_then(Value::as_bool).unwrap_or(false) && status.pointer("/state/running").is_some() {
+        } else if status.get("ready").and_then(Value::as_bool).unwrap_or(false)
+            && status.pointer("/state/running").is_some()
+        {
             running = true;
         }
     }
     if word == "Completed" && running {
-        let ready = list(pod, "/status/conditions").iter().any(|it| text(it, "/type") == "Ready" && text(it, "/status") == "True");
+        let ready = list(pod, "/status/conditions")
+            .iter()
+            .any(|it| text(it, "/type") == "Ready" && text(it, "/status") == "True");
         word = if ready { "Running" } else { "NotReady" }.to_owned();
     }
     word
@@ -57,7 +61,9 @@ fn init_state(pod: &Value) -> Option<String> {
 }
 
 fn is_sidecar(pod: &Value, name: &str) -> bool {
-    list(pod, "/spec/initContainers").iter().any(|it| text(it, "/name") == name && text(it, "/restartPolicy") == "Always")
+    list(pod, "/spec/initContainers")
+        .iter()
+        .any(|it| text(it, "/name") == name && text(it, "/restartPolicy") == "Always")
 }
 
 fn waiting(status: &Value) -> Option<String> {
@@ -89,7 +95,10 @@ pub(super) fn containers(pod: &Value) -> Vec<Container> {
                     image: text(container, "/image").to_owned(),
                     init,
                     ready: status.get("ready").and_then(Value::as_bool).unwrap_or(false),
-                    state: running.or_else(|| waiting(status)).or_else(|| terminated(status)).unwrap_or_else(|| "Waiting".to_owned()),
+                    state: running
+                        .or_else(|| waiting(status))
+                        .or_else(|| terminated(status))
+                        .unwrap_or_else(|| "Waiting".to_owned()),
                     restarts: number(status, "/restartCount"),
                 }
             })
@@ -115,7 +124,10 @@ mod tests {
     fn words_of_kubectl() {
         check(json!({}), "Pending");
         check(json!({"status": {"phase": "Running"}}), "Running");
-        check(json!({"metadata": {"deletionTimestamp": "2026-11-21T00:00:00Z"}, "status": {"phase": "Running"}}), "Terminating");
+        check(
+            json!({"metadata": {"deletionTimestamp": "2026-11-21T00:00:00Z"}, "status": {"phase": "Running"}}),
+            "Terminating",
+        );
         check(json!({"status": {"phase": "Failed", "reason": "Evicted"}}), "Evicted");
         let waiting = json!({"state": {"waiting": {"reason": "CrashLoopBackOff"}}});
         check(json!({"status": {"phase": "Running", "containerStatuses": [waiting]}}), "CrashLoopBackOff");

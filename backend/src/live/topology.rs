@@ -124,9 +124,11 @@ fn node(host: &HostNode, registered: Option<&Value>, observed: &Observed, usage:
 /// A component runs as a static pod: its mirror pod tells how it is.
 fn component(component: &str, host: &HostNode, node: NodeState, observed: &Observed) -> Component {
     let mirror = format!("{component}-{}", host.name);
-    let pod = observed.pods.iter().map(|pod| &pod.value).find(|pod| {
-        text(pod, "/metadata/name") == mirror && text(pod, "/metadata/namespace") == "kube-system"
-    });
+    let pod = observed
+        .pods
+        .iter()
+        .map(|pod| &pod.value)
+        .find(|pod| text(pod, "/metadata/name") == mirror && text(pod, "/metadata/namespace") == "kube-system");
     let state = match pod {
         _ if node == NodeState::Stopped => ComponentState::Stopped,
         None if node == NodeState::Starting => ComponentState::Starting,
@@ -138,7 +140,8 @@ fn component(component: &str, host: &HostNode, node: NodeState, observed: &Obser
             _ => ComponentState::Failing,
         },
     };
-    let restarts = pod.map_or(0, |pod| list(pod, "/status/containerStatuses").iter().map(|it| number(it, "/restartCount")).sum());
+    let restarts =
+        pod.map_or(0, |pod| list(pod, "/status/containerStatuses").iter().map(|it| number(it, "/restartCount")).sum());
     Component { name: component.to_owned(), state, restarts, memory_bytes: None }
 }
 
@@ -169,7 +172,9 @@ fn replica_set(value: &Value) -> ReplicaSet {
 
 fn pod(value: &Value, observed: &Observed) -> Pod {
     let containers = containers(value);
-    let ready = list(value, "/status/conditions").iter().any(|it| text(it, "/type") == "Ready" && text(it, "/status") == "True");
+    let ready = list(value, "/status/conditions")
+        .iter()
+        .any(|it| text(it, "/type") == "Ready" && text(it, "/status") == "True");
     let created = text(value, "/metadata/creationTimestamp");
     Pod {
         namespace: namespace(value),
@@ -182,7 +187,9 @@ fn pod(value: &Value, observed: &Observed) -> Pod {
         restarts: containers.iter().map(|container| container.restarts).sum(),
         containers,
         owners: owners(value, observed),
-        mirror: value.pointer("/metadata/annotations").is_some_and(|it| it.get("kubernetes.io/config.mirror").is_some()),
+        mirror: value
+            .pointer("/metadata/annotations")
+            .is_some_and(|it| it.get("kubernetes.io/config.mirror").is_some()),
         labels: labels(value, "/metadata/labels"),
         created_millis: super::audit::millis(created).unwrap_or_default(),
     }
@@ -221,7 +228,10 @@ fn service(value: &Value, observed: &Observed) -> Service {
     });
     let slices = observed.slices.iter().map(|slice| &slice.value).filter(|slice| {
         text(slice, "/metadata/namespace") == service_namespace
-            && slice.pointer("/metadata/labels").and_then(|it| it.get("kubernetes.io/service-name")).and_then(Value::as_str)
+            && slice
+                .pointer("/metadata/labels")
+                .and_then(|it| it.get("kubernetes.io/service-name"))
+                .and_then(Value::as_str)
                 == Some(service_name.as_str())
     });
     let mut endpoints: Vec<_> = slices

@@ -118,7 +118,8 @@ impl Chain {
         self.objects.iter().any(|(resource, namespace, name)| {
             parents.contains(&resource.as_str())
                 && *namespace == object.namespace
-                && (object.name == *name || object.name.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('-')))
+                && (object.name == *name
+                    || object.name.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('-')))
         })
     }
 }

@@ -190,13 +190,22 @@ impl Watch {
             .checks
             .iter()
             .map(|check| {
-                let objects: Vec<Value> = self.reflectors.get(&check.resource).map(Reflector::list).unwrap_or_default()
+                let objects: Vec<Value> = self
+                    .reflectors
+                    .get(&check.resource)
+                    .map(Reflector::list)
+                    .unwrap_or_default()
                     .iter()
                     .filter(|object| check.namespace.as_deref().is_none_or(|namespace| namespace == object.namespace()))
                     .map(|object| object.value.clone())
                     .collect();
                 let verdict = check.program.evaluate(&objects);
-                CheckStatus { step: check.step.clone(), check: check.id.clone(), state: verdict.state, detail: verdict.detail }
+                CheckStatus {
+                    step: check.step.clone(),
+                    check: check.id.clone(),
+                    state: verdict.state,
+                    detail: verdict.detail,
+                }
             })
             .collect();
         let steps: BTreeSet<_> = self.checks.iter().map(|check| check.step.as_str()).collect();

@@ -55,7 +55,8 @@ impl Assets {
     pub(crate) fn load(folder: &Path) -> anyhow::Result<Assets> {
         let file = folder.join("manifest.json");
         let text = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let manifest: Manifest = serde_json::from_slice(&text).with_context(|| format!("cannot read {}", file.display()))?;
+        let manifest: Manifest =
+            serde_json::from_slice(&text).with_context(|| format!("cannot read {}", file.display()))?;
         let mut files = HashMap::new();
         for entry in manifest.files {
             let read = |suffix: &str| {
@@ -89,7 +90,8 @@ impl Assets {
             return Error::NotFound("There is no such file.".to_owned()).into_response();
         };
         let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let accepts = |encoding: &str| accepted.split(',').any(|it| it.split(';').next().unwrap_or_default().trim() == encoding);
+        let accepts =
+            |encoding: &str| accepted.split(',').any(|it| it.split(';').next().unwrap_or_default().trim() == encoding);
         let form = asset.forms.iter().find(|(encoding, _)| encoding.is_none_or(accepts));
         let mut response = match form {
             _ if headers.get(header::IF_NONE_MATCH) == Some(&asset.etag) => StatusCode::NOT_MODIFIED.into_response(),

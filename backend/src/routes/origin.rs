@@ -11,7 +11,11 @@ use crate::error::Error;
 pub(super) async fn same_site(request: Request, next: Next) -> Response {
     let upgrade = request.headers().contains_key(header::UPGRADE);
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if (reads && !upgrade) || is_same_site(request.headers()) { next.run(request).await } else { Error::ForeignOrigin.into_response() }
+    if (reads && !upgrade) || is_same_site(request.headers()) {
+        next.run(request).await
+    } else {
+        Error::ForeignOrigin.into_response()
+    }
 }
 
 /// Programs send no `Origin`; browsers always do for what is guarded here.

@@ -19,7 +19,10 @@ fn own(headers: &HeaderMap) -> Vec<String> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let ids = pairs.filter(|(name, _)| *name == COOKIE).flat_map(|(_, ids)| ids.split('.'));
-    ids.filter(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).take(KEPT).map(str::to_owned).collect()
+    ids.filter(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .take(KEPT)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// GET /sessions
@@ -61,7 +64,10 @@ pub(super) async fn extend(State(app): State<App>, Path(id): Path<String>) -> Re
 }
 
 /// POST /sessions/{id}/reset
-pub(super) async fn reset(State(app): State<App>, Path(id): Path<String>) -> Result<(StatusCode, Json<Session>), Error> {
+pub(super) async fn reset(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Session>), Error> {
     Ok((StatusCode::ACCEPTED, Json(app.sessions.reset(&id).await?)))
 }
 

@@ -46,7 +46,10 @@ pub(super) async fn open(
     Query(size): Query<Size>,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Error> {
-    if terminal.is_empty() || terminal.len() > 64 || !terminal.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+    if terminal.is_empty()
+        || terminal.len() > 64
+        || !terminal.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    {
         return Err(Error::Invalid("A terminal's name is made of letters, digits, '-' and '_'.".to_owned()));
     }
     let hub = app.sessions.hub(&id).await?;
@@ -58,7 +61,10 @@ pub(super) async fn open(
     let spec = TerminalSpec {
         id: terminal,
         argv: argv.iter().map(|word| (*word).to_owned()).collect(),
-        env: BTreeMap::from([("TERM".to_owned(), "xterm-256color".to_owned()), ("PS1".to_owned(), format!("{}:\\w# ", node.name))]),
+        env: BTreeMap::from([
+            ("TERM".to_owned(), "xterm-256color".to_owned()),
+            ("PS1".to_owned(), format!("{}:\\w# ", node.name)),
+        ]),
         cols: size.cols.clamp(2, 1000),
         rows: size.rows.clamp(2, 1000),
     };
@@ -74,7 +80,13 @@ pub(super) async fn open(
             }
             Err(error) => {
                 tracing::warn!(session.name = name, error = chain(&error), "cannot open a terminal");
-                send(&mut socket, &TerminalControl::Error { message: "No shell could be opened on this node; is it running?".to_owned() }).await;
+                send(
+                    &mut socket,
+                    &TerminalControl::Error {
+                        message: "No shell could be opened on this node; is it running?".to_owned(),
+                    },
+                )
+                .await;
             }
         }
     }))

@@ -161,7 +161,10 @@ impl Hub {
                     inner.traces.pop_front();
                 }
             }
-            SessionEvent::Snapshot(_) | SessionEvent::Session { .. } | SessionEvent::Checks { .. } | SessionEvent::Notice { .. } => {}
+            SessionEvent::Snapshot(_)
+            | SessionEvent::Session { .. }
+            | SessionEvent::Checks { .. }
+            | SessionEvent::Notice { .. } => {}
         }
         inner.seq += 1;
         let envelope = Envelope { seq: inner.seq, event };
@@ -204,7 +207,9 @@ impl Hub {
             let at = now_millis().saturating_sub(row.created_millis);
             let (current, state) = start_stage(stage);
             for step in &mut session.start {
-                if StartStage::ALL.iter().position(|it| *it == step.stage) < StartStage::ALL.iter().position(|it| *it == current) {
+                if StartStage::ALL.iter().position(|it| *it == step.stage)
+                    < StartStage::ALL.iter().position(|it| *it == current)
+                {
                     if step.state != StepState::Done {
                         step.state = StepState::Done;
                         step.at_millis = Some(at);

@@ -105,12 +105,7 @@ impl Note {
             user: &format!("drydock-{}-admin", self.spec.name),
             identity: &identity,
         };
-        Cluster {
-            spec: self.spec.clone(),
-            created_millis: self.created_millis,
-            kubeconfig: kubeconfig.render(),
-            host,
-        }
+        Cluster { spec: self.spec.clone(), created_millis: self.created_millis, kubeconfig: kubeconfig.render(), host }
     }
 }
 
@@ -193,7 +188,8 @@ impl Engine {
         try_join_all(plan.nodes.iter().map(|node| self.host.create_node(&spec.name, node))).await?;
         let cluster = note.cluster(session);
         let client = cluster.client().map_err(|source| api_error("connect", source))?;
-        let names = plan.nodes.iter().filter(|node| native::is_kubernetes_node(node.role)).map(|node| node.name.as_str());
+        let names =
+            plan.nodes.iter().filter(|node| native::is_kubernetes_node(node.role)).map(|node| node.name.as_str());
         ready::wait(&client, &names.collect::<Vec<_>>(), started + READY_TIME, progress).await?;
         let host = self.host.session(&spec.name).await?;
         tracing::info!(cluster.name = spec.name, elapsed_millis = started.elapsed().as_millis(), "cluster is ready");

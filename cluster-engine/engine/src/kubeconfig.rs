@@ -43,8 +43,9 @@ mod tests {
     #[test]
     fn everything_is_inline() {
         let identity = Identity { certificate: "CERT".to_owned(), key: "KEY".to_owned() };
-        let text = Kubeconfig { cluster: "lab", server: "https://127.0.0.1:1", ca: "CA", user: "admin", identity: &identity }
-            .render();
+        let text =
+            Kubeconfig { cluster: "lab", server: "https://127.0.0.1:1", ca: "CA", user: "admin", identity: &identity }
+                .render();
         for part in ["server: https://127.0.0.1:1", "certificate-authority-data: Q0E=", "client-key-data: S0VZ"] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }

@@ -31,7 +31,8 @@ pub(crate) async fn wait_for_dns(client: &Client) -> anyhow::Result<()> {
 
 fn pod(name: &str) -> String {
     let container = json!({"name": "demo", "image": "drydock/demo:v1"});
-    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [container]}}).to_string()
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [container]}})
+        .to_string()
 }
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
@@ -115,14 +116,23 @@ pub(crate) async fn load(kubeconfig: &str, server: u32) -> anyhow::Result<Vec<Lo
                     number += 1;
                     let json = "application/json";
                     let answer = match what {
-                        "GET ConfigMap" => client.request(Method::GET, &format!("{maps}/target"), json, Bytes::new()).await,
+                        "GET ConfigMap" => {
+                            client.request(Method::GET, &format!("{maps}/target"), json, Bytes::new()).await
+                        }
                         "CREATE ConfigMap" => {
                             let body = body.replace("target", &format!("new-{connection}-{number}"));
                             client.request(Method::POST, maps, json, body).await
                         }
                         "PATCH ConfigMap (merge)" => {
                             let patch = json!({"data": {"key": format!("{connection}-{number}")}}).to_string();
-                            client.request(Method::PATCH, &format!("{maps}/target"), "application/merge-patch+json", patch).await
+                            client
+                                .request(
+                                    Method::PATCH,
+                                    &format!("{maps}/target"),
+                                    "application/merge-patch+json",
+                                    patch,
+                                )
+                                .await
                         }
                         _ => client.request(Method::GET, &format!("{maps}?limit=500"), json, Bytes::new()).await,
                     };

@@ -34,7 +34,11 @@ fn main() -> anyhow::Result<()> {
         starts.push(described["readyMillis"].as_f64().context("readyMillis")?);
         product.drydock(["cluster", "delete", &name]).ok();
     }
-    println!("| create → all 3 nodes Ready, cold, median of {STARTS} (min) | {} ms ({} ms) |", median(&starts), low(&starts));
+    println!(
+        "| create → all 3 nodes Ready, cold, median of {STARTS} (min) | {} ms ({} ms) |",
+        median(&starts),
+        low(&starts)
+    );
 
     product.drydock(["cluster", "create", "bench", "--workers", "2"]).ok();
     let kubeconfig = product.drydock(["cluster", "kubeconfig", "bench"]).ok();
@@ -47,9 +51,18 @@ fn main() -> anyhow::Result<()> {
     for (name, bytes) in processes.memory() {
         println!("| idle PSS: {name} | {:.1} MB |", megabytes(bytes));
     }
-    println!("| idle PSS of the session (1 + 2 nodes, {} processes) | {:.1} MB |", processes.len(), megabytes(processes.total()));
+    println!(
+        "| idle PSS of the session (1 + 2 nodes, {} processes) | {:.1} MB |",
+        processes.len(),
+        megabytes(processes.total())
+    );
     let control_plane = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
-    let idle: u64 = processes.memory().iter().filter(|(name, _)| control_plane.contains(&name.as_str())).map(|(_, bytes)| bytes).sum();
+    let idle: u64 = processes
+        .memory()
+        .iter()
+        .filter(|(name, _)| control_plane.contains(&name.as_str()))
+        .map(|(_, bytes)| bytes)
+        .sum();
     println!("| idle PSS of the control plane's four processes | {:.1} MB |", megabytes(idle));
 
     let (before, started) = (processes.cpu_micros(), Instant::now());
@@ -61,7 +74,11 @@ fn main() -> anyhow::Result<()> {
     for number in 0..PODS {
         pods.push(runtime.block_on(api::run_pod(&client, &format!("one-{number}")))?);
     }
-    println!("| pod create → Running, image present, median of {PODS} (min) | {} ms ({} ms) |", median(&pods), low(&pods));
+    println!(
+        "| pod create → Running, image present, median of {PODS} (min) | {} ms ({} ms) |",
+        median(&pods),
+        low(&pods)
+    );
     let twenty = runtime.block_on(api::run_pods(&client, 20))?;
     println!("| 20 pods at once → all Running | {twenty:.0} ms |");
 

@@ -19,9 +19,11 @@ impl Census {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         // Columns after the mount's number and its parent's: numbers change by themselves.
         lines.extend(mounts.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).map(|line| format!("mount {line}")));
-        for (what, program, arguments) in
-            [("link", "ip", ["-o", "link"].as_slice()), ("rule", "nft", &["list", "ruleset"]), ("route", "ip", &["route"])]
-        {
+        for (what, program, arguments) in [
+            ("link", "ip", ["-o", "link"].as_slice()),
+            ("rule", "nft", &["list", "ruleset"]),
+            ("route", "ip", &["route"]),
+        ] {
             let output = Command::new(program).args(arguments).output();
             let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
             lines.extend(text.lines().map(|line| format!("{what} {line}")));

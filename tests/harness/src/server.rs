@@ -24,6 +24,7 @@ impl Server {
     pub fn start(product: &Product, more: &[&str]) -> Server {
         let mut command = product.command();
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(more).stderr(Stdio::piped());
+        #[allow(clippy::zombie_processes, reason = "Server::drop waits; a failed start ends the test's process")]
         let mut child = command.spawn().expect("drydock can be started");
         let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let mut seen = String::new();

@@ -29,8 +29,14 @@ fn a_deleted_cluster_leaves_nothing() {
 fn clusters_have_one_clear_sentence_for_each_mistake() {
     let product = Product::new();
     let table: [(&[&str], &str); 5] = [
-        (&["cluster", "create", "No-Good"], "drydock: \"No-Good\" cannot name a cluster: use 1 to 40 lowercase letters, digits and '-', starting and ending with a letter or digit\n"),
-        (&["cluster", "create", "big", "--workers", "99"], "drydock: a cluster has at most 20 workers, 99 were asked for\n"),
+        (
+            &["cluster", "create", "No-Good"],
+            "drydock: \"No-Good\" cannot name a cluster: use 1 to 40 lowercase letters, digits and '-', starting and ending with a letter or digit\n",
+        ),
+        (
+            &["cluster", "create", "big", "--workers", "99"],
+            "drydock: a cluster has at most 20 workers, 99 were asked for\n",
+        ),
         (&["cluster", "delete", "nope"], "drydock: there is no cluster named \"nope\"\n"),
         (&["cluster", "exec", "nope", "master", "--", "true"], "drydock: there is no cluster named \"nope\"\n"),
         (&["cluster", "kubeconfig", "nope"], "drydock: there is no cluster named \"nope\"\n"),
@@ -41,7 +47,13 @@ fn clusters_have_one_clear_sentence_for_each_mistake() {
     assert!(product.drydock(["serve", "--nonsense"]).failed().contains("unexpected argument '--nonsense'"));
     let server = Server::start(&product, &[]);
     let taken = product.drydock(["serve", "--listen", server.address()]).failed();
-    assert!(taken.starts_with(&format!("drydock: cannot listen on {}: choose another address with --listen", server.address())), "{taken}");
+    assert!(
+        taken.starts_with(&format!(
+            "drydock: cannot listen on {}: choose another address with --listen",
+            server.address()
+        )),
+        "{taken}"
+    );
 }
 
 #[test]
@@ -79,7 +91,9 @@ fn request(address: &str, method: &str, path: &str, body: &str) -> serde_json::V
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(address).expect("the server listens");
     let length = body.len();
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).expect("the request is sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");

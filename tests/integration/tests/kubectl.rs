@@ -14,9 +14,15 @@ fn three_nodes_are_ready_and_the_control_plane_is_there() {
         assert!(nodes.contains(address), "{nodes}");
     }
     let pods = cluster.wait("get pods -A -o wide --no-headers", |pods| {
-        ["etcd-master", "kube-apiserver-master", "kube-controller-manager-master", "kube-scheduler-master", "kube-proxy-worker-1"]
-            .iter()
-            .all(|name| pods.lines().any(|line| line.contains(name) && line.contains("1/1") && line.contains("Running")))
+        [
+            "etcd-master",
+            "kube-apiserver-master",
+            "kube-controller-manager-master",
+            "kube-scheduler-master",
+            "kube-proxy-worker-1",
+        ]
+        .iter()
+        .all(|name| pods.lines().any(|line| line.contains(name) && line.contains("1/1") && line.contains("Running")))
     });
     assert!(pods.contains("kube-system"), "{pods}");
     let described = cluster.kubectl("describe node worker-1").ok();
@@ -43,7 +49,10 @@ fn a_pod_runs_logs_and_can_be_entered() {
     }
     let answer = cluster.kubectl("exec hello -- wget -qO- http://127.0.0.1:8080").ok();
     assert!(answer.starts_with("demo v1 from hello (10.244."), "{answer}");
-    assert_eq!(cluster.kubectl("delete pod hello").ok(), "pod \"hello\" deleted from default namespace\n".replace(" from default namespace", delete_suffix(&cluster)));
+    assert_eq!(
+        cluster.kubectl("delete pod hello").ok(),
+        "pod \"hello\" deleted from default namespace\n".replace(" from default namespace", delete_suffix(&cluster))
+    );
     let gone = cluster.kubectl("get pod hello").failed();
     assert_eq!(gone, "Error from server (NotFound): pods \"hello\" not found\n");
 }
@@ -52,7 +61,10 @@ fn a_pod_runs_logs_and_can_be_entered() {
 fn delete_suffix(cluster: &Cluster<'_>) -> &'static str {
     let version: serde_json::Value =
         serde_json::from_str(&cluster.kubectl("version --client -o json").ok()).expect("kubectl version");
-    let minor: u32 = version["clientVersion"]["minor"].as_str().and_then(|minor| minor.trim_end_matches('+').parse().ok()).unwrap_or(0);
+    let minor: u32 = version["clientVersion"]["minor"]
+        .as_str()
+        .and_then(|minor| minor.trim_end_matches('+').parse().ok())
+        .unwrap_or(0);
     if minor >= 34 { " from default namespace" } else { "" }
 }
 
@@ -61,7 +73,8 @@ fn a_process_that_dies_is_started_again_in_the_same_pod() {
     let product = Product::new();
     let cluster = Cluster::create(&product, "restarts", 1);
     cluster.kubectl(&format!("run hello {DEMO}")).ok();
-    let running = "get pod hello -o jsonpath='{.status.phase} {.status.podIP} {.status.containerStatuses[0].restartCount}'";
+    let running =
+        "get pod hello -o jsonpath='{.status.phase} {.status.podIP} {.status.containerStatuses[0].restartCount}'";
     let before = cluster.wait(running, |text| text.starts_with("Running 10.244."));
     let address = before.split(' ').nth(1).expect("an address").to_owned();
     // The connection breaks with the process: wget's own verdict does not matter.
@@ -96,7 +109,10 @@ fn a_deployment_scales_heals_and_is_rolled_out() {
     });
     assert_eq!(cluster.kubectl("scale deployment web --replicas=5").ok(), "deployment.apps/web scaled\n");
     ready(5);
-    assert_eq!(cluster.kubectl("set image deployment/web demo=drydock/demo:v2").ok(), "deployment.apps/web image updated\n");
+    assert_eq!(
+        cluster.kubectl("set image deployment/web demo=drydock/demo:v2").ok(),
+        "deployment.apps/web image updated\n"
+    );
     let rolled = cluster.kubectl("rollout status deployment/web --timeout=60s").ok();
     assert!(rolled.contains("deployment \"web\" successfully rolled out"), "{rolled}");
     assert!(cluster.kubectl("rollout history deployment/web").ok().contains('2'));
@@ -182,7 +198,9 @@ fn a_service_has_an_address_a_name_and_all_its_pods_behind_it() {
     assert!(cluster.kubectl(full).ok().starts_with("demo v1"));
     let direct = cluster.kubectl("get pods -l app=web -o jsonpath='{.items[*].status.podIP}'").ok();
     for address in direct.split_whitespace() {
-        assert!(cluster.kubectl(&format!("exec client -- wget -T 2 -qO- http://{address}:8080")).ok().contains(address));
+        assert!(
+            cluster.kubectl(&format!("exec client -- wget -T 2 -qO- http://{address}:8080")).ok().contains(address)
+        );
     }
 }
 
@@ -202,11 +220,13 @@ fn mistakes_are_told_as_upstream_tells_them() {
     for (line, expected) in table {
         assert_eq!(cluster.kubectl(line).failed(), expected, "kubectl {line}");
     }
-    let unknown = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{name: a, image: b, imagee: c}]}\n";
+    let unknown =
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{name: a, image: b, imagee: c}]}\n";
     let refused = cluster.kubectl_with("apply -f -", unknown).failed();
     assert!(refused.contains("unknown field \"spec.containers[0].imagee\""), "{refused}");
     cluster.kubectl("run nope --image=nowhere/nothing:v9").ok();
-    cluster.wait("get pod nope --no-headers", |line| line.contains("ErrImagePull") || line.contains("ImagePullBackOff"));
+    cluster
+        .wait("get pod nope --no-headers", |line| line.contains("ErrImagePull") || line.contains("ImagePullBackOff"));
     let events = cluster.wait("describe pod nope", |text| text.contains("ImagePullBackOff"));
     assert!(events.contains("nowhere/nothing:v9"), "{events}");
 }

@@ -57,14 +57,15 @@ pub(super) fn download(cache: &Path, packages: &[String]) -> anyhow::Result<Vec<
     let missing: Vec<_> = names.iter().filter(|name| !have(name, &before)).collect();
     if !missing.is_empty() {
         tools::run(
-            Command::new("apt-get").current_dir(&folder).args(["download", "-qq", "-o", "APT::Sandbox::User=root"]).args(missing).stdout(Stdio::null()),
+            Command::new("apt-get")
+                .current_dir(&folder)
+                .args(["download", "-qq", "-o", "APT::Sandbox::User=root"])
+                .args(missing)
+                .stdout(Stdio::null()),
         )?;
     }
     let after = files(&folder)?;
-    Ok(after
-        .into_iter()
-        .filter(|file| names.iter().any(|name| have(name, &BTreeSet::from([file.clone()]))))
-        .collect())
+    Ok(after.into_iter().filter(|file| names.iter().any(|name| have(name, &BTreeSet::from([file.clone()])))).collect())
 }
 
 /// The statically linked busybox, for images that need a shell and nothing else.
@@ -138,8 +139,12 @@ pub(super) fn certificates(packages: &[PathBuf]) -> anyhow::Result<Vec<u8>> {
 
 type Entry<'a> = tar::Entry<'a, std::process::ChildStdout>;
 
-fn each_entry(package: &Path, mut visit: impl FnMut(String, &mut Entry<'_>) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let mut child: Child = Command::new("dpkg-deb").arg("--fsys-tarfile").arg(package).stdout(Stdio::piped()).spawn()?;
+fn each_entry(
+    package: &Path,
+    mut visit: impl FnMut(String, &mut Entry<'_>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut child: Child =
+        Command::new("dpkg-deb").arg("--fsys-tarfile").arg(package).stdout(Stdio::piped()).spawn()?;
     let mut tar = tar::Archive::new(child.stdout.take().context("stdout is piped")?);
     for entry in tar.entries()? {
         let mut entry = entry?;
@@ -172,7 +177,9 @@ fn is_maintenance(name: &str) -> bool {
 
 /// Makes sure that apt knows which packages there are.
 fn refresh() -> anyhow::Result<()> {
-    let known = || Command::new("apt-cache").args(["show", "busybox-static"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let known = || {
+        Command::new("apt-cache").args(["show", "busybox-static"]).stdout(Stdio::null()).stderr(Stdio::null()).status()
+    };
     if known()?.success() {
         return Ok(());
     }

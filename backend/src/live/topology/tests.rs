@@ -45,7 +45,8 @@ fn components_are_what_their_mirror_pods_say() {
     }));
     let observed = Observed { nodes: vec![registered("master", "True")], pods: vec![etcd], ..Observed::default() };
     let objects = objects(&observed, &[host("master", HostRole::ControlPlane, HostState::Running)], &BTreeMap::new());
-    let node = objects.values().find_map(|it| if let Object::Node(node) = it { Some(node) } else { None }).expect("node");
+    let node =
+        objects.values().find_map(|it| if let Object::Node(node) = it { Some(node) } else { None }).expect("node");
     let states: Vec<_> = node.components.iter().map(|it| (it.name.as_str(), it.state, it.restarts)).collect();
     assert_eq!(states[0], ("etcd", ComponentState::Running, 2));
     assert_eq!(states[1], ("kube-apiserver", ComponentState::Stopped, 0));
@@ -56,9 +57,15 @@ fn components_are_what_their_mirror_pods_say() {
 fn a_pod_knows_its_deployment_and_a_service_its_pods() {
     let owner = |kind: &str, name: &str| json!([{"kind": kind, "name": name, "controller": true}]);
     let observed = Observed {
-        replica_sets: vec![raw(json!({"metadata": {"name": "web-1", "namespace": "default", "ownerReferences": owner("Deployment", "web")}}))],
-        pods: vec![raw(json!({"metadata": {"name": "web-1-x", "namespace": "default", "ownerReferences": owner("ReplicaSet", "web-1")}}))],
-        services: vec![raw(json!({"metadata": {"name": "web", "namespace": "default"}, "spec": {"clusterIP": "None", "ports": [{"port": 80, "targetPort": "http"}]}}))],
+        replica_sets: vec![raw(
+            json!({"metadata": {"name": "web-1", "namespace": "default", "ownerReferences": owner("Deployment", "web")}}),
+        )],
+        pods: vec![raw(
+            json!({"metadata": {"name": "web-1-x", "namespace": "default", "ownerReferences": owner("ReplicaSet", "web-1")}}),
+        )],
+        services: vec![raw(
+            json!({"metadata": {"name": "web", "namespace": "default"}, "spec": {"clusterIP": "None", "ports": [{"port": 80, "targetPort": "http"}]}}),
+        )],
         slices: vec![raw(json!({
             "metadata": {"name": "web-abc", "namespace": "default", "labels": {"kubernetes.io/service-name": "web"}},
             "endpoints": [{"addresses": ["10.244.1.2"], "conditions": {"ready": false}, "targetRef": {"name": "web-1-x"}}],
@@ -69,7 +76,8 @@ fn a_pod_knows_its_deployment_and_a_service_its_pods() {
     let pod = objects.values().find_map(|it| if let Object::Pod(pod) = it { Some(pod) } else { None }).expect("pod");
     let owners: Vec<_> = pod.owners.iter().map(|owner| owner.name.as_str()).collect();
     assert_eq!(owners, ["web-1", "web"]);
-    let service = objects.values().find_map(|it| if let Object::Service(it) = it { Some(it) } else { None }).expect("service");
+    let service =
+        objects.values().find_map(|it| if let Object::Service(it) = it { Some(it) } else { None }).expect("service");
     assert_eq!(service.cluster_ip, None);
     assert_eq!(service.ports[0].target_port, "http");
     assert_eq!((service.endpoints[0].pod.as_deref(), service.endpoints[0].ready), (Some("web-1-x"), false));
@@ -77,7 +85,11 @@ fn a_pod_knows_its_deployment_and_a_service_its_pods() {
 
 #[test]
 fn only_what_changed_is_sent() {
-    let before = Observed { nodes: vec![], namespaces: vec![raw(json!({"metadata": {"name": "a"}})), raw(json!({"metadata": {"name": "b"}}))], ..Observed::default() };
+    let before = Observed {
+        nodes: vec![],
+        namespaces: vec![raw(json!({"metadata": {"name": "a"}})), raw(json!({"metadata": {"name": "b"}}))],
+        ..Observed::default()
+    };
     let after = Observed {
         namespaces: vec![raw(json!({"metadata": {"name": "a"}})), raw(json!({"metadata": {"name": "c"}}))],
         ..Observed::default()

@@ -43,7 +43,9 @@ async fn a_page_that_comes_back_gets_what_it_missed() {
     let (_folder, hub, _) = hub().await;
     hub.publish(namespace("a"));
     let (first, _) = hub.subscribe(None);
-    assert!(matches!(&first[0], Envelope { seq: 1, event: SessionEvent::Snapshot(it) } if it.topology.namespaces.len() == 1));
+    assert!(
+        matches!(&first[0], Envelope { seq: 1, event: SessionEvent::Snapshot(it) } if it.topology.namespaces.len() == 1)
+    );
     hub.publish(namespace("b"));
     let (missed, _) = hub.subscribe(Some(1));
     assert_eq!(missed.iter().map(|event| event.seq).collect::<Vec<_>>(), [2]);

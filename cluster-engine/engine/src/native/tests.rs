@@ -5,7 +5,10 @@ use crate::spec::WorkstationSpec;
 
 fn planned(workers: u16) -> Plan {
     plan(&ClusterSpec {
-        workstation: Some(WorkstationSpec { image: "drydock/tools:latest".to_owned(), kubectl: "/usr/bin/kubectl".into() }),
+        workstation: Some(WorkstationSpec {
+            image: "drydock/tools:latest".to_owned(),
+            kubectl: "/usr/bin/kubectl".into(),
+        }),
         ..ClusterSpec::new("lab", workers)
     })
     .expect("plan")
@@ -14,12 +17,8 @@ fn planned(workers: u16) -> Plan {
 #[test]
 fn one_master_the_workers_and_a_workstation() {
     let names: Vec<_> = planned(2).nodes.into_iter().map(|node| (node.name, node.ip.to_string())).collect();
-    let expected = [
-        ("master", "10.20.0.2"),
-        ("worker-1", "10.20.0.3"),
-        ("worker-2", "10.20.0.4"),
-        ("workstation", "10.20.0.250"),
-    ];
+    let expected =
+        [("master", "10.20.0.2"), ("worker-1", "10.20.0.3"), ("worker-2", "10.20.0.4"), ("workstation", "10.20.0.250")];
     assert_eq!(names, expected.map(|(name, ip)| (name.to_owned(), ip.to_owned())));
 }
 

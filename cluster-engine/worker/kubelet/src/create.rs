@@ -9,7 +9,7 @@ use drydock_container_runtime::{ContainerConfig, Limits, Mount, Propagation, Roo
 use drydock_images::Image;
 
 use crate::env::expand;
-use crate::pod::{Container, Kind, Pod, Qos, Resources};
+use crate::pod::{Container, Pod, Qos, Resources};
 use crate::volumes::Ready;
 
 pub(crate) use etc::{hosts_file, resolv_conf};
@@ -17,7 +17,6 @@ pub(crate) use etc::{hosts_file, resolv_conf};
 /// All that a container is made from.
 pub(crate) struct Inputs<'a> {
     pub(crate) pod: &'a Pod,
-    pub(crate) kind: Kind,
     pub(crate) container: &'a Container,
     pub(crate) image: &'a Image,
     pub(crate) image_dir: &'a Path,
@@ -48,7 +47,8 @@ pub(crate) fn container_config(inputs: &Inputs<'_>) -> Result<ContainerConfig, S
     }
     let context = &container.security_context;
     let shared = &pod.spec.security_context;
-    let seccomp = context.seccomp_profile.as_ref().or(shared.seccomp_profile.as_ref()).map(|profile| profile.kind.as_str());
+    let seccomp =
+        context.seccomp_profile.as_ref().or(shared.seccomp_profile.as_ref()).map(|profile| profile.kind.as_str());
     let security = Security {
         privileged: context.privileged,
         add_capabilities: context.capabilities.add.clone(),
@@ -64,7 +64,8 @@ pub(crate) fn container_config(inputs: &Inputs<'_>) -> Result<ContainerConfig, S
         unmasked_proc: context.proc_mount.as_deref() == Some("Unmasked"),
     };
     let id = |value: Option<i64>| value.and_then(|id| u32::try_from(id).ok());
-    let mut groups: Vec<u32> = shared.supplemental_groups.iter().filter_map(|group| u32::try_from(*group).ok()).collect();
+    let mut groups: Vec<u32> =
+        shared.supplemental_groups.iter().filter_map(|group| u32::try_from(*group).ok()).collect();
     groups.extend(id(shared.fs_group));
     let user = UserSpec {
         image_user: image.config.user.clone(),
@@ -120,7 +121,9 @@ fn layers(inputs: &Inputs<'_>) -> Vec<PathBuf> {
     if !inputs.pod.has_user_namespace() || !shifted.is_dir() {
         return layers.cloned().collect();
     }
-    layers.map(|layer| layer.strip_prefix(inputs.image_dir).map_or_else(|_| layer.clone(), |inner| shifted.join(inner))).collect()
+    layers
+        .map(|layer| layer.strip_prefix(inputs.image_dir).map_or_else(|_| layer.clone(), |inner| shifted.join(inner)))
+        .collect()
 }
 
 /// upstream: `verifyRunAsNonRoot`.
@@ -181,9 +184,16 @@ fn mounts(inputs: &Inputs<'_>, variable: impl Fn(&str) -> Option<String> + Copy)
     let mut mounts = Vec::new();
     for wanted in &inputs.container.volume_mounts {
         let Some(volume) = inputs.volumes.get(&wanted.name) else {
-            return Err(format!("cannot find volume \"{}\" to mount into container \"{}\"", wanted.name, inputs.container.name));
+            return Err(format!(
+                "cannot find volume \"{}\" to mount into container \"{}\"",
+                wanted.name, inputs.container.name
+            ));
         };
-        let sub_path = if wanted.sub_path_expr.is_empty() { wanted.sub_path.clone() } else { expand(&wanted.sub_path_expr, variable) };
+        let sub_path = if wanted.sub_path_expr.is_empty() {
+            wanted.sub_path.clone()
+        } else {
+            expand(&wanted.sub_path_expr, variable)
+        };
         if sub_path.starts_with('/') || sub_path.split('/').any(|part| part == "..") {
             return Err(format!("subPath \"{sub_path}\" must be a relative path without '..'"));
         }
@@ -203,11 +213,16 @@ fn mounts(inputs: &Inputs<'_>, variable: impl Fn(&str) -> Option<String> + Copy)
             },
         });
     }
-    let taken = |path: &str| inputs.container.volume_mounts.iter().any(|mount| mount.mount_path.trim_end_matches('/') == path);
+    let taken =
+        |path: &str| inputs.container.volume_mounts.iter().any(|mount| mount.mount_path.trim_end_matches('/') == path);
     for name in ["hosts", "hostname", "resolv.conf"] {
         let path = format!("/etc/{name}");
         if !taken(&path) {
-            mounts.push(file(inputs.pod_dir.join("etc").join(name), &path, inputs.container.security_context.read_only_root_filesystem));
+            mounts.push(file(
+                inputs.pod_dir.join("etc").join(name),
+                &path,
+                inputs.container.security_context.read_only_root_filesystem,
+            ));
         }
     }
     let termination = termination_path(inputs.container);
@@ -223,7 +238,11 @@ fn file(host_path: PathBuf, container_path: &str, read_only: bool) -> Mount {
 
 /// Where the container leaves its last words.
 pub(crate) fn termination_path(container: &Container) -> &str {
-    if container.termination_message_path.is_empty() { "/dev/termination-log" } else { &container.termination_message_path }
+    if container.termination_message_path.is_empty() {
+        "/dev/termination-log"
+    } else {
+        &container.termination_message_path
+    }
 }
 
 #[cfg(test)]
@@ -238,15 +257,23 @@ mod tests {
             env: vec!["PATH=/bin".into(), "A=image".into()],
             ..Default::default()
         };
-        Image { name: "i".into(), names: Vec::new(), digest: "sha256:1".into(), layers: vec!["/img/layers/1".into()], config, size: 1 }
+        Image {
+            name: "i".into(),
+            names: Vec::new(),
+            digest: "sha256:1".into(),
+            layers: vec!["/img/layers/1".into()],
+            config,
+            size: 1,
+        }
     }
 
     fn config(spec: &str, container: &str, env: &[(&str, &str)]) -> Result<ContainerConfig, String> {
-        let pod = pod(&format!("{{metadata: {{name: p, namespace: ns, uid: u}}, spec: {{{spec} containers: [{{name: c, {container}}}]}}}}"));
+        let pod = pod(&format!(
+            "{{metadata: {{name: p, namespace: ns, uid: u}}, spec: {{{spec} containers: [{{name: c, {container}}}]}}}}"
+        ));
         let volumes = [("v".to_owned(), Ready { path: "/vol".into(), read_only: false })].into();
         container_config(&Inputs {
             pod: &pod,
-            kind: Kind::Main,
             container: &pod.spec.containers[0],
             image: &image(),
             image_dir: Path::new("/img"),
@@ -264,20 +291,25 @@ mod tests {
         for (container, expected) in [
             ("tty: false", vec!["/entry", "cmd"]),
             ("args: [x]", vec!["/entry", "x"]),
-            ("command: [y]", vec!["y"]),
-            ("command: [y], args: [$(B), $(C)]", vec!["y", "b", "$(C)"]),
+            ("command: [w]", vec!["w"]),
+            ("command: [w], args: [$(B), $(C)]", vec!["w", "b", "$(C)"]),
         ] {
             assert_eq!(config("", container, &[("B", "b")]).unwrap().args, expected, "{container}");
         }
         let env = config("", "tty: false", &[("A", "pod")]).unwrap().env;
-        let get = |name: &str| env.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect::<Vec<_>>();
+        let get =
+            |name: &str| env.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect::<Vec<_>>();
         assert_eq!((get("A"), get("PATH"), get("HOSTNAME")), (vec!["pod"], vec!["/bin"], vec!["p"]));
     }
 
     #[test]
     fn limits_are_the_kernels() {
-        let limits = config("", "resources: {requests: {cpu: 250m}, limits: {cpu: 500m, memory: 64Mi}}", &[]).unwrap().limits;
-        assert_eq!((limits.cpu_shares, limits.cpu_quota_us, limits.memory_bytes), (Some(256), Some(50_000), Some(64 << 20)));
+        let limits =
+            config("", "resources: {requests: {cpu: 250m}, limits: {cpu: 500m, memory: 64Mi}}", &[]).unwrap().limits;
+        assert_eq!(
+            (limits.cpu_shares, limits.cpu_quota_us, limits.memory_bytes),
+            (Some(256), Some(50_000), Some(64 << 20))
+        );
         assert_eq!(config("", "tty: false", &[]).unwrap().limits.cpu_shares, Some(2));
         let burstable = config("", "resources: {requests: {memory: 512Mi}}", &[]).unwrap();
         assert_eq!(burstable.oom_score_adj, 500);
@@ -285,7 +317,13 @@ mod tests {
 
     #[test]
     fn users_and_non_root() {
-        let user = config("securityContext: {runAsUser: 1, fsGroup: 7, supplementalGroups: [8]},", "securityContext: {runAsUser: 2}", &[]).unwrap().user;
+        let user = config(
+            "securityContext: {runAsUser: 1, fsGroup: 7, supplementalGroups: [8]},",
+            "securityContext: {runAsUser: 2}",
+            &[],
+        )
+        .unwrap()
+        .user;
         assert_eq!((user.uid, user.supplemental_groups), (Some(2), vec![8, 7]));
         let error = config("securityContext: {runAsNonRoot: true},", "tty: false", &[]).unwrap_err();
         assert_eq!(error, "container has runAsNonRoot and image will run as root (pod: \"p_ns(u)\", container: c)");
@@ -295,13 +333,15 @@ mod tests {
 
     #[test]
     fn mounts_are_checked() {
-        let mounts = |text: &str| config("", &format!("volumeMounts: [{{name: v, mountPath: /m, {text}}}]"), &[("N", "n")]);
+        let mounts =
+            |text: &str| config("", &format!("volumeMounts: [{{name: v, mountPath: /m, {text}}}]"), &[("N", "nn")]);
         let mount = mounts("subPathExpr: x/$(N), readOnly: true").unwrap().mounts[0].clone();
-        assert_eq!((mount.sub_path, mount.read_only), (Some("x/n".into()), true));
+        assert_eq!((mount.sub_path, mount.read_only), (Some("x/nn".into()), true));
         assert!(mounts("subPath: ../x").is_err());
-        assert!(mounts("subPathExpr: $(NO)").is_err());
-        assert!(config("", "volumeMounts: [{name: no, mountPath: /m}]", &[]).is_err());
-        let paths: Vec<_> = mounts("readOnly: false").unwrap().mounts.into_iter().map(|mount| mount.container_path).collect();
+        assert!(mounts("subPathExpr: $(NOPE)").is_err());
+        assert!(config("", "volumeMounts: [{name: nope, mountPath: /m}]", &[]).is_err());
+        let paths: Vec<_> =
+            mounts("readOnly: false").unwrap().mounts.into_iter().map(|mount| mount.container_path).collect();
         assert_eq!(paths.last().unwrap(), Path::new("/dev/termination-log"));
         assert!(paths.contains(&"/etc/resolv.conf".into()));
     }

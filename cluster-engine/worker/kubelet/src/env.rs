@@ -33,9 +33,11 @@ pub(crate) fn references(container: &Container) -> (Vec<&str>, Vec<&str>) {
         container.env.iter().filter_map(move |variable| pick(variable.value_from.as_ref()?))
     };
     let maps = from(|source| source.config_map_key_ref.as_ref().map(|key| key.name.as_str()));
-    let maps = maps.chain(container.env_from.iter().filter_map(|from| Some(from.config_map_ref.as_ref()?.name.as_str())));
+    let maps =
+        maps.chain(container.env_from.iter().filter_map(|from| Some(from.config_map_ref.as_ref()?.name.as_str())));
     let secrets = from(|source| source.secret_key_ref.as_ref().map(|key| key.name.as_str()));
-    let secrets = secrets.chain(container.env_from.iter().filter_map(|from| Some(from.secret_ref.as_ref()?.name.as_str())));
+    let secrets =
+        secrets.chain(container.env_from.iter().filter_map(|from| Some(from.secret_ref.as_ref()?.name.as_str())));
     (maps.collect(), secrets.collect())
 }
 
@@ -87,12 +89,21 @@ pub(crate) fn build(pod: &Pod, container: &Container, sources: &Sources) -> Resu
             set(&mut known, variable.name.clone(), value);
         }
     }
-    let mut result: Vec<_> = order.into_iter().map(|name| (known.get(&name).cloned().unwrap_or_default(), name)).map(|(value, name)| (name, value)).collect();
+    let mut result: Vec<_> = order
+        .into_iter()
+        .map(|name| (known.get(&name).cloned().unwrap_or_default(), name))
+        .map(|(value, name)| (name, value))
+        .collect();
     result.extend(services.into_iter().filter(|(name, _)| !known.contains_key(name)));
     Ok(result)
 }
 
-fn from_source(pod: &Pod, container: &Container, source: &EnvVarSource, sources: &Sources) -> Result<Option<String>, String> {
+fn from_source(
+    pod: &Pod,
+    container: &Container,
+    source: &EnvVarSource,
+    sources: &Sources,
+) -> Result<Option<String>, String> {
     let namespace = &pod.metadata.namespace;
     if let Some(reference) = &source.field_ref {
         return field(pod, &reference.field_path, sources).map(Some);

@@ -44,7 +44,14 @@ pub(crate) struct ApiServer {
 
 impl Kubelet {
     /// Records an event about the pod, or about one of its containers.
-    pub(crate) fn event(&self, pod: &Pod, container: Option<&str>, kind: EventType, reason: &str, message: impl Into<String>) {
+    pub(crate) fn event(
+        &self,
+        pod: &Pod,
+        container: Option<&str>,
+        kind: EventType,
+        reason: &str,
+        message: impl Into<String>,
+    ) {
         let message = message.into();
         tracing::debug!(pod.name = pod.metadata.name, reason, message, "event");
         let Some(api) = &self.api else { return };

@@ -170,7 +170,8 @@ async fn follow_pods(kubelet: Arc<Kubelet>) {
 /// Removes directories of pods that were deleted while this node was away.
 fn forget_strangers(kubelet: &Kubelet, pods: &Reflector<Pod>) {
     let known: Vec<String> = pods.list().iter().map(|pod| pod.metadata.uid.clone()).collect();
-    let running: Vec<String> = kubelet.pods.handles().iter().map(|handle| handle.view().pod.metadata.uid.clone()).collect();
+    let running: Vec<String> =
+        kubelet.pods.handles().iter().map(|handle| handle.view().pod.metadata.uid.clone()).collect();
     let is_known = |uid: &str| known.iter().chain(&running).any(|known| known == uid);
     for entry in std::fs::read_dir(kubelet.options.root_dir.join("pods")).into_iter().flatten().flatten() {
         if !is_known(&entry.file_name().to_string_lossy()) {
@@ -209,7 +210,11 @@ fn remove_groups(directory: &Path) {
 }
 
 fn host_name() -> String {
-    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "localhost".to_owned()).to_lowercase()
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "localhost".to_owned())
+        .to_lowercase()
 }
 
 /// The first address that is not loopback's.

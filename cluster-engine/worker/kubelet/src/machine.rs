@@ -8,7 +8,6 @@ pub(crate) struct Machine {
     pub(crate) cpus: u64,
     pub(crate) memory: u64,
     pub(crate) disk: u64,
-    pub(crate) pids: u64,
     pub(crate) machine_id: String,
     pub(crate) boot_id: String,
     pub(crate) kernel: String,
@@ -19,16 +18,15 @@ impl Machine {
     pub(crate) fn detect(root: &Path) -> Self {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
         let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-        let os_image = read("/etc/os-release").lines().find_map(|line| {
-            Some(line.strip_prefix("PRETTY_NAME=")?.trim_matches('"').to_owned())
-        });
+        let os_image = read("/etc/os-release")
+            .lines()
+            .find_map(|line| Some(line.strip_prefix("PRETTY_NAME=")?.trim_matches('"').to_owned()));
         let boot_id = read("/proc/sys/kernel/random/boot_id");
         let machine_id = Some(read("/etc/machine-id")).filter(|id| !id.is_empty());
         Self {
             cpus: cpus(),
             memory: memory(),
             disk: disk(root).0,
-            pids: read("/proc/sys/kernel/pid_max").parse().unwrap_or(32_768),
             machine_id: machine_id.unwrap_or_else(|| boot_id.replace('-', "")),
             boot_id,
             kernel,

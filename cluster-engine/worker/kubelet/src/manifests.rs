@@ -144,7 +144,10 @@ mod tests {
         assert_eq!(pod.metadata.uid.len(), 32);
         assert_eq!(pod.metadata.uid, parse(MANIFEST, "master").unwrap().pod.metadata.uid, "the uid is stable");
         assert_ne!(pod.metadata.uid, parse(MANIFEST, "other").unwrap().pod.metadata.uid);
-        assert_ne!(pod.metadata.uid, parse(&MANIFEST.replace("image: x", "image: y"), "master").unwrap().pod.metadata.uid);
+        assert_ne!(
+            pod.metadata.uid,
+            parse(&MANIFEST.replace("image: x", "image: z"), "master").unwrap().pod.metadata.uid
+        );
         assert_eq!(pod.spec.tolerations.len(), 1);
     }
 
@@ -156,7 +159,9 @@ mod tests {
         std::fs::write(directory.path().join(".swp"), "x").unwrap();
         let first = read(directory.path(), "master", &BTreeMap::new());
         assert_eq!(first.len(), 1);
-        for broken in ["kind: [", "apiVersion: v1\nkind: Secret", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {}"] {
+        for broken in
+            ["kind: [", "apiVersion: v1\nkind: Secret", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {}"]
+        {
             std::fs::write(&path, broken).unwrap();
             let second = read(directory.path(), "master", &first);
             assert_eq!(second["etcd.yaml"].pod.metadata.uid, first["etcd.yaml"].pod.metadata.uid);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use drydock_api::meta::ObjectMeta;
 use drydock_api::quantity::{Format, Quantity};
-use drydock_client::{Api, EventType, ListOptions, ObjectReference, Patch, Reflector};
+use drydock_client::{Api, Client, EventType, ListOptions, ObjectReference, Patch, Reflector};
 use drydock_pod_network::{Cidr, Config, PeerRoute, PodNetwork};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -83,7 +83,8 @@ pub(crate) fn allocatable(kubelet: &Kubelet) -> BTreeMap<String, Quantity> {
     let mut left = capacity(kubelet);
     let config = &kubelet.config;
     let eviction = config.eviction_hard.get("memory.available").map(|text| ("memory", text.as_str()));
-    let reserved = config.system_reserved.iter().chain(&config.kube_reserved).map(|(name, text)| (name.as_str(), text.as_str()));
+    let reserved =
+        config.system_reserved.iter().chain(&config.kube_reserved).map(|(name, text)| (name.as_str(), text.as_str()));
     for (name, text) in reserved.chain(eviction) {
         if let (Some(quantity), Ok(reserved)) = (left.get_mut(name), Quantity::parse(text)) {
             *quantity = quantity.sub(reserved).max(Quantity::ZERO);
@@ -99,7 +100,12 @@ pub(crate) async fn run(kubelet: Arc<Kubelet>) {
         register(&kubelet).await;
     }
     let event = |reason: &str, text: String| {
-        let about = ObjectReference { kind: "Node".to_owned(), name: kubelet.node_name.clone(), uid: kubelet.node_name.clone(), ..Default::default() };
+        let about = ObjectReference {
+            kind: "Node".to_owned(),
+            name: kubelet.node_name.clone(),
+            uid: kubelet.node_name.clone(),
+            ..Default::default()
+        };
         api.recorder.event(&about, EventType::Normal, reason, text);
     };
     event("Starting", "Starting kubelet.".to_owned());
@@ -107,7 +113,10 @@ pub(crate) async fn run(kubelet: Arc<Kubelet>) {
     tokio::spawn(lease::run(kubelet.clone()));
     tokio::spawn(status::run(kubelet.clone(), changed.clone()));
     tokio::spawn(peers(kubelet.clone()));
-    let own = Reflector::<Node>::start(api.client.clone(), ListOptions::fields(format!("metadata.name={}", kubelet.node_name)));
+    let own = Reflector::<Node>::start(
+        api.client.clone(),
+        ListOptions::fields(format!("metadata.name={}", kubelet.node_name)),
+    );
     let mut events = own.subscribe();
     while let Some(event) = events.recv().await {
         match event {
@@ -149,7 +158,9 @@ async fn bring_up(kubelet: &Arc<Kubelet>, pod_cidr: &str) {
             kubelet.network.send_replace(Some(Arc::new(network)));
             kubelet.pods.refresh();
         }
-        Err(error) => tracing::error!(%error, source = ?std::error::Error::source(&error), "cannot bring the pod network up"),
+        Err(error) => {
+            tracing::error!(%error, source = ?std::error::Error::source(&error), "cannot bring the pod network up")
+        }
     }
 }
 
@@ -160,11 +171,22 @@ async fn peers(kubelet: Arc<Kubelet>) {
     if network.wait_for(Option::is_some).await.is_err() {
         return;
     }
-    let nodes = Reflector::<Node>::start(api.client.clone(), ListOptions::default());
+    let path = &kubelet.options.pod_network_kubeconfig;
+    let client = if path.exists() { drydock_client::Config::from_kubeconfig(path).and_then(Client::new) } else { Ok(api.client.clone()) };
+    let client = client.unwrap_or_else(|error| {
+        tracing::warn!(path = %path.display(), %error, "cannot use the pod network's kubeconfig, using the kubelet's own");
+        api.client.clone()
+    });
+    let nodes = Reflector::<Node>::start(client, ListOptions::default());
     let mut events = nodes.subscribe();
     while events.recv().await.is_some() {
         while events.try_recv().is_ok() {}
-        let routes: Vec<PeerRoute> = nodes.list().iter().filter(|node| node.metadata.name != kubelet.node_name).filter_map(|node| route(node)).collect();
+        let routes: Vec<PeerRoute> = nodes
+            .list()
+            .iter()
+            .filter(|node| node.metadata.name != kubelet.node_name)
+            .filter_map(|node| route(node))
+            .collect();
         let Some(network) = kubelet.network.borrow().clone() else { continue };
         if let Err(error) = blocking(move || network.sync_peers(routes)).await {
             tracing::warn!(%error, "cannot set the routes to other nodes");
@@ -227,7 +249,8 @@ fn object(kubelet: &Kubelet) -> Value {
     ] {
         labels.insert(key.to_owned(), value.to_owned());
     }
-    let taints: Vec<_> = kubelet.options.register_with_taints.iter().chain(&kubelet.config.register_with_taints).collect();
+    let taints: Vec<_> =
+        kubelet.options.register_with_taints.iter().chain(&kubelet.config.register_with_taints).collect();
     let mut node = json!({
         "apiVersion": "v1",
         "kind": "Node",

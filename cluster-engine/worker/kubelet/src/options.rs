@@ -40,6 +40,10 @@ pub struct Options {
     /// Directory of the pods' logs.
     #[arg(long, default_value = "/var/log/pods")]
     pub pod_logs_dir: PathBuf,
+    /// Kubeconfig file of the pod network's part, which must know all nodes: the API server shows a kubelet its own node
+    /// only, but kube-proxy all of them. Without the file the kubelet's own is used.
+    #[arg(long, default_value = "/etc/kubernetes/kube-proxy.conf")]
+    pub pod_network_kubeconfig: PathBuf,
     /// All pods' network; traffic inside it is not masqueraded.
     #[arg(long, default_value = "10.244.0.0/16")]
     pub cluster_cidr: String,
@@ -93,8 +97,7 @@ mod tests {
     #[test]
     fn taints_and_labels_are_read_as_upstream_does() {
         let parse = |arguments: &[&str]| Options::try_parse_from([&["kubelet"], arguments].concat());
-        let options =
-            parse(&["--register-with-taints=node-role.kubernetes.io/control-plane:NoSchedule,a=b:NoExecute"]);
+        let options = parse(&["--register-with-taints=node-role.kubernetes.io/control-plane:NoSchedule,a=b:NoExecute"]);
         let taints = options.unwrap().register_with_taints;
         assert_eq!(taints[0].key, "node-role.kubernetes.io/control-plane");
         assert_eq!((taints[0].value.as_str(), taints[0].effect.as_str()), ("", "NoSchedule"));

@@ -11,11 +11,20 @@ pub(crate) enum Action {
     MountVolumes,
     CreateSandbox,
     /// Gets the image, creates and starts the container.
-    Start { name: String },
+    Start {
+        name: String,
+    },
     /// The container may not start before its pause is over.
-    HoldBack { name: String, delay: Millis },
+    HoldBack {
+        name: String,
+        delay: Millis,
+    },
     /// Stops the container: hook, signal, and SIGKILL at `deadline`.
-    Kill { name: String, message: String, deadline: Millis },
+    Kill {
+        name: String,
+        message: String,
+        deadline: Millis,
+    },
     /// Takes the sandbox and its network away. All containers have ended.
     StopSandbox,
     /// The pod has failed as a whole.
@@ -85,9 +94,7 @@ pub(crate) fn outcome(pod: &Pod, state: &PodState) -> Option<bool> {
     let policy = pod.restart_policy();
     let exit = |container: &Container| state.record(&container.name).and_then(Record::exit);
     let init_failed = pod.all_containers().any(|(kind, container)| {
-        kind == Kind::Init
-            && policy == RestartPolicy::Never
-            && exit(container).is_some_and(|exit| exit.exit_code != 0)
+        kind == Kind::Init && policy == RestartPolicy::Never && exit(container).is_some_and(|exit| exit.exit_code != 0)
     });
     if init_failed {
         return Some(false);
@@ -117,7 +124,8 @@ fn attempt(at: Millis, now: Millis, action: Action, plan: &mut Plan) {
 
 /// Ends everything: main containers first, then sidecars in reverse order, then the sandbox.
 fn stop(pod: &Pod, state: &PodState, now: Millis, plan: &mut Plan) {
-    let deadline = state.terminating.map_or_else(|| now + pod.grace_period() * 1000, |terminating| terminating.deadline());
+    let deadline =
+        state.terminating.map_or_else(|| now + pod.grace_period() * 1000, |terminating| terminating.deadline());
     let mut later_runs = false;
     let rank = |kind: Kind| usize::from(kind == Kind::Sidecar);
     let mut containers: Vec<_> = pod.all_containers().collect();
@@ -196,7 +204,9 @@ fn start_containers(pod: &Pod, state: &PodState, now: Millis, plan: &mut Plan) {
                 }
             }
             // Never restarted, and not before there is something to look at.
-            Kind::Ephemeral if initialized && exit.is_none() && running.is_none() => start(container, record, now, plan),
+            Kind::Ephemeral if initialized && exit.is_none() && running.is_none() => {
+                start(container, record, now, plan)
+            }
             Kind::Ephemeral => {}
         }
     }

@@ -259,9 +259,11 @@ impl Pod {
 
     /// All containers with their kind, in the order of the specification: init, main, ephemeral.
     pub(crate) fn all_containers(&self) -> impl Iterator<Item = (Kind, &Container)> {
-        let init = self.spec.init_containers.iter().map(|container| {
-            (if container.is_sidecar() { Kind::Sidecar } else { Kind::Init }, container)
-        });
+        let init = self
+            .spec
+            .init_containers
+            .iter()
+            .map(|container| (if container.is_sidecar() { Kind::Sidecar } else { Kind::Init }, container));
         let main = self.spec.containers.iter().map(|container| (Kind::Main, container));
         let ephemeral = self.spec.ephemeral_containers.iter().map(|container| (Kind::Ephemeral, container));
         init.chain(main).chain(ephemeral)
@@ -421,7 +423,9 @@ pub(crate) mod tests {
 
     #[test]
     fn nulls_are_absent() {
-        let pod = pod("{metadata: {name: a, creationTimestamp: null}, spec: {volumes: null, containers: [{name: a, env: null}]}}");
+        let pod = pod(
+            "{metadata: {name: a, creationTimestamp: null}, spec: {volumes: null, containers: [{name: a, env: null}]}}",
+        );
         assert!(pod.spec.volumes.is_empty());
         assert_eq!(pod.spec.containers.len(), 1);
     }

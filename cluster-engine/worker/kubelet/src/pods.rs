@@ -118,7 +118,8 @@ impl Pods {
             })
             .collect();
         let labels = self.lock().node_labels.clone();
-        let node = admission::Node { name: &kubelet.node_name, labels: &labels, allocatable: &self.allocatable(kubelet) };
+        let node =
+            admission::Node { name: &kubelet.node_name, labels: &labels, allocatable: &self.allocatable(kubelet) };
         admission::admit(pod, &others, &node).err()
     }
 

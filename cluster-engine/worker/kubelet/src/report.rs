@@ -4,8 +4,7 @@ use drydock_api::time::format_seconds;
 
 use crate::plan::outcome;
 use crate::pod::{
-    Condition, ContainerStatus, Ip, Kind, Pod, PodStatus, RestartPolicy, Running, State, VolumeMountStatus,
-    Waiting,
+    Condition, ContainerStatus, Ip, Kind, Pod, PodStatus, RestartPolicy, Running, State, VolumeMountStatus, Waiting,
 };
 use crate::state::{Millis, PodState, Record};
 
@@ -255,10 +254,8 @@ fn ready(pod: &Pod, status: &PodStatus, before: &PodStatus) -> Wanted {
         let kind = &gate.condition_type;
         match before.conditions.iter().find(|condition| condition.kind == *kind) {
             None => messages.push(format!("corresponding condition of pod readiness gate \"{kind}\" does not exist.")),
-            Some(condition) if condition.status != "True" => messages.push(format!(
-                "the status of pod readiness gate \"{kind}\" is not \"True\", but {}",
-                condition.status
-            )),
+            Some(condition) if condition.status != "True" => messages
+                .push(format!("the status of pod readiness gate \"{kind}\" is not \"True\", but {}", condition.status)),
             Some(_) => {}
         }
     }

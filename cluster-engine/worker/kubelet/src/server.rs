@@ -6,6 +6,7 @@ mod containers;
 mod exec;
 mod logs;
 mod portforward;
+mod spdy;
 mod stats;
 mod streams;
 mod websocket;
@@ -153,7 +154,8 @@ fn decode(text: &str) -> String {
             b'+' => bytes.push(b' '),
             b'%' => {
                 let mut ahead = rest.clone();
-                let digits = [ahead.next(), ahead.next()].map(|digit| digit.and_then(|digit| char::from(digit).to_digit(16)));
+                let digits =
+                    [ahead.next(), ahead.next()].map(|digit| digit.and_then(|digit| char::from(digit).to_digit(16)));
                 match digits {
                     [Some(high), Some(low)] => {
                         bytes.push((high * 16 + low) as u8);

@@ -118,7 +118,8 @@ impl Streams {
             terminal: terminal.clone(),
             stdin_once,
         });
-        let sources = [(Source::Stdout, terminal.or_else(|| pipe(container.stdout))), (Source::Stderr, pipe(container.stderr))];
+        let sources =
+            [(Source::Stdout, terminal.or_else(|| pipe(container.stdout))), (Source::Stderr, pipe(container.stderr))];
         let writer = Arc::new(std::sync::Mutex::new(writer));
         let readers: Vec<_> = sources
             .into_iter()

@@ -60,7 +60,8 @@ pub(crate) fn empty_dir(pod: &Pod, volume: &Volume, directory: &Path) -> io::Res
     if empty.medium == "Memory" && !is_mount_point(directory) {
         let own = empty.size_limit.map(|limit| limit.value());
         let size = own.or_else(|| pod.limit("memory").map(|limit| limit.value()));
-        let options = size.filter(|size| *size > 0).map_or("mode=0777".to_owned(), |size| format!("mode=0777,size={size}"));
+        let options =
+            size.filter(|size| *size > 0).map_or("mode=0777".to_owned(), |size| format!("mode=0777,size={size}"));
         mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some(options.as_str()))?;
     }
     let setgid = if owner.group_reads { 0o2000 } else { 0 };

@@ -33,13 +33,26 @@ pub(crate) enum Message {
     Update(Arc<Pod>),
     /// The pod's definition is gone: its manifest was moved out, or its object was deleted without waiting.
     Gone,
-    Exited { container: String, id: String, exit: Exit },
-    SandboxExited { id: String },
-    HookDone { container: String, id: String, result: Result<(), String> },
-    Probed { container: String, id: String, verdict: probe::Verdict },
+    Exited {
+        container: String,
+        id: String,
+        exit: Exit,
+    },
+    SandboxExited {
+        id: String,
+    },
+    HookDone {
+        container: String,
+        id: String,
+        result: Result<(), String>,
+    },
+    Probed {
+        container: String,
+        id: String,
+        verdict: probe::Verdict,
+    },
     /// Something that the pod depends on changed: the network, a config map, a token's age.
     Refresh,
-    Evict(Failure),
 }
 
 /// What the kubelet's server sees of a pod.
@@ -99,6 +112,7 @@ pub(crate) struct Worker {
     tokens: prepare::Tokens,
     tasks: HashMap<String, Vec<AbortHandle>>,
     killers: HashMap<String, AbortHandle>,
+    sandbox_watch: Option<AbortHandle>,
     cleaned: bool,
     gone: bool,
 }
@@ -108,7 +122,8 @@ pub(crate) fn spawn(kubelet: &Arc<Kubelet>, pod: Arc<Pod>, refused: Option<Failu
     let (sender, mail) = mpsc::unbounded_channel();
     let view = View { pod: pod.clone(), status: pod.status.clone(), ..View::default() };
     let own = (!pod.is_static()).then(|| pod.metadata.uid.clone());
-    let handle = Handle { mail: sender.clone(), view: Arc::new(Mutex::new(view)), object: Arc::new(watch::Sender::new(own)) };
+    let handle =
+        Handle { mail: sender.clone(), view: Arc::new(Mutex::new(view)), object: Arc::new(watch::Sender::new(own)) };
     let mut state = restore::state(kubelet, &pod);
     state.failed = refused;
     let reports = watch::Sender::new(Report { status: pod.status.clone(), finished: false });
@@ -129,6 +144,7 @@ pub(crate) fn spawn(kubelet: &Arc<Kubelet>, pod: Arc<Pod>, refused: Option<Failu
         tokens: prepare::Tokens::default(),
         tasks: HashMap::new(),
         killers: HashMap::new(),
+        sandbox_watch: None,
         cleaned: false,
         gone: false,
     };
@@ -227,16 +243,13 @@ impl Worker {
             Message::Refresh => {
                 // What was missing may be there now.
                 self.state.volumes.at = 0;
-                for record in self.state.containers.values_mut().filter(|record| is_config_error(record.waiting.as_ref())) {
+                for record in
+                    self.state.containers.values_mut().filter(|record| is_config_error(record.waiting.as_ref()))
+                {
                     record.retry.at = 0;
                 }
                 if self.state.volumes_ready && self.state.terminating.is_none() {
                     self.refresh_volumes().await;
-                }
-            }
-            Message::Evict(failure) => {
-                if self.state.failed.is_none() {
-                    self.fail(failure);
                 }
             }
         }
@@ -274,7 +287,9 @@ impl Worker {
 
     fn hook_done(&mut self, name: &str, id: &str, result: Result<(), String>) {
         let grace = self.pod.grace_period();
-        let Some(instance) = self.state.containers.get_mut(name).and_then(|record| record.instance.as_mut()) else { return };
+        let Some(instance) = self.state.containers.get_mut(name).and_then(|record| record.instance.as_mut()) else {
+            return;
+        };
         if instance.id != id {
             return;
         }
@@ -289,7 +304,9 @@ impl Worker {
 
     fn probed(&mut self, name: &str, id: &str, verdict: probe::Verdict) {
         let pod = self.pod.clone();
-        let Some(instance) = self.state.containers.get_mut(name).and_then(|record| record.instance.as_mut()) else { return };
+        let Some(instance) = self.state.containers.get_mut(name).and_then(|record| record.instance.as_mut()) else {
+            return;
+        };
         if instance.id != id || !instance.is_running() {
             return;
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use fantoccini::key::Key;
 use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
 /// How long the page may take to show something.
@@ -14,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A browser window; driver and browser end with it.
-pub struct Browser {
+pub(crate) struct Browser {
     client: Client,
     driver: Child,
     port: u16,
@@ -30,7 +31,7 @@ impl Drop for Browser {
 
 impl Browser {
     /// Starts the driver on a free port and opens a window.
-    pub async fn open() -> anyhow::Result<Browser> {
+    pub(crate) async fn open() -> anyhow::Result<Browser> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let driver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
@@ -53,7 +54,7 @@ impl Browser {
         let address = format!("http://127.0.0.1:{port}");
         let end = Instant::now() + PATIENCE;
         let client = loop {
-            match ClientBuilder::new(fantoccini::connectors()).capabilities(capabilities.clone()).connect(&address).await {
+            match ClientBuilder::new(HttpConnector::new()).capabilities(capabilities.clone()).connect(&address).await {
                 Ok(client) => break client,
                 Err(error) if Instant::now() >= end => return Err(error).context("chromedriver does not answer"),
                 Err(_) => tokio::time::sleep(LOOK).await,
@@ -63,22 +64,22 @@ impl Browser {
     }
 
     /// Goes to an address.
-    pub async fn visit(&self, address: &str) -> anyhow::Result<()> {
+    pub(crate) async fn visit(&self, address: &str) -> anyhow::Result<()> {
         Ok(self.client.goto(address).await?)
     }
 
     /// Loads the page anew.
-    pub async fn reload(&self) -> anyhow::Result<()> {
+    pub(crate) async fn reload(&self) -> anyhow::Result<()> {
         Ok(self.client.refresh().await?)
     }
 
     /// Ends the window.
-    pub async fn close(self) -> anyhow::Result<()> {
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
         Ok(self.client.clone().close().await?)
     }
 
     /// Clicks what a selector finds, once it is there.
-    pub async fn click(&self, selector: &str) -> anyhow::Result<()> {
+    pub(crate) async fn click(&self, selector: &str) -> anyhow::Result<()> {
         self.wait_for(selector).await?;
         let element = self.client.find(Locator::Css(selector)).await?;
         element.click().await.with_context(|| format!("cannot click {selector}"))?;
@@ -86,7 +87,7 @@ impl Browser {
     }
 
     /// Clicks the button with this text.
-    pub async fn click_button(&self, text: &str) -> anyhow::Result<()> {
+    pub(crate) async fn click_button(&self, text: &str) -> anyhow::Result<()> {
         let path = format!("//button[normalize-space(.)='{text}']");
         let end = Instant::now() + PATIENCE;
         loop {
@@ -103,12 +104,12 @@ impl Browser {
     }
 
     /// Waits until a selector finds something.
-    pub async fn wait_for(&self, selector: &str) -> anyhow::Result<()> {
+    pub(crate) async fn wait_for(&self, selector: &str) -> anyhow::Result<()> {
         self.wait_count(selector, 1).await
     }
 
     /// Waits until a selector finds at least so many.
-    pub async fn wait_count(&self, selector: &str, count: usize) -> anyhow::Result<()> {
+    pub(crate) async fn wait_count(&self, selector: &str, count: usize) -> anyhow::Result<()> {
         let end = Instant::now() + PATIENCE;
         loop {
             let found = self.client.find_all(Locator::Css(selector)).await?.len();
@@ -123,7 +124,7 @@ impl Browser {
     }
 
     /// Waits until an element holds a text.
-    pub async fn wait_text(&self, selector: &str, text: &str) -> anyhow::Result<()> {
+    pub(crate) async fn wait_text(&self, selector: &str, text: &str) -> anyhow::Result<()> {
         let end = Instant::now() + PATIENCE;
         loop {
             let seen = self.text(selector).await;
@@ -145,7 +146,7 @@ impl Browser {
     }
 
     /// Types as a person would, into the terminal that has the focus.
-    pub async fn type_into_terminal(&self, text: &str) -> anyhow::Result<()> {
+    pub(crate) async fn type_into_terminal(&self, text: &str) -> anyhow::Result<()> {
         self.click(".xterm-screen").await?;
         let area = self.client.find(Locator::Css(".xterm-helper-textarea")).await?;
         area.send_keys(&text.replace('\n', &char::from(Key::Enter).to_string())).await?;
@@ -153,12 +154,12 @@ impl Browser {
     }
 
     /// Waits until the picture has an item of this name.
-    pub async fn picture_shows(&self, name: &str) -> anyhow::Result<()> {
+    pub(crate) async fn picture_shows(&self, name: &str) -> anyhow::Result<()> {
         self.wait_for(&format!("svg g[role='button'][aria-label*='{name}']")).await
     }
 
     /// Waits until the picture has no item of this name.
-    pub async fn picture_hides(&self, name: &str) -> anyhow::Result<()> {
+    pub(crate) async fn picture_hides(&self, name: &str) -> anyhow::Result<()> {
         let end = Instant::now() + PATIENCE;
         let selector = format!("svg g[role='button'][aria-label*='{name}']");
         while !self.client.find_all(Locator::Css(&selector)).await?.is_empty() {
@@ -171,24 +172,27 @@ impl Browser {
     }
 
     /// Chooses the interface's language.
-    pub async fn choose_language(&self, tag: &str) -> anyhow::Result<()> {
+    pub(crate) async fn choose_language(&self, tag: &str) -> anyhow::Result<()> {
         self.wait_for("header select").await?;
         let select = self.client.find(Locator::Css("header select")).await?;
         Ok(select.select_by_value(tag).await?)
     }
 
     /// Saves a picture of the window where CI's and people's eyes can find it.
-    pub async fn screenshot(&self, name: &str) -> anyhow::Result<()> {
+    pub(crate) async fn screenshot(&self, name: &str) -> anyhow::Result<()> {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/screenshots");
         std::fs::create_dir_all(folder)?;
         Ok(std::fs::write(format!("{folder}/{name}.png"), self.client.screenshot().await?)?)
     }
 
     /// Fails when the page logged an error. What was logged before is not told again.
-    pub async fn no_errors(&self) -> anyhow::Result<()> {
+    pub(crate) async fn no_errors(&self) -> anyhow::Result<()> {
         let id = self.client.session_id().await?.context("the window has a session")?;
         let (port, body) = (self.port, r#"{"type":"browser"}"#);
-        let head = format!("POST /session/{id}/se/log HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "POST /session/{id}/se/log HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         let answer = tokio::task::spawn_blocking(move || {
             let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
             stream.write_all(head.as_bytes())?;

@@ -37,7 +37,8 @@ pub(crate) fn hosts_file(pod: &Pod, ip: &str, cluster_domain: &str, node_hosts: 
 pub(crate) fn resolv_conf(pod: &Pod, cluster_dns: &[String], cluster_domain: &str, node: &str) -> String {
     let (mut servers, mut searches, mut options) = (Vec::new(), Vec::new(), Vec::new());
     let policy = pod.spec.dns_policy.as_str();
-    let first = policy == "ClusterFirstWithHostNet" || (policy != "Default" && policy != "None" && !pod.spec.host_network);
+    let first =
+        policy == "ClusterFirstWithHostNet" || (policy != "Default" && policy != "None" && !pod.spec.host_network);
     if policy != "None" {
         for line in node.lines() {
             let mut words = line.split_whitespace();
@@ -57,7 +58,11 @@ pub(crate) fn resolv_conf(pod: &Pod, cluster_dns: &[String], cluster_domain: &st
         servers = cluster_dns.to_vec();
         if !cluster_domain.is_empty() {
             let namespace = &pod.metadata.namespace;
-            let mut own = vec![format!("{namespace}.svc.{cluster_domain}"), format!("svc.{cluster_domain}"), cluster_domain.to_owned()];
+            let mut own = vec![
+                format!("{namespace}.svc.{cluster_domain}"),
+                format!("svc.{cluster_domain}"),
+                cluster_domain.to_owned(),
+            ];
             own.append(&mut searches);
             searches = own;
         }
@@ -109,7 +114,8 @@ mod tests {
 
     #[test]
     fn dns_policies() {
-        let cluster = "search ns.svc.cluster.local svc.cluster.local cluster.local lan\nnameserver 10.96.0.10\noptions ndots:5\n";
+        let cluster =
+            "search ns.svc.cluster.local svc.cluster.local cluster.local lan\nnameserver 10.96.0.10\noptions ndots:5\n";
         let node = "search lan\nnameserver 9.9.9.9\noptions edns0\n";
         check("dnsPolicy: ClusterFirst", cluster);
         check("dnsPolicy: ClusterFirst, hostNetwork: true", node);
@@ -124,7 +130,9 @@ mod tests {
 
     #[test]
     fn hosts() {
-        let pod = pod("{metadata: {name: p, namespace: ns}, spec: {hostname: h, subdomain: s, hostAliases: [{ip: 1.2.3.4, hostnames: [a, b]}]}}");
+        let pod = pod(
+            "{metadata: {name: p, namespace: ns}, spec: {hostname: h, subdomain: s, hostAliases: [{ip: 1.2.3.4, hostnames: [a, b]}]}}",
+        );
         let text = hosts_file(&pod, "10.244.1.5", "cluster.local", "");
         assert!(text.contains("10.244.1.5\th.s.ns.svc.cluster.local\th\n"));
         assert!(text.ends_with("\n# Entries added by HostAliases.\n1.2.3.4\ta\tb\n"));

@@ -8,7 +8,8 @@ use crate::objects::Service;
 /// Variables of the services in `namespace` (if `links`) and of `default/kubernetes`.
 pub(crate) fn service_variables(services: &[Arc<Service>], namespace: &str, links: bool) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
-    let is_master = |service: &Service| service.metadata.namespace == "default" && service.metadata.name == "kubernetes";
+    let is_master =
+        |service: &Service| service.metadata.namespace == "default" && service.metadata.name == "kubernetes";
     // A service of the pod's own namespace wins over the API server's.
     let foreign = services.iter().filter(|service| is_master(service));
     let own = services.iter().filter(|service| links && service.metadata.namespace == namespace);

@@ -12,8 +12,12 @@ fn sources() -> Sources {
         config_maps: [("cm".to_owned(), Arc::new(map))].into(),
         secrets: [("s".to_owned(), Arc::new(secret))].into(),
         services: vec![
-            service("{metadata: {name: kubernetes, namespace: default}, spec: {clusterIP: 10.96.0.1, ports: [{name: https, port: 443}]}}"),
-            service("{metadata: {name: my-db, namespace: ns}, spec: {clusterIP: 10.96.0.7, ports: [{port: 53, protocol: UDP}]}}"),
+            service(
+                "{metadata: {name: kubernetes, namespace: default}, spec: {clusterIP: 10.96.0.1, ports: [{name: https, port: 443}]}}",
+            ),
+            service(
+                "{metadata: {name: my-db, namespace: ns}, spec: {clusterIP: 10.96.0.7, ports: [{port: 53, protocol: UDP}]}}",
+            ),
             service("{metadata: {name: headless, namespace: ns}, spec: {clusterIP: None, ports: [{port: 1}]}}"),
         ],
         host_ip: "10.20.0.3".into(),
@@ -63,7 +67,9 @@ fn the_downward_api() {
         check(&format!("env: [{{name: A, valueFrom: {{fieldRef: {{fieldPath: \"{path}\"}}}}}}]"), &[("A", value)]);
     }
     let with = |reference: &str| {
-        format!("resources: {{requests: {{cpu: 250m}}, limits: {{memory: 64Mi}}}}, env: [{{name: A, valueFrom: {{resourceFieldRef: {{{reference}}}}}}}]")
+        format!(
+            "resources: {{requests: {{cpu: 250m}}, limits: {{memory: 64Mi}}}}, env: [{{name: A, valueFrom: {{resourceFieldRef: {{{reference}}}}}}}]"
+        )
     };
     check(&with("resource: limits.memory"), &[("A", "67108864")]);
     check(&with("resource: limits.memory, divisor: 1Mi"), &[("A", "64")]);
@@ -90,13 +96,16 @@ fn services_are_variables() {
 #[test]
 fn missing_objects_and_keys_are_told_as_upstream_does() {
     for (container, expected) in [
-        ("envFrom: [{configMapRef: {name: no}}]", "configmap \"no\" not found"),
-        ("env: [{name: A, valueFrom: {secretKeyRef: {name: no, key: k}}}]", "secret \"no\" not found"),
-        ("env: [{name: A, valueFrom: {configMapKeyRef: {name: cm, key: no}}}]", "couldn't find key no in ConfigMap ns/cm"),
-        ("env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: no}}}]", "couldn't find key no in Secret ns/s"),
+        ("envFrom: [{configMapRef: {name: nope}}]", "configmap \"nope\" not found"),
+        ("env: [{name: A, valueFrom: {secretKeyRef: {name: nope, key: k}}}]", "secret \"nope\" not found"),
+        (
+            "env: [{name: A, valueFrom: {configMapKeyRef: {name: cm, key: nope}}}]",
+            "couldn't find key nope in ConfigMap ns/cm",
+        ),
+        ("env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: nope}}}]", "couldn't find key nope in Secret ns/s"),
     ] {
         assert_eq!(environment(container).unwrap_err(), expected);
     }
-    let optional = environment("env: [{name: A, valueFrom: {configMapKeyRef: {name: no, key: k, optional: true}}}]");
+    let optional = environment("env: [{name: A, valueFrom: {configMapKeyRef: {name: nope, key: k, optional: true}}}]");
     assert!(optional.unwrap().iter().all(|(name, _)| name != "A"));
 }

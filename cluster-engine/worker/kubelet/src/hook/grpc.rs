@@ -18,7 +18,9 @@ pub(crate) async fn check(target: &Target, action: &GrpcAction, timeout: Duratio
     let address = format!("{host}:{}", action.port);
     match tokio::time::timeout(timeout, ask(&host, &address, action)).await {
         Ok(result) => result,
-        Err(_) => Ok(Some(format!("timeout: failed to connect service \"{address}\" within {timeout:?}: context deadline exceeded"))),
+        Err(_) => Ok(Some(format!(
+            "timeout: failed to connect service \"{address}\" within {timeout:?}: context deadline exceeded"
+        ))),
     }
 }
 
@@ -43,10 +45,13 @@ async fn ask(host: &str, address: &str, action: &GrpcAction) -> Result<Option<St
     let headers = response.headers().clone();
     let body = response.into_body().collect().await.map_err(|error| error.to_string())?;
     connection.abort();
-    let status = |map: &http::HeaderMap| map.get("grpc-status").and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
+    let status =
+        |map: &http::HeaderMap| map.get("grpc-status").and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
     let code = body.trailers().and_then(status).or_else(|| status(&headers)).unwrap_or(0);
     if code == 12 {
-        return Ok(Some("error: this server does not implement the grpc health protocol (grpc.health.v1.Health)".to_owned()));
+        return Ok(Some(
+            "error: this server does not implement the grpc health protocol (grpc.health.v1.Health)".to_owned(),
+        ));
     }
     if code != 0 {
         return Ok(Some(format!("error: health rpc failed with code {code}")));

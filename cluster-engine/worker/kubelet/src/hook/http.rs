@@ -26,7 +26,11 @@ pub(crate) struct Answer {
 /// Go's text: `Get "http://…": dial tcp …: connect: connection refused`.
 pub(crate) async fn get(target: &Target, action: &HttpAction, timeout: Duration) -> Result<Answer, String> {
     let port = target.container.port(&action.port).ok_or_else(|| format!("invalid port number: {:?}", action.port))?;
-    let host = if action.host.is_empty() { target.ip.map(|ip| ip.to_string()).unwrap_or_default() } else { action.host.clone() };
+    let host = if action.host.is_empty() {
+        target.ip.map(|ip| ip.to_string()).unwrap_or_default()
+    } else {
+        action.host.clone()
+    };
     let secure = action.scheme.eq_ignore_ascii_case("https");
     let scheme = if secure { "https" } else { "http" };
     let path = if action.path.starts_with('/') { action.path.clone() } else { format!("/{}", action.path) };
@@ -35,7 +39,8 @@ pub(crate) async fn get(target: &Target, action: &HttpAction, timeout: Duration)
     let ask = async {
         let stream = connect(&host, port).await?;
         if secure {
-            let connector = tokio_rustls::TlsConnector::from(Arc::new(any_certificate().map_err(|error| error.to_string())?));
+            let connector =
+                tokio_rustls::TlsConnector::from(Arc::new(any_certificate().map_err(|error| error.to_string())?));
             let name = ServerName::try_from(host.clone()).map_err(|error| error.to_string())?;
             let stream = connector.connect(name, stream).await.map_err(|error| error.to_string())?;
             exchange(stream, action, &host, port, &path).await
@@ -71,7 +76,8 @@ where
     for header in &action.http_headers {
         request = request.header(&header.name, &header.value);
     }
-    let request = request.header("Connection", "close").body(Empty::<Bytes>::new()).map_err(|error| error.to_string())?;
+    let request =
+        request.header("Connection", "close").body(Empty::<Bytes>::new()).map_err(|error| error.to_string())?;
     let response = sender.send_request(request).await.map_err(text)?;
     let status = response.status().as_u16();
     let mut body = Vec::new();
@@ -115,7 +121,12 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &rustls::DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -124,7 +135,12 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &rustls::DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {

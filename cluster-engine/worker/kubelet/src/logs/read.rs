@@ -95,7 +95,8 @@ impl Reader {
     /// `<time> <stream> <tag> <text>\n` in the wanted form.
     fn show(&mut self, line: &[u8], out: &mut Vec<u8>) {
         let mut fields = line.splitn(4, |byte| *byte == b' ');
-        let (Some(time), Some(stream), Some(tag), Some(text)) = (fields.next(), fields.next(), fields.next(), fields.next())
+        let (Some(time), Some(stream), Some(tag), Some(text)) =
+            (fields.next(), fields.next(), fields.next(), fields.next())
         else {
             return;
         };

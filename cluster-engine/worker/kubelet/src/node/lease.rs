@@ -17,10 +17,11 @@ pub(super) async fn run(kubelet: Arc<Kubelet>) {
     let seconds = kubelet.config.node_lease_duration_seconds.max(1);
     let period = Duration::from_millis(u64::from(seconds) * 250);
     loop {
-        let renewed = match leases.patch(&kubelet.node_name, Patch::Merge, &json!({"spec": {"renewTime": now_micro()}})).await {
-            Err(error) if error.is_not_found() => create(&kubelet, &leases, seconds).await,
-            result => result.map(drop),
-        };
+        let renewed =
+            match leases.patch(&kubelet.node_name, Patch::Merge, &json!({"spec": {"renewTime": now_micro()}})).await {
+                Err(error) if error.is_not_found() => create(&kubelet, &leases, seconds).await,
+                result => result.map(drop),
+            };
         let pause = match renewed {
             Ok(()) => period,
             Err(error) => {

@@ -94,7 +94,8 @@ fn conditions(kubelet: &Kubelet, before: &Value) -> Value {
             None => Quantity::parse(text).ok().and_then(|quantity| u64::try_from(quantity.value()).ok()).unwrap_or(0),
         }
     };
-    let memory = machine::memory_available(kubelet.machine.memory) < threshold("memory.available", kubelet.machine.memory, "0");
+    let memory =
+        machine::memory_available(kubelet.machine.memory) < threshold("memory.available", kubelet.machine.memory, "0");
     let (total, free) = machine::disk(&kubelet.options.root_dir);
     let disk = total > 0 && free < threshold("nodefs.available", total, "0");
     let network = kubelet.network_ready();
@@ -104,7 +105,11 @@ fn conditions(kubelet: &Kubelet, before: &Value) -> Value {
             "MemoryPressure",
             memory,
             if memory { "KubeletHasInsufficientMemory" } else { "KubeletHasSufficientMemory" },
-            if memory { "kubelet has insufficient memory available" } else { "kubelet has sufficient memory available" },
+            if memory {
+                "kubelet has insufficient memory available"
+            } else {
+                "kubelet has sufficient memory available"
+            },
         ),
         (
             "DiskPressure",
@@ -121,12 +126,14 @@ fn conditions(kubelet: &Kubelet, before: &Value) -> Value {
         ),
     ];
     let now = now_rfc3339();
-    let old = |kind: &str| before["conditions"].as_array().into_iter().flatten().find(|condition| condition["type"] == kind);
+    let old =
+        |kind: &str| before["conditions"].as_array().into_iter().flatten().find(|condition| condition["type"] == kind);
     wanted
         .into_iter()
         .map(|(kind, is_true, reason, message)| {
             let value = if is_true { "True" } else { "False" };
-            let kept = old(kind).filter(|old| old["status"] == value).and_then(|old| old["lastTransitionTime"].as_str());
+            let kept =
+                old(kind).filter(|old| old["status"] == value).and_then(|old| old["lastTransitionTime"].as_str());
             json!({
                 "type": kind,
                 "status": value,

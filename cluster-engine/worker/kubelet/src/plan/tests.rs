@@ -22,7 +22,9 @@ fn state(containers: &[&str]) -> PodState {
 }
 
 fn two(policy: &str) -> Pod {
-    pod(&format!("{{metadata: {{name: p, namespace: ns, uid: u}}, spec: {{restartPolicy: {policy}, containers: [{{name: a}}, {{name: b}}]}}}}"))
+    pod(&format!(
+        "{{metadata: {{name: p, namespace: ns, uid: u}}, spec: {{restartPolicy: {policy}, containers: [{{name: a}}, {{name: b}}]}}}}"
+    ))
 }
 
 fn show(plan: &Plan) -> String {
@@ -100,7 +102,9 @@ fn crashes_are_held_back_longer_each_time() {
 #[test]
 fn init_containers_run_one_after_the_other() {
     let yaml = |policy: &str| {
-        format!("spec: {{restartPolicy: {policy}, initContainers: [{{name: i}}, {{name: j}}], containers: [{{name: a}}]}}")
+        format!(
+            "spec: {{restartPolicy: {policy}, initContainers: [{{name: i}}, {{name: j}}], containers: [{{name: a}}]}}"
+        )
     };
     let pod_ = pod(&yaml("Always"));
     check(&pod_, &state(&[]), "start i");
@@ -114,7 +118,9 @@ fn init_containers_run_one_after_the_other() {
 
 #[test]
 fn sidecars_start_before_and_end_after_the_others() {
-    let pod = pod("spec: {initContainers: [{name: s, restartPolicy: Always}, {name: t, restartPolicy: Always}, {name: i}], containers: [{name: a}], restartPolicy: Never}");
+    let pod = pod(
+        "spec: {initContainers: [{name: s, restartPolicy: Always}, {name: t, restartPolicy: Always}, {name: i}], containers: [{name: a}], restartPolicy: Never}",
+    );
     check(&pod, &state(&[]), "start s");
     let mut starting = state(&["s"]);
     starting.containers.get_mut("s").unwrap().instance.as_mut().unwrap().started = false;
@@ -180,11 +186,10 @@ fn ephemeral_containers_start_once() {
 
 #[test]
 fn durations_and_messages_are_gos() {
-    for (millis, text) in [(500, "500ms"), (10_000, "10s"), (80_000, "1m20s"), (300_000, "5m0s"), (1500, "1.5s"), (3_600_000, "1h0m0s")] {
+    for (millis, text) in
+        [(500, "500ms"), (10_000, "10s"), (80_000, "1m20s"), (300_000, "5m0s"), (1500, "1.5s"), (3_600_000, "1h0m0s")]
+    {
         assert_eq!(go_duration(millis), text);
     }
-    assert_eq!(
-        back_off_message(20_000, "a", &two("Always")),
-        "back-off 20s restarting failed container=a pod=p_ns(u)"
-    );
+    assert_eq!(back_off_message(20_000, "a", &two("Always")), "back-off 20s restarting failed container=a pod=p_ns(u)");
 }

@@ -97,12 +97,19 @@ mod tests {
     fn check(spec: &str, expected: &str) {
         let labels = [("disk".to_owned(), "ssd".to_owned()), ("gen".to_owned(), "4".to_owned())].into();
         let quantity = |text: &str| text.parse::<Quantity>().unwrap();
-        let allocatable =
-            [("cpu".to_owned(), quantity("1")), ("memory".to_owned(), quantity("1Gi")), ("pods".to_owned(), quantity("2"))].into();
+        let allocatable = [
+            ("cpu".to_owned(), quantity("1")),
+            ("memory".to_owned(), quantity("1Gi")),
+            ("pods".to_owned(), quantity("2")),
+        ]
+        .into();
         let node = Node { name: "n1", labels: &labels, allocatable: &allocatable };
         let other = Arc::new(pod("spec: {containers: [{name: a, resources: {requests: {cpu: 100m}}}]}"));
         let result = admit(&pod(&format!("spec: {{{spec}}}")), &[other], &node);
-        assert_eq!(result.err().map_or("ok".to_owned(), |failure| format!("{}: {}", failure.reason, failure.message)), expected);
+        assert_eq!(
+            result.err().map_or("ok".to_owned(), |failure| format!("{}: {}", failure.reason, failure.message)),
+            expected
+        );
     }
 
     #[test]
@@ -117,7 +124,9 @@ mod tests {
         let refused = "NodeAffinity: Pod was rejected: Predicate NodeAffinity failed";
         check("nodeSelector: {disk: hdd}", refused);
         let affinity = |term: &str| {
-            format!("affinity: {{nodeAffinity: {{requiredDuringSchedulingIgnoredDuringExecution: {{nodeSelectorTerms: [{{{term}}}]}}}}}}")
+            format!(
+                "affinity: {{nodeAffinity: {{requiredDuringSchedulingIgnoredDuringExecution: {{nodeSelectorTerms: [{{{term}}}]}}}}}}"
+            )
         };
         check(&affinity("matchExpressions: [{key: disk, operator: In, values: [hdd, ssd]}]"), "ok");
         check(&affinity("matchExpressions: [{key: gen, operator: Gt, values: ['3']}]"), "ok");

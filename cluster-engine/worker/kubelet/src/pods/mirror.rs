@@ -107,7 +107,11 @@ pub(super) fn reconcile(kubelet: &Arc<Kubelet>) {
 }
 
 /// Deletes a mirror that is outdated, or makes one that is missing. Its appearance in the watch leads on.
-async fn step(kubelet: &Arc<Kubelet>, wanted: Option<StaticPod>, there: Option<Mirror>) -> Result<(), drydock_client::Error> {
+async fn step(
+    kubelet: &Arc<Kubelet>,
+    wanted: Option<StaticPod>,
+    there: Option<Mirror>,
+) -> Result<(), drydock_client::Error> {
     let (Some(api), Some((namespace, name))) = (&kubelet.api, place(kubelet, &wanted, &there)) else { return Ok(()) };
     let pods = Api::<Pod>::namespaced(api.client.clone(), &namespace);
     if let Some(there) = there {

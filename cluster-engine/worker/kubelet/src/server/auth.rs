@@ -30,7 +30,12 @@ struct User {
 
 impl Gate {
     /// Lets a request pass or answers it.
-    pub(super) async fn check(&self, kubelet: &Kubelet, request: &Request<Incoming>, peer: &Peer) -> Result<(), Response<Body>> {
+    pub(super) async fn check(
+        &self,
+        kubelet: &Kubelet,
+        request: &Request<Incoming>,
+        peer: &Peer,
+    ) -> Result<(), Response<Body>> {
         let config = &kubelet.config;
         if config.authorization.mode == "AlwaysAllow" && config.authentication.anonymous.enabled {
             return Ok(());
@@ -57,10 +62,8 @@ impl Gate {
         if self.authorize(kubelet, &user, verb, subresource).await {
             return Ok(());
         }
-        let text = format!(
-            "Forbidden (user={}, verb={verb}, resource=nodes, subresource(s)=[{subresource}])\n",
-            user.name
-        );
+        let text =
+            format!("Forbidden (user={}, verb={verb}, resource=nodes, subresource(s)=[{subresource}])\n", user.name);
         Err(serve::text(StatusCode::FORBIDDEN, text))
     }
 

@@ -25,7 +25,7 @@ pub(super) fn running(kubelet: &Kubelet, place: &Place) -> Result<ContainerView,
     let handle = pod(kubelet, place)?;
     let view = handle.view();
     let container = view.containers.get(&place.container).filter(|container| container.running);
-    container.cloned().ok_or_else(|| {
-        Status::failure(404, "NotFound", format!("container not found (\"{}\")", place.container))
-    })
+    container
+        .cloned()
+        .ok_or_else(|| Status::failure(404, "NotFound", format!("container not found (\"{}\")", place.container)))
 }

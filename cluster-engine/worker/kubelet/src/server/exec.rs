@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::streams::{Input, Output, Session, Wanted, exit_status, failure};
-use super::{Place, containers, query, refuse, websocket};
+use super::{Place, containers, query, refuse, spdy, websocket};
 use crate::hook;
 use crate::kubelet::{Kubelet, blocking};
 use crate::stream::{Pipe, Source, Streams};
@@ -80,15 +80,30 @@ where
     }
     if websocket::is_requested(&request) {
         let offered = websocket::offered(&request);
-        let Some(protocol) = PROTOCOLS.into_iter().find(|protocol| offered.iter().any(|offer| offer == protocol)) else {
-            return refuse(&Status::bad_request(format!("unable to upgrade: none of the protocols {offered:?} is supported")));
+        let Some(protocol) = PROTOCOLS.into_iter().find(|protocol| offered.iter().any(|offer| offer == protocol))
+        else {
+            return refuse(&Status::bad_request(format!(
+                "unable to upgrade: none of the protocols {offered:?} is supported"
+            )));
         };
         return websocket::accept(request, protocol, move |socket| websocket::carry(socket, wanted, work));
+    }
+    if spdy::is_requested(&request) {
+        let Some(protocol) = spdy::negotiate(&request, &["v4.channel.k8s.io"]) else {
+            return refuse(&Status::failure(403, "Forbidden", "unable to upgrade: unable to negotiate protocol"));
+        };
+        return spdy::accept(request, protocol, move |events, sender| spdy::carry(events, sender, wanted, work));
     }
     refuse(&Status::bad_request("Upgrade request required"))
 }
 
-async fn run_command(kubelet: Arc<Kubelet>, container: ContainerView, command: Vec<String>, wanted: Wanted, mut session: Session) {
+async fn run_command(
+    kubelet: Arc<Kubelet>,
+    container: ContainerView,
+    command: Vec<String>,
+    wanted: Wanted,
+    mut session: Session,
+) {
     let config = ExecConfig { args: command, tty: wanted.tty, stdin: wanted.stdin, ..ExecConfig::default() };
     let (runtime, id) = (kubelet.runtime.clone(), container.id.clone());
     let process = match blocking(move || runtime.exec(&id, &config)).await {
@@ -111,7 +126,8 @@ async fn run_command(kubelet: Arc<Kubelet>, container: ContainerView, command: V
     let pipe = |fd: Option<std::os::fd::OwnedFd>| fd.and_then(|fd| Pipe::new(fd).ok()).map(Arc::new);
     let terminal = pipe(process.pty);
     let stdin = pipe(process.stdin).or_else(|| terminal.clone());
-    let outputs = [(Source::Stdout, terminal.clone().or_else(|| pipe(process.stdout))), (Source::Stderr, pipe(process.stderr))];
+    let outputs =
+        [(Source::Stdout, terminal.clone().or_else(|| pipe(process.stdout))), (Source::Stderr, pipe(process.stderr))];
     let readers: Vec<_> = outputs
         .into_iter()
         .filter_map(|(source, pipe)| Some(tokio::spawn(copy(pipe?, source, session.output.clone()))))
@@ -175,7 +191,6 @@ async fn ended(progress: &mut tokio::sync::watch::Receiver<crate::stream::Progre
 async fn attached(streams: Arc<Streams>, wanted: Wanted, mut session: Session) {
     let mut output = streams.subscribe();
     let mut progress = streams.progress();
-    let mut input_open = true;
     loop {
         tokio::select! {
             biased;
@@ -193,7 +208,7 @@ async fn attached(streams: Arc<Streams>, wanted: Wanted, mut session: Session) {
                 Ok(_) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => break,
             },
-            input = session.input.recv(), if input_open => match input {
+            input = session.input.recv() => match input {
                 Some(Input::Data(bytes)) if wanted.stdin => {
                     if streams.write(&bytes).await.is_err() {
                         tracing::debug!("input for a container that takes none");
@@ -204,7 +219,6 @@ async fn attached(streams: Arc<Streams>, wanted: Wanted, mut session: Session) {
                 Some(_) => {}
                 // The client is gone.
                 None => {
-                    input_open = false;
                     if wanted.stdin {
                         streams.client_left().await;
                     }

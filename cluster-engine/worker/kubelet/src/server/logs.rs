@@ -28,7 +28,11 @@ pub(super) fn serve(kubelet: &Arc<Kubelet>, place: &Place, query: &Query) -> Res
     }
 }
 
-fn open(kubelet: &Kubelet, place: &Place, query: &Query) -> Result<(Reader, Option<watch::Receiver<Progress>>), Status> {
+fn open(
+    kubelet: &Kubelet,
+    place: &Place,
+    query: &Query,
+) -> Result<(Reader, Option<watch::Receiver<Progress>>), Status> {
     let handle = containers::pod(kubelet, place)?;
     let view = handle.view();
     let pod = view.pod.clone();
@@ -38,11 +42,16 @@ fn open(kubelet: &Kubelet, place: &Place, query: &Query) -> Result<(Reader, Opti
     }
     let previous = query.flag("previous");
     let waiting = |reason: &str| {
-        let text = format!("container \"{}\" in pod \"{}\" is waiting to start: {reason}", place.container, pod.metadata.name);
+        let text =
+            format!("container \"{}\" in pod \"{}\" is waiting to start: {reason}", place.container, pod.metadata.name);
         Status::bad_request(text)
     };
     let reason = || {
-        let lists = [&view.status.init_container_statuses, &view.status.container_statuses, &view.status.ephemeral_container_statuses];
+        let lists = [
+            &view.status.init_container_statuses,
+            &view.status.container_statuses,
+            &view.status.ephemeral_container_statuses,
+        ];
         let status = lists.into_iter().flatten().find(|status| status.name == place.container)?;
         let waiting = status.state.waiting.as_ref()?;
         Some(match waiting.reason.as_str() {
@@ -57,14 +66,17 @@ fn open(kubelet: &Kubelet, place: &Place, query: &Query) -> Result<(Reader, Opti
     };
     let attempt = if previous { attempt.checked_sub(1) } else { Some(attempt) };
     let missing = || {
-        let text = format!("previous terminated container \"{}\" in pod \"{}\" not found", place.container, pod.metadata.name);
+        let text =
+            format!("previous terminated container \"{}\" in pod \"{}\" not found", place.container, pod.metadata.name);
         Status::bad_request(text)
     };
     let path = kubelet.log_path(&pod, &place.container, attempt.ok_or_else(missing)?);
     let number = |name: &str| query.get(name).map(str::parse::<u64>).transpose();
     let invalid = |_| Status::bad_request("unable to decode query");
     let since = match (query.get("sinceTime"), number("sinceSeconds").map_err(invalid)?) {
-        (Some(time), _) => Some(drydock_api::time::parse(time).ok_or_else(|| Status::bad_request("unable to decode query"))?),
+        (Some(time), _) => {
+            Some(drydock_api::time::parse(time).ok_or_else(|| Status::bad_request("unable to decode query"))?)
+        }
         (None, Some(seconds)) => Some((drydock_api::time::unix_now() - i64::try_from(seconds).unwrap_or(i64::MAX), 0)),
         (None, None) => None,
     };
@@ -96,7 +108,8 @@ fn body(reader: Reader, progress: Option<watch::Receiver<Progress>>) -> Body {
             let ended = progress.as_mut().is_none_or(|progress| progress.borrow_and_update().ended);
             match reader.next() {
                 Ok(Some(piece)) if !piece.is_empty() => {
-                    let frame: Result<_, Box<dyn std::error::Error + Send + Sync>> = Ok(Frame::data(Bytes::from(piece)));
+                    let frame: Result<_, Box<dyn std::error::Error + Send + Sync>> =
+                        Ok(Frame::data(Bytes::from(piece)));
                     return Some((frame, (reader, progress)));
                 }
                 Ok(Some(_)) if !ended => {

@@ -137,30 +137,75 @@ pub(super) async fn resource_metrics(kubelet: &Arc<Kubelet>) -> String {
             let _ = writeln!(out, "{name}{labels} {value} {now}");
         }
     };
-    let pod = |sample: &PodSample| format!("namespace=\"{}\",pod=\"{}\"", sample.pod.metadata.namespace, sample.pod.metadata.name);
+    let pod = |sample: &PodSample| {
+        format!("namespace=\"{}\",pod=\"{}\"", sample.pod.metadata.namespace, sample.pod.metadata.name)
+    };
     let each = |value: &dyn Fn(&Sample) -> String| -> Vec<(String, String)> {
         let rows = samples.iter().flat_map(|sample| sample.containers.iter().map(move |container| (sample, container)));
-        rows.map(|(sample, container)| (format!("container=\"{}\",{}", container.name, pod(sample)), value(container))).collect()
+        rows.map(|(sample, container)| (format!("container=\"{}\",{}", container.name, pod(sample)), value(container)))
+            .collect()
     };
     let whole = |value: &dyn Fn(&Stats) -> String| -> Vec<(String, String)> {
         samples.iter().map(|sample| (pod(sample), value(&sample.stats))).collect()
     };
-    family("container_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the container in core-seconds", each(&|c| seconds(c.stats.cpu_usage_nanos).to_string()));
-    family("container_memory_working_set_bytes", "gauge", "Current working set of the container in bytes", each(&|c| c.stats.memory_working_set_bytes.to_string()));
-    family("container_start_time_seconds", "gauge", "Start time of the container since unix epoch in seconds", each(&|c| (c.started_at as f64 / 1000.0).to_string()));
-    family("node_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the node in core-seconds", vec![(String::new(), seconds(cpu_nanos).to_string())]);
-    family("node_memory_working_set_bytes", "gauge", "Current working set of the node in bytes", vec![(String::new(), working_set.to_string())]);
-    family("pod_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the pod in core-seconds", whole(&|stats| seconds(stats.cpu_usage_nanos).to_string()));
-    family("pod_memory_working_set_bytes", "gauge", "Current working set of the pod in bytes", whole(&|stats| stats.memory_working_set_bytes.to_string()));
-    family("resource_scrape_error", "gauge", "1 if there was an error while getting container metrics, 0 otherwise", vec![(String::new(), "0".to_owned())]);
+    family(
+        "container_cpu_usage_seconds_total",
+        "counter",
+        "Cumulative cpu time consumed by the container in core-seconds",
+        each(&|c| seconds(c.stats.cpu_usage_nanos).to_string()),
+    );
+    family(
+        "container_memory_working_set_bytes",
+        "gauge",
+        "Current working set of the container in bytes",
+        each(&|c| c.stats.memory_working_set_bytes.to_string()),
+    );
+    family(
+        "container_start_time_seconds",
+        "gauge",
+        "Start time of the container since unix epoch in seconds",
+        each(&|c| (c.started_at as f64 / 1000.0).to_string()),
+    );
+    family(
+        "node_cpu_usage_seconds_total",
+        "counter",
+        "Cumulative cpu time consumed by the node in core-seconds",
+        vec![(String::new(), seconds(cpu_nanos).to_string())],
+    );
+    family(
+        "node_memory_working_set_bytes",
+        "gauge",
+        "Current working set of the node in bytes",
+        vec![(String::new(), working_set.to_string())],
+    );
+    family(
+        "pod_cpu_usage_seconds_total",
+        "counter",
+        "Cumulative cpu time consumed by the pod in core-seconds",
+        whole(&|stats| seconds(stats.cpu_usage_nanos).to_string()),
+    );
+    family(
+        "pod_memory_working_set_bytes",
+        "gauge",
+        "Current working set of the pod in bytes",
+        whole(&|stats| stats.memory_working_set_bytes.to_string()),
+    );
+    family(
+        "resource_scrape_error",
+        "gauge",
+        "1 if there was an error while getting container metrics, 0 otherwise",
+        vec![(String::new(), "0".to_owned())],
+    );
     out
 }
 
 /// `/metrics`: the kubelet's own.
 pub(super) fn metrics(kubelet: &Kubelet) -> String {
     let handles = kubelet.pods.handles();
-    let containers: usize =
-        handles.iter().map(|handle| handle.view().containers.values().filter(|container| container.running).count()).sum();
+    let containers: usize = handles
+        .iter()
+        .map(|handle| handle.view().containers.values().filter(|container| container.running).count())
+        .sum();
     format!(
         "# HELP kubelet_node_name [ALPHA] The node's name. The count is always 1.\n\
          # TYPE kubelet_node_name gauge\n\
@@ -184,8 +229,13 @@ pub(super) fn pods(kubelet: &Kubelet) -> Value {
         .iter()
         .map(|handle| {
             let view = handle.view();
-            let containers: Vec<Value> =
-                view.pod.spec.containers.iter().map(|container| json!({"name": container.name, "image": container.image})).collect();
+            let containers: Vec<Value> = view
+                .pod
+                .spec
+                .containers
+                .iter()
+                .map(|container| json!({"name": container.name, "image": container.image}))
+                .collect();
             json!({
                 "metadata": view.pod.metadata,
                 "spec": {"nodeName": kubelet.node_name, "containers": containers},

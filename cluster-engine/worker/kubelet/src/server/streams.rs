@@ -95,7 +95,10 @@ mod tests {
         assert_eq!(parse_size(br#"{"Width":80,"Height":24}"#), Some((80, 24)));
         assert_eq!(parse_size(b"x"), None);
         let wanted = |text: &str| Wanted::of(&super::super::Query::parse(text));
-        assert_eq!(wanted("input=1&output=1&tty=1&error=1"), Wanted { stdin: true, stdout: true, stderr: false, tty: true });
+        assert_eq!(
+            wanted("input=1&output=1&tty=1&error=1"),
+            Wanted { stdin: true, stdout: true, stderr: false, tty: true }
+        );
         assert!(wanted("stdout=true&stderr=true").stderr);
     }
 }

@@ -11,8 +11,10 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
 use super::streams::{Input, Output, Session, Wanted, parse_size};
 
@@ -52,13 +54,16 @@ where
     W: FnOnce(Socket) -> F + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes())) else {
+    let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()))
+    else {
         return super::refuse(&Status::bad_request("the request has no Sec-WebSocket-Key"));
     };
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         match upgrade.await {
-            Ok(upgraded) => work(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await).await,
+            Ok(upgraded) => {
+                work(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await).await
+            }
             Err(error) => tracing::debug!(%error, "a WebSocket was not upgraded"),
         }
     });
@@ -86,7 +91,13 @@ where
     let (output, mut output_receiver) = mpsc::channel(WAITING);
     let (mut sink, mut stream) = socket.split();
     // Tells the client that the connection stands (upstream does the same).
-    let first = if wanted.stdout { STDOUT } else if wanted.stderr { STDERR } else { ERROR };
+    let first = if wanted.stdout {
+        STDOUT
+    } else if wanted.stderr {
+        STDERR
+    } else {
+        ERROR
+    };
     if sink.send(Message::binary(vec![first])).await.is_err() {
         return;
     }
@@ -113,6 +124,9 @@ where
     // The work goes on even if nobody listens; it notices by its closed channel.
     drop(output_receiver);
     let _ = work.await;
+    // Without a code, clients take the end for a broken connection.
+    let normal = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
+    let _ = sink.send(Message::Close(Some(normal))).await;
     let _ = sink.close().await;
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), reader).await;
 }

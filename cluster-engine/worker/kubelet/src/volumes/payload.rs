@@ -43,12 +43,12 @@ pub(crate) fn payload(
     tokens: &BTreeMap<String, String>,
 ) -> Result<Option<Payload>, String> {
     if let Some(map) = &volume.config_map {
-        return config_map(pod, map, map.default_mode, sources).map(Some);
+        return config_map(map, map.default_mode, sources).map(Some);
     }
     if let Some(SecretVolume { secret_name, items, default_mode, optional }) = &volume.secret {
         let name = secret_name.clone();
         let map = ConfigMapVolume { name, items: items.clone(), default_mode: *default_mode, optional: *optional };
-        return secret(pod, &map, *default_mode, sources).map(Some);
+        return secret(&map, *default_mode, sources).map(Some);
     }
     if let Some(downward) = &volume.downward_api {
         return self::downward(pod, downward, downward.default_mode, sources).map(Some);
@@ -59,28 +59,26 @@ pub(crate) fn payload(
     Ok(None)
 }
 
-fn config_map(pod: &Pod, map: &ConfigMapVolume, mode: Option<u32>, sources: &Sources) -> Result<Payload, String> {
+fn config_map(map: &ConfigMapVolume, mode: Option<u32>, sources: &Sources) -> Result<Payload, String> {
     let Some(object) = sources.config_maps.get(&map.name) else {
         return if map.optional { Ok(Payload::new()) } else { Err(format!("configmap \"{}\" not found", map.name)) };
     };
     let data = object.data.iter().map(|(key, value)| (key.as_str(), value.clone().into_bytes()));
     let binary = object.binary_data.iter().filter_map(|(key, value)| Some((key.as_str(), decode(value)?)));
     let missing = |key: &str| format!("configmap references non-existent config key: {key}");
-    select(pod, data.chain(binary).collect(), &map.items, mode, map.optional, missing)
+    select(data.chain(binary).collect(), &map.items, mode, map.optional, missing)
 }
 
-fn secret(pod: &Pod, map: &ConfigMapVolume, mode: Option<u32>, sources: &Sources) -> Result<Payload, String> {
+fn secret(map: &ConfigMapVolume, mode: Option<u32>, sources: &Sources) -> Result<Payload, String> {
     let Some(object) = sources.secrets.get(&map.name) else {
         return if map.optional { Ok(Payload::new()) } else { Err(format!("secret \"{}\" not found", map.name)) };
     };
     let data = object.decoded().map(|(key, value)| (key.as_str(), value)).collect();
-    let missing = |_: &str| "references non-existent secret key".to_owned();
-    let missing = |key: &str| format!("{}: {key}", missing(key));
-    select(pod, data, &map.items, mode, map.optional, missing)
+    let missing = |key: &str| format!("references non-existent secret key: {key}");
+    select(data, &map.items, mode, map.optional, missing)
 }
 
 fn select(
-    _pod: &Pod,
     data: BTreeMap<&str, Vec<u8>>,
     items: &[KeyToPath],
     mode: Option<u32>,
@@ -129,10 +127,10 @@ fn projected(
     let mut payload = Payload::new();
     for source in &volume.sources {
         if let Some(map) = &source.config_map {
-            payload.extend(config_map(pod, map, mode, sources)?);
+            payload.extend(config_map(map, mode, sources)?);
         }
         if let Some(map) = &source.secret {
-            payload.extend(secret(pod, map, mode, sources)?);
+            payload.extend(secret(map, mode, sources)?);
         }
         if let Some(volume) = &source.downward_api {
             payload.extend(downward(pod, volume, mode, sources)?);
@@ -147,7 +145,9 @@ fn projected(
 
 /// Whether a path of a payload stays inside its volume.
 pub(crate) fn is_safe(path: &str) -> bool {
-    !path.is_empty() && !path.starts_with('/') && path.split('/').all(|part| !part.is_empty() && part != ".." && part != ".")
+    !path.is_empty()
+        && !path.starts_with('/')
+        && path.split('/').all(|part| !part.is_empty() && part != ".." && part != ".")
 }
 
 #[cfg(test)]
@@ -156,7 +156,9 @@ mod tests {
     use crate::pod::tests::pod;
 
     fn show(volume: &str) -> Result<String, String> {
-        let pod = pod(&format!("{{metadata: {{name: p, labels: {{b: '2', a: \"x\\\"y\"}}}}, spec: {{volumes: [{{name: v, {volume}}}]}}}}"));
+        let pod = pod(&format!(
+            "{{metadata: {{name: p, labels: {{b: '2', a: \"x\\\"y\"}}}}, spec: {{volumes: [{{name: v, {volume}}}]}}}}"
+        ));
         let map = serde_json::json!({"metadata": {"name": "cm"}, "data": {"k": "v"}, "binaryData": {"b": "AAE="}});
         let secret = serde_json::json!({"metadata": {"name": "s"}, "data": {"p": "cHc="}});
         let sources = Sources {
@@ -179,9 +181,12 @@ mod tests {
             ("configMap: {name: cm}", "b 644 \"\\0\\u{1}\"; k 644 \"v\""),
             ("configMap: {name: cm, defaultMode: 256, items: [{key: k, path: d/f}]}", "d/f 400 \"v\""),
             ("configMap: {name: cm, items: [{key: k, path: f, mode: 384}]}", "f 600 \"v\""),
-            ("configMap: {name: no, optional: true}", ""),
+            ("configMap: {name: nope, optional: true}", ""),
             ("secret: {secretName: s}", "p 644 \"pw\""),
-            ("downwardAPI: {items: [{path: l, fieldRef: {fieldPath: metadata.labels}}]}", "l 644 \"a=\\\"x\\\\\\\"y\\\"\\nb=\\\"2\\\"\""),
+            (
+                "downwardAPI: {items: [{path: l, fieldRef: {fieldPath: metadata.labels}}]}",
+                "l 644 \"a=\\\"x\\\\\\\"y\\\"\\nb=\\\"2\\\"\"",
+            ),
             (
                 "projected: {sources: [{configMap: {name: cm, items: [{key: k, path: k}]}}, {secret: {name: s}}, {serviceAccountToken: {path: token}}]}",
                 "k 644 \"v\"; p 644 \"pw\"; token 644 \"T\"",
@@ -189,14 +194,22 @@ mod tests {
         ] {
             assert_eq!(show(volume).unwrap(), expected, "{volume}");
         }
-        assert_eq!(show("configMap: {name: no}").unwrap_err(), "configmap \"no\" not found");
+        assert_eq!(show("configMap: {name: nope}").unwrap_err(), "configmap \"nope\" not found");
         let missing = show("configMap: {name: cm, items: [{key: x, path: x}]}").unwrap_err();
         assert_eq!(missing, "configmap references non-existent config key: x");
     }
 
     #[test]
     fn paths_stay_inside() {
-        for (path, safe) in [("a", true), ("a/b", true), ("../a", false), ("a/../b", false), ("/a", false), ("", false), ("a//b", false)] {
+        for (path, safe) in [
+            ("a", true),
+            ("a/b", true),
+            ("../a", false),
+            ("a/../b", false),
+            ("/a", false),
+            ("", false),
+            ("a//b", false),
+        ] {
             assert_eq!(is_safe(path), safe, "{path}");
         }
     }

@@ -163,9 +163,10 @@ impl Worker {
         let volume = volumes.get(&claim.spec.volume_name).await.map_err(|error| error.to_string())?;
         match (volume.spec.host_path, volume.spec.local) {
             (Some(host), _) => volumes::host_path(pod, &host),
-            (None, Some(local)) => {
-                volumes::host_path(pod, &crate::pod::HostPath { path: local.path, kind: "DirectoryOrCreate".to_owned() })
-            }
+            (None, Some(local)) => volumes::host_path(
+                pod,
+                &crate::pod::HostPath { path: local.path, kind: "DirectoryOrCreate".to_owned() },
+            ),
             (None, None) => Err(format!("no volume plugin matched name \"{}\"", volume.metadata.name)),
         }
     }
@@ -174,7 +175,8 @@ impl Worker {
     async fn write_payloads(&mut self) -> Result<(), (String, String)> {
         let pod = self.pod.clone();
         let (maps, secrets) = volumes::references(&pod.spec.volumes);
-        let first = pod.spec.volumes.iter().find(|v| v.config_map.is_some() || v.secret.is_some() || v.projected.is_some());
+        let first =
+            pod.spec.volumes.iter().find(|v| v.config_map.is_some() || v.secret.is_some() || v.projected.is_some());
         let first = first.map(|volume| volume.name.clone()).unwrap_or_default();
         let sources = self.sources(&maps, &secrets).await.map_err(|message| (first, message))?;
         self.renew_tokens().await?;
@@ -194,7 +196,9 @@ impl Worker {
     pub(super) async fn env_sources(&mut self, container: &Container) -> Result<Sources, String> {
         let (maps, secrets) = crate::env::references(container);
         let mut sources = self.sources(&maps, &secrets).await?;
-        if let Some(services) = self.kubelet.api.as_ref().and_then(|api| api.services.get()) {
+        // The API server itself is a static pod: those never wait for what only it can tell.
+        let wanted = !self.pod.is_static();
+        if let Some(services) = self.kubelet.api.as_ref().and_then(|api| api.services.get()).filter(|_| wanted) {
             if tokio::time::timeout(std::time::Duration::from_secs(5), services.synced()).await.is_err() {
                 return Err("services have not yet been read at least once, cannot construct envvars".to_owned());
             }
@@ -255,7 +259,8 @@ impl Worker {
             let sources = volume.projected.iter().flat_map(|projected| &projected.sources);
             for wanted in sources.filter_map(|source| source.service_account_token.as_ref()) {
                 let seconds = wanted.expiration_seconds.unwrap_or(3600);
-                let audiences: Vec<&str> = Some(wanted.audience.as_str()).filter(|a| !a.is_empty()).into_iter().collect();
+                let audiences: Vec<&str> =
+                    Some(wanted.audience.as_str()).filter(|a| !a.is_empty()).into_iter().collect();
                 let body = serde_json::json!({
                     "apiVersion": "authentication.k8s.io/v1",
                     "kind": "TokenRequest",
@@ -265,14 +270,20 @@ impl Worker {
                         "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": pod.metadata.name, "uid": pod.metadata.uid},
                     },
                 });
-                let account = if pod.spec.service_account_name.is_empty() { "default" } else { &pod.spec.service_account_name };
-                let accounts = Api::<drydock_client::types::ServiceAccount>::namespaced(api.client.clone(), &pod.metadata.namespace);
+                let account =
+                    if pod.spec.service_account_name.is_empty() { "default" } else { &pod.spec.service_account_name };
+                let accounts = Api::<drydock_client::types::ServiceAccount>::namespaced(
+                    api.client.clone(),
+                    &pod.metadata.namespace,
+                );
                 let answer = accounts.create_subresource::<TokenRequest>(account, "token", &body).await;
-                let failed = |error: drydock_client::Error| (volume.name.clone(), format!("failed to fetch token: {error}"));
+                let failed =
+                    |error: drydock_client::Error| (volume.name.clone(), format!("failed to fetch token: {error}"));
                 let token = answer.map_err(failed)?.status.token;
                 self.tokens.values.entry(volume.name.clone()).or_default().insert(wanted.path.clone(), token);
                 let renew = now() + seconds.min(24 * 3600 * 5 / 4) * 800;
-                self.tokens.renew_at = Some(self.tokens.renew_at.filter(|at| *at > now()).map_or(renew, |at| at.min(renew)));
+                self.tokens.renew_at =
+                    Some(self.tokens.renew_at.filter(|at| *at > now()).map_or(renew, |at| at.min(renew)));
             }
         }
         Ok(())
@@ -308,11 +319,7 @@ impl Worker {
         .await;
         let (sandbox, attached) = created?;
         let ip = attached.map(|attachment| attachment.ip);
-        let (sender, gone) = (self.sender.clone(), sandbox.id.clone());
-        kubelet.runtime.on_exec_exit(
-            sandbox.pid,
-            Box::new(move |_| drop(sender.send(Message::SandboxExited { id: gone }))),
-        );
+        self.watch_sandbox(&sandbox);
         self.state.sandbox_retry = Default::default();
         if self.state.sandboxes > 0 {
             // A new sandbox is a new beginning for init containers.
@@ -329,6 +336,24 @@ impl Worker {
         self.state.sandbox = Some(Sandbox { id: sandbox.id, ip, dead: false });
         let address = ip.map_or_else(|| kubelet.node_ip.to_string(), |ip| ip.to_string());
         self.write_etc(&address).map_err(|error| error.to_string())
+    }
+
+    /// Tells the worker when the sandbox's process has ended.
+    fn watch_sandbox(&mut self, sandbox: &drydock_container_runtime::Sandbox) {
+        let (sender, id) = (self.sender.clone(), sandbox.id.clone());
+        let process = rustix::process::Pid::from_raw(sandbox.pid)
+            .and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok())
+            .and_then(|fd| tokio::io::unix::AsyncFd::with_interest(fd, tokio::io::Interest::READABLE).ok());
+        let task = tokio::spawn(async move {
+            // A process that cannot be opened has ended already.
+            if let Some(process) = process {
+                let _ = process.readable().await;
+            }
+            let _ = sender.send(Message::SandboxExited { id });
+        });
+        if let Some(before) = self.sandbox_watch.replace(task.abort_handle()) {
+            before.abort();
+        }
     }
 
     /// `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf`.
@@ -392,7 +417,12 @@ fn sandbox_config(kubelet: &crate::kubelet::Kubelet, pod: &Pod, id: &str) -> San
         user_mapping: pod.has_user_namespace().then(|| UserMapping::range(POD_IDS, 65_536)),
         cgroup_parent: pod.cgroup(),
         limits: limits(&whole, pids),
-        sysctls: spec.security_context.sysctls.iter().map(|sysctl| (sysctl.name.clone(), sysctl.value.clone())).collect(),
+        sysctls: spec
+            .security_context
+            .sysctls
+            .iter()
+            .map(|sysctl| (sysctl.name.clone(), sysctl.value.clone()))
+            .collect(),
         shm_bytes: None,
     }
 }

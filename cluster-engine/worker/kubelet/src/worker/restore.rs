@@ -12,7 +12,11 @@ pub(super) fn state(kubelet: &Kubelet, pod: &Pod) -> PodState {
         state.sandboxes = 1;
     }
     for (kind, container) in pod.all_containers() {
-        let lists = [&pod.status.init_container_statuses, &pod.status.container_statuses, &pod.status.ephemeral_container_statuses];
+        let lists = [
+            &pod.status.init_container_statuses,
+            &pod.status.container_statuses,
+            &pod.status.ephemeral_container_statuses,
+        ];
         let reported = lists.into_iter().flatten().find(|status| status.name == container.name);
         let record = match reported {
             Some(reported) if !pod.is_static() => Some(from_status(reported)),
@@ -66,9 +70,10 @@ fn lost(reported: &ContainerStatus, started_at: Option<String>) -> Terminated {
 /// Without a status the logs tell how often a container was started (upstream: `calcRestartCountByLogDir`).
 fn from_logs(kubelet: &Kubelet, pod: &Pod, container: &str) -> Option<Record> {
     let directory = kubelet.log_dir(pod).join(container);
-    let numbers = std::fs::read_dir(directory).ok()?.flatten().filter_map(|entry| {
-        entry.file_name().to_str()?.split('.').next()?.parse::<u32>().ok()
-    });
+    let numbers = std::fs::read_dir(directory)
+        .ok()?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.split('.').next()?.parse::<u32>().ok());
     let attempt = numbers.max()?;
     let exit = Terminated { exit_code: 255, reason: "Unknown".to_owned(), ..Terminated::default() };
     let instance = Instance { exit: Some(exit), ..Instance::default() };

@@ -38,7 +38,7 @@ impl Worker {
         let record = self.state.containers.entry(name.to_owned()).or_default();
         let attempt = if record.instance.is_some() { record.attempt + 1 } else { record.attempt };
         let dir = self.kubelet.pod_dir(&pod.metadata.uid).join("containers").join(name).join(attempt.to_string());
-        let config = match self.describe_container(&pod, kind, container, &image, &dir).await {
+        let config = match self.describe_container(&pod, container, &image, &dir).await {
             Ok(config) => config,
             Err(message) => {
                 self.kubelet.event(&pod, Some(name), EventType::Warning, "Failed", format!("Error: {message}"));
@@ -77,7 +77,8 @@ impl Worker {
                 self.running(&pod, container, kind, instance, attempt, started);
             }
             Err(error) => {
-                let message = format!("failed to create containerd task: failed to create shim task: {}", describe(&error));
+                let message =
+                    format!("failed to create containerd task: failed to create shim task: {}", describe(&error));
                 self.kubelet.event(&pod, Some(name), EventType::Warning, "Failed", format!("Error: {message}"));
                 let exit_code = exit_code(&error);
                 instance.finished_at = now();
@@ -105,7 +106,15 @@ impl Worker {
         }
     }
 
-    fn running(&mut self, pod: &Arc<Pod>, container: &Container, kind: Kind, mut instance: Instance, attempt: u32, started: StartedContainer) {
+    fn running(
+        &mut self,
+        pod: &Arc<Pod>,
+        container: &Container,
+        kind: Kind,
+        mut instance: Instance,
+        attempt: u32,
+        started: StartedContainer,
+    ) {
         let (kubelet, name, id) = (self.kubelet.clone(), &container.name, instance.id.clone());
         let log = kubelet.log_path(pod, name, attempt);
         let streams = match Writer::open(&log, kubelet.container_log_size(), kubelet.config.container_log_max_files) {
@@ -133,7 +142,9 @@ impl Worker {
             let (sender, owner) = (self.sender.clone(), name.clone());
             let target = self.target(container, &id);
             let task = tokio::spawn(async move {
-                let result = hook::run(&kubelet, &target, &hook).await.map_err(|message| format!("PostStartHook failed: {message}"));
+                let result = hook::run(&kubelet, &target, &hook)
+                    .await
+                    .map_err(|message| format!("PostStartHook failed: {message}"));
                 let _ = sender.send(Message::HookDone { container: owner, id, result });
             });
             self.tasks.entry(name.clone()).or_default().push(task.abort_handle());
@@ -152,16 +163,21 @@ impl Worker {
         let Some(instance) = self.state.record(name).and_then(|record| record.running()) else { return };
         let (id, started, started_at) = (instance.id.clone(), instance.started, instance.started_at);
         let due = if started {
-            vec![(probe::Kind::Liveness, &container.liveness_probe), (probe::Kind::Readiness, &container.readiness_probe)]
+            vec![
+                (probe::Kind::Liveness, &container.liveness_probe),
+                (probe::Kind::Readiness, &container.readiness_probe),
+            ]
         } else {
             vec![(probe::Kind::Startup, &container.startup_probe)]
         };
         for (kind, probe) in due {
             let Some(probe) = probe.clone() else { continue };
             let target = self.target(container, &id);
-            let (kubelet, sender, owner, id, pod) = (self.kubelet.clone(), self.sender.clone(), name.to_owned(), id.clone(), pod.clone());
+            let (kubelet, sender, owner, id, pod) =
+                (self.kubelet.clone(), self.sender.clone(), name.to_owned(), id.clone(), pod.clone());
             let task = tokio::spawn(async move {
-                let tell = |verdict| drop(sender.send(Message::Probed { container: owner.clone(), id: id.clone(), verdict }));
+                let tell =
+                    |verdict| drop(sender.send(Message::Probed { container: owner.clone(), id: id.clone(), verdict }));
                 probe::run(&kubelet, &pod, &target, kind, &probe, started_at, tell).await;
             });
             self.tasks.entry(name.to_owned()).or_default().push(task.abort_handle());
@@ -190,10 +206,15 @@ impl Worker {
         let (kubelet, name, image) = (self.kubelet.clone(), container.name.as_str(), container.image.as_str());
         let event = |kind, reason: &str, message: String| kubelet.event(pod, Some(name), kind, reason, message);
         let record = self.state.record(name);
-        let failed_before = record.and_then(|record| record.waiting.as_ref()).filter(|waiting| ["ErrImagePull", "ImagePullBackOff"].contains(&waiting.reason.as_str())).cloned();
+        let failed_before = record
+            .and_then(|record| record.waiting.as_ref())
+            .filter(|waiting| ["ErrImagePull", "ImagePullBackOff"].contains(&waiting.reason.as_str()))
+            .cloned();
         let policy = match container.image_pull_policy.as_str() {
             "" if image.contains('@') => "IfNotPresent",
-            "" if image.rsplit('/').next().is_some_and(|last| last.contains(':') && !last.ends_with(":latest")) => "IfNotPresent",
+            "" if image.rsplit('/').next().is_some_and(|last| last.contains(':') && !last.ends_with(":latest")) => {
+                "IfNotPresent"
+            }
             "" => "Always",
             policy => policy,
         };
@@ -201,7 +222,10 @@ impl Worker {
             Ok(found) => {
                 let text = if policy == "Always" {
                     // Said as it is: nothing was fetched, the name was looked up in the machine's image store.
-                    format!("Successfully pulled image \"{image}\" from this machine's image store in 0s (0s including waiting). Image size: {} bytes.", found.size)
+                    format!(
+                        "Successfully pulled image \"{image}\" from this machine's image store in 0s (0s including waiting). Image size: {} bytes.",
+                        found.size
+                    )
                 } else {
                     format!("Container image \"{image}\" already present on machine and can be accessed by the pod")
                 };
@@ -212,7 +236,9 @@ impl Worker {
                 Ok(found)
             }
             Err(drydock_images::Error::InvalidReference { .. }) => {
-                let message = format!("Failed to apply default image tag \"{image}\": couldn't parse image name \"{image}\": invalid reference format");
+                let message = format!(
+                    "Failed to apply default image tag \"{image}\": couldn't parse image name \"{image}\": invalid reference format"
+                );
                 event(EventType::Warning, "InspectFailed", message.clone());
                 event(EventType::Warning, "Failed", "Error: InvalidImageName".to_owned());
                 Err(("InvalidImageName", message))
@@ -224,8 +250,13 @@ impl Worker {
                 Err(("ErrImageNeverPull", message))
             }
             Err(error) => {
-                let full = image.parse::<drydock_images::Reference>().map_or_else(|_| image.to_owned(), |name| name.to_string());
-                let cause = format!("failed to pull and unpack image \"{full}\": failed to resolve reference \"{full}\": {}", describe(&error));
+                let full = image
+                    .parse::<drydock_images::Reference>()
+                    .map_or_else(|_| image.to_owned(), |name| name.to_string());
+                let cause = format!(
+                    "failed to pull and unpack image \"{full}\": failed to resolve reference \"{full}\": {}",
+                    describe(&error)
+                );
                 // The first failure is told as such, the next ones as what they are: a pause between attempts.
                 if let Some(before) = failed_before {
                     event(EventType::Normal, "BackOff", format!("Back-off pulling image \"{image}\""));
@@ -247,7 +278,6 @@ impl Worker {
     async fn describe_container(
         &mut self,
         pod: &Arc<Pod>,
-        kind: Kind,
         container: &Container,
         image: &Image,
         dir: &Path,
@@ -256,7 +286,6 @@ impl Worker {
         let variables = env::build(pod, container, &sources)?;
         container_config(&Inputs {
             pod,
-            kind,
             container,
             image,
             image_dir: &self.kubelet.options.image_dir,
@@ -269,7 +298,14 @@ impl Worker {
         })
     }
 
-    async fn create(&self, pod: &Arc<Pod>, sandbox: String, config: ContainerConfig, dir: &Path, _container: &Container) -> Result<String, String> {
+    async fn create(
+        &self,
+        pod: &Arc<Pod>,
+        sandbox: String,
+        config: ContainerConfig,
+        dir: &Path,
+        _container: &Container,
+    ) -> Result<String, String> {
         let (runtime, pod, dir) = (self.kubelet.runtime.clone(), pod.clone(), dir.to_owned());
         blocking(move || {
             use std::os::unix::fs::PermissionsExt;
@@ -279,7 +315,8 @@ impl Worker {
             std::fs::write(&last_words, "").map_err(|error| error.to_string())?;
             let owner = crate::volumes::node_id(&pod, 0);
             std::os::unix::fs::chown(&last_words, Some(owner), Some(owner)).map_err(|error| error.to_string())?;
-            std::fs::set_permissions(&last_words, std::fs::Permissions::from_mode(0o666)).map_err(|error| error.to_string())?;
+            std::fs::set_permissions(&last_words, std::fs::Permissions::from_mode(0o666))
+                .map_err(|error| error.to_string())?;
             runtime.create_container(&sandbox, &config).map_err(|error| describe(&error))
         })
         .await

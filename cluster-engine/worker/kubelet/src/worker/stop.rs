@@ -24,12 +24,15 @@ impl Worker {
     pub(super) fn kill(&mut self, name: &str, message: &str, deadline: Millis) {
         let pod = self.pod.clone();
         let Some((_, container)) = pod.container(name) else { return };
-        let Some(instance) = self.state.containers.get_mut(name).and_then(|record| record.instance.as_mut()) else { return };
+        let Some(instance) = self.state.containers.get_mut(name).and_then(|record| record.instance.as_mut()) else {
+            return;
+        };
         let first = instance.killing.replace(deadline).is_none();
         let id = instance.id.clone();
         let deadline = deadline.max(now() + LEAST_GRACE);
         if first {
-            let reason = if message == "FailedPostStartHook" { "FailedPostStartHook".to_owned() } else { message.to_owned() };
+            let reason =
+                if message == "FailedPostStartHook" { "FailedPostStartHook".to_owned() } else { message.to_owned() };
             self.kubelet.event(&pod, Some(name), EventType::Normal, "Killing", reason);
         }
         for task in self.tasks.remove(name).unwrap_or_default() {
@@ -46,7 +49,13 @@ impl Worker {
                 match tokio::time::timeout(left(), hook::run(&kubelet, &target, action)).await {
                     Ok(Err(message)) => {
                         let text = format!("PreStopHook failed: {message}");
-                        kubelet.event(&pod, Some(&target.container.name), EventType::Warning, "FailedPreStopHook", text);
+                        kubelet.event(
+                            &pod,
+                            Some(&target.container.name),
+                            EventType::Warning,
+                            "FailedPreStopHook",
+                            text,
+                        );
                     }
                     Ok(Ok(())) | Err(_) => {}
                 }
@@ -63,7 +72,8 @@ impl Worker {
     }
 
     pub(super) async fn exited(&mut self, name: &str, id: &str, exit: Exit) {
-        let known = self.state.record(name).and_then(|record| record.running()).is_some_and(|instance| instance.id == id);
+        let known =
+            self.state.record(name).and_then(|record| record.running()).is_some_and(|instance| instance.id == id);
         if !known {
             return;
         }
@@ -78,7 +88,8 @@ impl Worker {
         let streams = self.handle.view().containers.get(name).and_then(|view| view.streams.clone());
         if let Some(streams) = streams {
             let mut progress = streams.progress();
-            let _ = tokio::time::timeout(Duration::from_millis(200), progress.wait_for(|progress| progress.ended)).await;
+            let _ =
+                tokio::time::timeout(Duration::from_millis(200), progress.wait_for(|progress| progress.ended)).await;
         }
         let pod = self.pod.clone();
         let container = pod.container(name).map(|(_, container)| container.clone()).unwrap_or_default();
@@ -118,7 +129,8 @@ impl Worker {
     /// The termination message: the file's, or the end of the log if the policy says so.
     fn last_words(&self, container: &Container, attempt: u32, failed: bool) -> String {
         let pod = &self.pod;
-        let dir = self.kubelet.pod_dir(&pod.metadata.uid).join("containers").join(&container.name).join(attempt.to_string());
+        let dir =
+            self.kubelet.pod_dir(&pod.metadata.uid).join("containers").join(&container.name).join(attempt.to_string());
         let text = std::fs::read(dir.join("termination-log")).unwrap_or_default();
         if text.is_empty() && failed && container.termination_message_policy == "FallbackToLogsOnError" {
             let path = self.kubelet.log_path(pod, &container.name, attempt);
@@ -141,6 +153,9 @@ impl Worker {
     pub(super) async fn stop_sandbox(&mut self) {
         let Some(sandbox) = self.state.sandbox.take() else { return };
         self.handle.view().sandbox = None;
+        if let Some(watch) = self.sandbox_watch.take() {
+            watch.abort();
+        }
         let runtime = self.kubelet.runtime.clone();
         let network = self.kubelet.network.borrow().clone().filter(|_| !self.pod.spec.host_network);
         blocking(move || {

@@ -63,7 +63,13 @@ struct Told {
 }
 
 /// One attempt; true when the object is gone.
-async fn tell(pods: &Api<Pod>, pod: &Pod, uid: &str, told: &mut Told, report: &Report) -> Result<bool, drydock_client::Error> {
+async fn tell(
+    pods: &Api<Pod>,
+    pod: &Pod,
+    uid: &str,
+    told: &mut Told,
+    report: &Report,
+) -> Result<bool, drydock_client::Error> {
     let name = &pod.metadata.name;
     if told.uid.as_deref() != Some(uid) {
         // A new mirror pod knows nothing yet.
@@ -85,7 +91,8 @@ async fn tell(pods: &Api<Pod>, pod: &Pod, uid: &str, told: &mut Told, report: &R
     if !report.finished || pod.is_static() {
         return Ok(false);
     }
-    let options = DeleteOptions { grace_period_seconds: Some(0), uid: Some(uid.to_owned()), ..DeleteOptions::default() };
+    let options =
+        DeleteOptions { grace_period_seconds: Some(0), uid: Some(uid.to_owned()), ..DeleteOptions::default() };
     match pods.delete(name, &options).await {
         Ok(()) => Ok(true),
         Err(error) if error.is_not_found() || error.is_conflict() => Ok(true),
