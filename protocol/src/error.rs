@@ -21,12 +21,7 @@ pub struct ErrorDetail {
 impl ErrorBody {
     /// Builds the body.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            error: ErrorDetail {
-                code: code.into(),
-                message: message.into(),
-            },
-        }
+        Self { error: ErrorDetail { code: code.into(), message: message.into() } }
     }
 }
 

@@ -123,15 +123,9 @@ mod tests {
 
     #[test]
     fn a_snapshot_round_trips() {
-        let envelope = Envelope {
-            seq: 1,
-            event: SessionEvent::Snapshot(Box::default()),
-        };
+        let envelope = Envelope { seq: 1, event: SessionEvent::Snapshot(Box::default()) };
         let json = serde_json::to_string(&envelope).unwrap();
-        assert!(
-            json.starts_with(r#"{"seq":1,"type":"snapshot","session":{"#),
-            "{json}"
-        );
+        assert!(json.starts_with(r#"{"seq":1,"type":"snapshot","session":{"#), "{json}");
         assert_eq!(serde_json::from_str::<Envelope>(&json).unwrap(), envelope);
     }
 }

@@ -19,11 +19,7 @@ pub enum Language {
 
 impl Language {
     /// All languages, in the order in which a switch offers them.
-    pub const ALL: [Self; 3] = [
-        Self::English,
-        Self::TraditionalChinese,
-        Self::SimplifiedChinese,
-    ];
+    pub const ALL: [Self; 3] = [Self::English, Self::TraditionalChinese, Self::SimplifiedChinese];
 
     /// The BCP 47 tag: `en`, `zh-TW` or `zh-CN`.
     #[must_use]
@@ -63,11 +59,7 @@ impl Language {
                 } else {
                     parts.iter().any(|part| matches!(*part, "tw" | "hk" | "mo"))
                 };
-                Some(if traditional {
-                    Self::TraditionalChinese
-                } else {
-                    Self::SimplifiedChinese
-                })
+                Some(if traditional { Self::TraditionalChinese } else { Self::SimplifiedChinese })
             }
             _ => None,
         }
@@ -75,9 +67,7 @@ impl Language {
 
     /// The first language we speak among `tags`, in their order; English when there is none.
     pub fn negotiate<'a>(tags: impl IntoIterator<Item = &'a str>) -> Self {
-        tags.into_iter()
-            .find_map(Self::from_tag)
-            .unwrap_or_default()
+        tags.into_iter().find_map(Self::from_tag).unwrap_or_default()
     }
 }
 
@@ -104,20 +94,14 @@ mod tests {
 
     #[test]
     fn first_spoken_language_wins() {
-        assert_eq!(
-            Language::negotiate(["de", "zh-TW", "en"]),
-            Language::TraditionalChinese
-        );
+        assert_eq!(Language::negotiate(["de", "zh-TW", "en"]), Language::TraditionalChinese);
         assert_eq!(Language::negotiate(["de"]), Language::English);
     }
 
     #[test]
     fn serde_uses_the_tag() {
         for language in Language::ALL {
-            assert_eq!(
-                serde_json::to_string(&language).unwrap(),
-                format!("\"{}\"", language.tag())
-            );
+            assert_eq!(serde_json::to_string(&language).unwrap(), format!("\"{}\"", language.tag()));
         }
     }
 }

@@ -25,8 +25,7 @@ pub use lesson::{Block, Check, Hint, Lesson, LessonSummary, Level, Step};
 pub use session::{CreateSession, Session, SessionState, StartStage, StartStep, StepState};
 pub use terminal::TerminalControl;
 pub use topology::{
-    Component, ComponentState, Container, Deployment, Endpoint, Namespace, Node, NodeRole,
-    NodeState, Object, ObjectKey, ObjectKind, OwnerRef, Pod, PodHealth, ReplicaSet, Service,
-    ServicePort, Topology,
+    Component, ComponentState, Container, Deployment, Endpoint, Namespace, Node, NodeRole, NodeState, Object,
+    ObjectKey, ObjectKind, OwnerRef, Pod, PodHealth, ReplicaSet, Service, ServicePort, Topology,
 };
 pub use trace::{Stage, Trace};

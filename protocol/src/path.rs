@@ -57,12 +57,7 @@ pub fn node_verb(id: &str, node: &str, verb: &str) -> String {
 /// `/api/v1/sessions/{id}/terminals/{tid}?node=&cols=&rows=`.
 #[must_use]
 pub fn terminal(id: &str, terminal: &str, node: &str, cols: u16, rows: u16) -> String {
-    format!(
-        "{}/terminals/{}?node={}&cols={cols}&rows={rows}",
-        session(id),
-        encode(terminal),
-        encode(node)
-    )
+    format!("{}/terminals/{}?node={}&cols={cols}&rows={rows}", session(id), encode(terminal), encode(node))
 }
 
 /// Percent-encodes all but RFC 3986's unreserved characters.
@@ -74,11 +69,7 @@ fn encode(segment: &str) -> String {
         } else {
             out.push('%');
             for nibble in [byte >> 4, byte & 15] {
-                out.push(
-                    char::from_digit(u32::from(nibble), 16)
-                        .unwrap_or('0')
-                        .to_ascii_uppercase(),
-                );
+                out.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase());
             }
         }
     }

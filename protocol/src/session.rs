@@ -102,14 +102,8 @@ pub enum StartStage {
 
 impl StartStage {
     /// All stages, in order.
-    pub const ALL: [Self; 6] = [
-        Self::Network,
-        Self::Etcd,
-        Self::ApiServer,
-        Self::Controllers,
-        Self::Nodes,
-        Self::Workstation,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Network, Self::Etcd, Self::ApiServer, Self::Controllers, Self::Nodes, Self::Workstation];
 }
 
 /// How far a stage is.

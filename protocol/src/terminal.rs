@@ -39,14 +39,8 @@ mod tests {
     #[test]
     fn wire_form() {
         let json = |control: &TerminalControl| serde_json::to_string(control).unwrap();
-        assert_eq!(
-            json(&TerminalControl::Resize { cols: 80, rows: 24 }),
-            r#"{"type":"resize","cols":80,"rows":24}"#
-        );
-        assert_eq!(
-            json(&TerminalControl::Exit { code: 130 }),
-            r#"{"type":"exit","code":130}"#
-        );
+        assert_eq!(json(&TerminalControl::Resize { cols: 80, rows: 24 }), r#"{"type":"resize","cols":80,"rows":24}"#);
+        assert_eq!(json(&TerminalControl::Exit { code: 130 }), r#"{"type":"exit","code":130}"#);
         assert_eq!(json(&TerminalControl::Close), r#"{"type":"close"}"#);
     }
 }

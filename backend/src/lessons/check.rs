@@ -87,7 +87,7 @@ mod tests {
         let expression = "objects.exists(p, p.metadata.name == 'hello' && p.status.phase == 'Running')";
         check(expression, &[], CheckState::Unmet, Some("0 Pods"));
         check(expression, std::slice::from_ref(&new), CheckState::Unmet, Some("1 Pods"));
-        check(expression, &[running.clone()], CheckState::Met, None);
+        check(expression, std::slice::from_ref(&running), CheckState::Met, None);
         check(expression, &[new, running], CheckState::Met, Some("2 Pods"));
         check("size(objects)", &[], CheckState::Error, None);
     }

@@ -27,17 +27,15 @@ pub(super) async fn stream(
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|value| value.parse().ok());
     let (first, receiver) = hub.subscribe(last);
     let later = stream::unfold((hub, receiver), |(hub, mut receiver)| async move {
-        loop {
-            match receiver.recv().await {
-                Ok(envelope) => return Some((vec![envelope], (hub, receiver))),
-                // A page too slow for the stream starts over with a snapshot.
-                Err(RecvError::Lagged(_)) => {
-                    let (snapshot, fresh) = hub.subscribe(None);
-                    receiver = fresh;
-                    return Some((snapshot, (hub, receiver)));
-                }
-                Err(RecvError::Closed) => return None,
+        match receiver.recv().await {
+            Ok(envelope) => Some((vec![envelope], (hub, receiver))),
+            // A page too slow for the stream starts over with a snapshot.
+            Err(RecvError::Lagged(_)) => {
+                let (snapshot, fresh) = hub.subscribe(None);
+                receiver = fresh;
+                Some((snapshot, (hub, receiver)))
             }
+            Err(RecvError::Closed) => None,
         }
     });
     // The stream ends after the event that says that the session is over.

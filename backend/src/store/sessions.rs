@@ -156,7 +156,7 @@ mod tests {
         }
         let store = Store::open(&file).await.expect("reopen");
         assert_eq!(store.session("abc").await.expect("get"), Some(row.clone()));
-        assert_eq!(store.open_sessions().await.expect("open"), [row.clone()]);
+        assert_eq!(store.open_sessions().await.expect("open"), std::slice::from_ref(&row));
         assert_eq!(store.steps_done("abc").await.expect("steps"), ["run"]);
         let ended = SessionRow { state: SessionState::Ended, reason: Some("time".to_owned()), ..row };
         store.put_session(&ended).await.expect("end");

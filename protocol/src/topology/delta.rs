@@ -1,8 +1,6 @@
 //! Applying deltas to a [`Topology`].
 
-use super::{
-    Deployment, Namespace, Node, Object, ObjectKey, ObjectKind, Pod, ReplicaSet, Service, Topology,
-};
+use super::{Deployment, Namespace, Node, Object, ObjectKey, ObjectKind, Pod, ReplicaSet, Service, Topology};
 
 impl Object {
     /// The key by which [`Topology::remove`] finds it.
@@ -54,22 +52,17 @@ impl Topology {
         match object {
             Object::Node(new) => {
                 put(&mut self.nodes, new, |a, b| a.name == b.name);
-                self.nodes
-                    .sort_by(|a, b| (a.role, &a.name).cmp(&(b.role, &b.name)));
+                self.nodes.sort_by(|a, b| (a.role, &a.name).cmp(&(b.role, &b.name)));
             }
             Object::Namespace(new) => put(&mut self.namespaces, new, |a, b| a.name == b.name),
-            Object::Deployment(new) => put(&mut self.deployments, new, |a, b| {
-                a.name == b.name && a.namespace == b.namespace
-            }),
-            Object::ReplicaSet(new) => put(&mut self.replica_sets, new, |a, b| {
-                a.name == b.name && a.namespace == b.namespace
-            }),
-            Object::Pod(new) => put(&mut self.pods, new, |a, b| {
-                a.name == b.name && a.namespace == b.namespace
-            }),
-            Object::Service(new) => put(&mut self.services, new, |a, b| {
-                a.name == b.name && a.namespace == b.namespace
-            }),
+            Object::Deployment(new) => {
+                put(&mut self.deployments, new, |a, b| a.name == b.name && a.namespace == b.namespace)
+            }
+            Object::ReplicaSet(new) => {
+                put(&mut self.replica_sets, new, |a, b| a.name == b.name && a.namespace == b.namespace)
+            }
+            Object::Pod(new) => put(&mut self.pods, new, |a, b| a.name == b.name && a.namespace == b.namespace),
+            Object::Service(new) => put(&mut self.services, new, |a, b| a.name == b.name && a.namespace == b.namespace),
         }
     }
 
@@ -79,18 +72,10 @@ impl Topology {
         match key.kind {
             ObjectKind::Node => self.nodes.retain(|it| it.name != *name),
             ObjectKind::Namespace => self.namespaces.retain(|it| it.name != *name),
-            ObjectKind::Deployment => self
-                .deployments
-                .retain(|it| it.name != *name || it.namespace != *namespace),
-            ObjectKind::ReplicaSet => self
-                .replica_sets
-                .retain(|it| it.name != *name || it.namespace != *namespace),
-            ObjectKind::Pod => self
-                .pods
-                .retain(|it| it.name != *name || it.namespace != *namespace),
-            ObjectKind::Service => self
-                .services
-                .retain(|it| it.name != *name || it.namespace != *namespace),
+            ObjectKind::Deployment => self.deployments.retain(|it| it.name != *name || it.namespace != *namespace),
+            ObjectKind::ReplicaSet => self.replica_sets.retain(|it| it.name != *name || it.namespace != *namespace),
+            ObjectKind::Pod => self.pods.retain(|it| it.name != *name || it.namespace != *namespace),
+            ObjectKind::Service => self.services.retain(|it| it.name != *name || it.namespace != *namespace),
         }
     }
 }
@@ -101,11 +86,7 @@ mod tests {
     use crate::NodeRole;
 
     fn pod(namespace: &str, name: &str) -> Object {
-        Object::Pod(Pod {
-            namespace: namespace.into(),
-            name: name.into(),
-            ..Pod::default()
-        })
+        Object::Pod(Pod { namespace: namespace.into(), name: name.into(), ..Pod::default() })
     }
 
     #[test]
@@ -115,11 +96,7 @@ mod tests {
             topology.upsert(pod(namespace, name));
         }
         let names = |topology: &Topology| {
-            topology
-                .pods
-                .iter()
-                .map(|it| format!("{}/{}", it.namespace, it.name))
-                .collect::<Vec<_>>()
+            topology.pods.iter().map(|it| format!("{}/{}", it.namespace, it.name)).collect::<Vec<_>>()
         };
         assert_eq!(names(&topology), ["a/x", "a/y", "b/x"]);
         topology.remove(&pod("a", "x").key());
@@ -130,23 +107,13 @@ mod tests {
     #[test]
     fn the_master_comes_first() {
         let mut topology = Topology::default();
-        for (name, role) in [
-            ("worker-2", NodeRole::Worker),
-            ("master", NodeRole::Master),
-            ("worker-1", NodeRole::Worker),
-        ] {
-            topology.upsert(Object::Node(Node {
-                name: name.into(),
-                role,
-                ..Node::default()
-            }));
+        for (name, role) in
+            [("worker-2", NodeRole::Worker), ("master", NodeRole::Master), ("worker-1", NodeRole::Worker)]
+        {
+            topology.upsert(Object::Node(Node { name: name.into(), role, ..Node::default() }));
         }
         assert_eq!(
-            topology
-                .nodes
-                .iter()
-                .map(|it| it.name.as_str())
-                .collect::<Vec<_>>(),
+            topology.nodes.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(),
             ["master", "worker-1", "worker-2"]
         );
     }
@@ -155,9 +122,6 @@ mod tests {
     fn the_kind_is_the_tag() {
         let json = serde_json::to_value(pod("default", "web")).unwrap();
         assert_eq!(json["kind"], "Pod");
-        assert_eq!(
-            serde_json::from_value::<Object>(json).unwrap(),
-            pod("default", "web")
-        );
+        assert_eq!(serde_json::from_value::<Object>(json).unwrap(), pod("default", "web"));
     }
 }

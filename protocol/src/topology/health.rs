@@ -25,12 +25,11 @@ impl Pod {
             "Running" if self.ready => PodHealth::Ready,
             "Running" | "NotReady" | "Unknown" => PodHealth::NotReady,
             "Succeeded" | "Completed" => PodHealth::Completed,
-            "Pending" | "ContainerCreating" | "PodInitializing" | "Terminating"
-            | "SchedulingGated" | "" => PodHealth::Progressing,
+            "Pending" | "ContainerCreating" | "PodInitializing" | "Terminating" | "SchedulingGated" | "" => {
+                PodHealth::Progressing
+            }
             state => match state.strip_prefix("Init:") {
-                Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => {
-                    PodHealth::Progressing
-                }
+                Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => PodHealth::Progressing,
                 _ => PodHealth::Failing,
             },
         }
@@ -49,11 +48,7 @@ mod tests {
 
     #[track_caller]
     fn check(state: &str, ready: bool, want: PodHealth) {
-        let pod = Pod {
-            state: state.into(),
-            ready,
-            ..Pod::default()
-        };
+        let pod = Pod { state: state.into(), ready, ..Pod::default() };
         assert_eq!(pod.health(), want, "{state} ready={ready}");
     }
 

@@ -61,28 +61,13 @@ impl HostPort {
 }
 
 /// Replaces the table in one transaction.
-pub(crate) fn replace(
-    bridge: &str,
-    pods: Cidr,
-    cluster: Option<Cidr>,
-    forwards: &[Forward],
-) -> Result<(), Error> {
-    let failed = |source| Error::Netlink {
-        what: "failed to set nf_tables rules",
-        source,
-    };
+pub(crate) fn replace(bridge: &str, pods: Cidr, cluster: Option<Cidr>, forwards: &[Forward]) -> Result<(), Error> {
+    let failed = |source| Error::Netlink { what: "failed to set nf_tables rules", source };
     let socket = Socket::open(libc::NETLINK_NETFILTER).map_err(failed)?;
-    socket
-        .batch(transaction(bridge, pods, cluster, forwards), |_, _| false)
-        .map_err(failed)
+    socket.batch(transaction(bridge, pods, cluster, forwards), |_, _| false).map_err(failed)
 }
 
-fn transaction(
-    bridge: &str,
-    pods: Cidr,
-    cluster: Option<Cidr>,
-    forwards: &[Forward],
-) -> Vec<Message> {
+fn transaction(bridge: &str, pods: Cidr, cluster: Option<Cidr>, forwards: &[Forward]) -> Vec<Message> {
     // Add before delete: deleting a table that is not there would fail the transaction.
     let mut batch = vec![
         control(BATCH_BEGIN),
@@ -91,17 +76,9 @@ fn transaction(
         table(NEW_TABLE, libc::NLM_F_CREATE),
         chain("postrouting", libc::NF_INET_POST_ROUTING, 100),
     ];
-    let leaves = |rule: Rule| {
-        rule.source_in(pods, true)
-            .destination_in(cluster.unwrap_or(pods), false)
-    };
+    let leaves = |rule: Rule| rule.source_in(pods, true).destination_in(cluster.unwrap_or(pods), false);
     let multicast = Cidr::new(Ipv4Addr::new(224, 0, 0, 0), 4);
-    batch.push(
-        leaves(Rule::new())
-            .destination_in(multicast, false)
-            .masquerade()
-            .into_message("postrouting"),
-    );
+    batch.push(leaves(Rule::new()).destination_in(multicast, false).masquerade().into_message("postrouting"));
     if !forwards.is_empty() {
         batch.push(chain("prerouting", libc::NF_INET_PRE_ROUTING, -100));
         batch.push(chain("output", libc::NF_INET_LOCAL_OUT, -100));
@@ -114,15 +91,8 @@ fn transaction(
         // The pod that calls its own host port, and the node that calls it by 127.0.0.1.
         let own = Rule::new().source_in(pod, true).destination_in(pod, true);
         batch.push(own.masquerade().into_message("postrouting"));
-        let loopback = Rule::new()
-            .out_of(bridge)
-            .source_in(Cidr::new(Ipv4Addr::LOCALHOST, 8), true);
-        batch.push(
-            loopback
-                .destination_in(pod, true)
-                .masquerade()
-                .into_message("postrouting"),
-        );
+        let loopback = Rule::new().out_of(bridge).source_in(Cidr::new(Ipv4Addr::LOCALHOST, 8), true);
+        batch.push(loopback.destination_in(pod, true).masquerade().into_message("postrouting"));
     }
     batch.push(control(BATCH_END));
     batch
@@ -135,10 +105,7 @@ impl Forward {
             Protocol::Udp => libc::IPPROTO_UDP,
             Protocol::Sctp => libc::IPPROTO_SCTP,
         };
-        let rule = Rule::new()
-            .to_this_node()
-            .protocol(protocol as u8)
-            .destination_port(self.port.host_port);
+        let rule = Rule::new().for_this_node().protocol(protocol as u8).destination_port(self.port.host_port);
         let rule = match self.port.host_ip {
             Some(ip) if !ip.is_unspecified() => rule.destination_in(Cidr::new(ip, 32), true),
             _ => rule,
@@ -181,14 +148,7 @@ impl Rule {
 
     fn compare(self, equal: bool, value: Vec<u8>) -> Self {
         let operator = u32::from(!equal);
-        self.with(
-            "cmp",
-            vec![
-                (1, Data::Number(REGISTER_1)),
-                (2, Data::Number(operator)),
-                (3, Data::Value(value)),
-            ],
-        )
+        self.with("cmp", vec![(1, Data::Number(REGISTER_1)), (2, Data::Number(operator)), (3, Data::Value(value))])
     }
 
     fn address_in(self, offset: u32, range: Cidr, inside: bool) -> Self {
@@ -199,16 +159,7 @@ impl Rule {
             let mask = Data::Value(range.mask().octets().to_vec());
             let register = || Data::Number(REGISTER_1);
             let zero = Data::Value(vec![0; 4]);
-            rule.with(
-                "bitwise",
-                vec![
-                    (1, register()),
-                    (2, register()),
-                    (3, Data::Number(4)),
-                    (4, mask),
-                    (5, zero),
-                ],
-            )
+            rule.with("bitwise", vec![(1, register()), (2, register()), (3, Data::Number(4)), (4, mask), (5, zero)])
         };
         rule.compare(inside, range.address().octets().to_vec())
     }
@@ -222,10 +173,7 @@ impl Rule {
     }
 
     fn meta(self, key: u32) -> Self {
-        self.with(
-            "meta",
-            vec![(1, Data::Number(REGISTER_1)), (2, Data::Number(key))],
-        )
+        self.with("meta", vec![(1, Data::Number(REGISTER_1)), (2, Data::Number(key))])
     }
 
     fn protocol(self, number: u8) -> Self {
@@ -241,21 +189,13 @@ impl Rule {
     }
 
     fn destination_port(self, port: u16) -> Self {
-        self.load(TRANSPORT_HEADER, 2, 2)
-            .compare(true, port.to_be_bytes().to_vec())
+        self.load(TRANSPORT_HEADER, 2, 2).compare(true, port.to_be_bytes().to_vec())
     }
 
     /// `fib daddr type local`
-    fn to_this_node(self) -> Self {
-        self.with(
-            "fib",
-            vec![
-                (1, Data::Number(REGISTER_1)),
-                (2, Data::Number(3)),
-                (3, Data::Number(2)),
-            ],
-        )
-        .compare(true, RTN_LOCAL.to_ne_bytes().to_vec())
+    fn for_this_node(self) -> Self {
+        self.with("fib", vec![(1, Data::Number(REGISTER_1)), (2, Data::Number(3)), (3, Data::Number(2))])
+            .compare(true, RTN_LOCAL.to_ne_bytes().to_vec())
     }
 
     fn masquerade(self) -> Self {
@@ -263,47 +203,29 @@ impl Rule {
     }
 
     fn dnat(self, ip: Ipv4Addr, port: u16) -> Self {
-        self.with(
-            "immediate",
-            vec![
-                (1, Data::Number(REGISTER_1)),
-                (2, Data::Value(ip.octets().to_vec())),
-            ],
-        )
-        .with(
-            "immediate",
-            vec![
-                (1, Data::Number(REGISTER_2)),
-                (2, Data::Value(port.to_be_bytes().to_vec())),
-            ],
-        )
-        .with(
-            "nat",
-            vec![
-                (1, Data::Number(1)),
-                (2, Data::Number(libc::AF_INET as u32)),
-                (3, Data::Number(REGISTER_1)),
-                (5, Data::Number(REGISTER_2)),
-            ],
-        )
+        self.with("immediate", vec![(1, Data::Number(REGISTER_1)), (2, Data::Value(ip.octets().to_vec()))])
+            .with("immediate", vec![(1, Data::Number(REGISTER_2)), (2, Data::Value(port.to_be_bytes().to_vec()))])
+            .with(
+                "nat",
+                vec![
+                    (1, Data::Number(1)),
+                    (2, Data::Number(libc::AF_INET as u32)),
+                    (3, Data::Number(REGISTER_1)),
+                    (5, Data::Number(REGISTER_2)),
+                ],
+            )
     }
 
     fn into_message(self, chain: &str) -> Message {
-        let message = request(NEW_RULE, libc::NLM_F_CREATE | libc::NLM_F_APPEND)
-            .text(1, TABLE)
-            .text(2, chain);
+        let message = request(NEW_RULE, libc::NLM_F_CREATE | libc::NLM_F_APPEND).text(1, TABLE).text(2, chain);
         message.nested(4, |list| {
             self.0.into_iter().fold(list, |list, (name, attributes)| {
                 list.nested(1, |expression| {
                     expression.text(1, name).nested(2, |data| {
-                        attributes
-                            .into_iter()
-                            .fold(data, |data, (kind, value)| match value {
-                                Data::Number(number) => data.attribute(kind, &number.to_be_bytes()),
-                                Data::Value(bytes) => {
-                                    data.nested(kind, |nested| nested.attribute(1, &bytes))
-                                }
-                            })
+                        attributes.into_iter().fold(data, |data, (kind, value)| match value {
+                            Data::Number(number) => data.attribute(kind, &number.to_be_bytes()),
+                            Data::Value(bytes) => data.nested(kind, |nested| nested.attribute(1, &bytes)),
+                        })
                     })
                 })
             })
@@ -317,11 +239,7 @@ fn control(kind: u16) -> Message {
 }
 
 fn request(kind: u16, flags: i32) -> Message {
-    Message::new(
-        SUBSYSTEM << 8 | kind,
-        flags,
-        &[libc::AF_INET as u8, 0, 0, 0],
-    )
+    Message::new(SUBSYSTEM << 8 | kind, flags, &[libc::AF_INET as u8, 0, 0, 0])
 }
 
 fn table(kind: u16, flags: i32) -> Message {
@@ -332,10 +250,6 @@ fn chain(name: &str, hook: i32, priority: i32) -> Message {
     request(NEW_CHAIN, libc::NLM_F_CREATE)
         .text(1, TABLE)
         .text(3, name)
-        .nested(4, |hooked| {
-            hooked
-                .attribute(1, &(hook as u32).to_be_bytes())
-                .attribute(2, &priority.to_be_bytes())
-        })
+        .nested(4, |hooked| hooked.attribute(1, &(hook as u32).to_be_bytes()).attribute(2, &priority.to_be_bytes()))
         .text(7, "nat")
 }

@@ -26,15 +26,8 @@ impl Ipam {
         };
         std::fs::create_dir_all(directory).map_err(file_error(directory))?;
         let mut holders = BTreeMap::new();
-        for entry in std::fs::read_dir(directory)
-            .map_err(file_error(directory))?
-            .flatten()
-        {
-            let Some(ip) = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse::<Ipv4Addr>().ok())
-            else {
+        for entry in std::fs::read_dir(directory).map_err(file_error(directory))?.flatten() {
+            let Some(ip) = entry.file_name().to_str().and_then(|name| name.parse::<Ipv4Addr>().ok()) else {
                 continue;
             };
             let id = std::fs::read_to_string(entry.path()).unwrap_or_default();
@@ -46,15 +39,8 @@ impl Ipam {
             }
         }
         let last = std::fs::read_to_string(directory.join(LAST_RESERVED)).ok();
-        let last = last
-            .and_then(|text| text.trim().parse().ok())
-            .filter(|ip| range.contains(*ip));
-        Ok(Self {
-            directory: directory.to_owned(),
-            range,
-            last,
-            holders,
-        })
+        let last = last.and_then(|text| text.trim().parse().ok()).filter(|ip| range.contains(*ip));
+        Ok(Self { directory: directory.to_owned(), range, last, holders })
     }
 
     /// The next free address after the one handed out last, so that a released one rests as long as possible.
@@ -70,10 +56,7 @@ impl Ipam {
         let free = (0..count)
             .map(|step| Ipv4Addr::from_bits(first + (offset + step) % count))
             .find(|ip| !self.holders.contains_key(ip))
-            .ok_or(Error::Exhausted {
-                first: Ipv4Addr::from_bits(first),
-                last: Ipv4Addr::from_bits(end),
-            })?;
+            .ok_or(Error::Exhausted { first: Ipv4Addr::from_bits(first), last: Ipv4Addr::from_bits(end) })?;
         self.write(&free.to_string(), &format!("{id}\r\neth0"))?;
         self.write(LAST_RESERVED, &free.to_string())?;
         self.last = Some(free);
@@ -129,10 +112,7 @@ mod tests {
         reserve(&mut ipam, "e", "10.1.0.6");
         reserve(&mut ipam, "f", "10.1.0.2");
         let full = ipam.reserve("g").unwrap_err().to_string();
-        assert_eq!(
-            full,
-            "no IP addresses available in range set: 10.1.0.2-10.1.0.6"
-        );
+        assert_eq!(full, "no IP addresses available in range set: 10.1.0.2-10.1.0.6");
         assert_eq!(ipam.holders().len(), 5);
         let other = Ipam::open(directory.path(), "10.2.0.0/24".parse().unwrap()).unwrap();
         assert!(other.holders().is_empty());

@@ -9,10 +9,7 @@
 //!
 //! Needs `CAP_NET_ADMIN` over the node's network namespace, `CAP_SYS_ADMIN` over the pod's, and a writable
 //! `/proc/sys/net` of the node.
-#![allow(
-    unsafe_code,
-    reason = "netlink sockets and setns have no safe wrapper with the needed control"
-)]
+#![allow(unsafe_code, reason = "netlink sockets and setns have no safe wrapper with the needed control")]
 
 mod cidr;
 mod firewall;
@@ -126,20 +123,13 @@ impl PodNetwork {
         link::create_bridge(&config.bridge, config.pod_cidr, mtu)?;
         sysctl("net/ipv4/ip_forward", "1")?;
         // Host ports reached by 127.0.0.1 leave through the bridge with a loopback source.
-        sysctl(
-            &format!("net/ipv4/conf/{}/route_localnet", config.bridge),
-            "1",
-        )?;
+        sysctl(&format!("net/ipv4/conf/{}/route_localnet", config.bridge), "1")?;
         if let Some(services) = config.service_cidr {
             route::ensure_service_route(services, config.node_ip)?;
         }
         let network = Self {
             mtu,
-            state: Mutex::new(State {
-                addresses,
-                host_ports: BTreeMap::new(),
-                peers: Vec::new(),
-            }),
+            state: Mutex::new(State { addresses, host_ports: BTreeMap::new(), peers: Vec::new() }),
             config,
         };
         network.replace_rules(&network.lock())?;
@@ -161,12 +151,7 @@ impl PodNetwork {
     ///
     /// # Errors
     /// As [`attach`](Self::attach).
-    pub fn attach_fd(
-        &self,
-        id: &str,
-        namespace: OwnedFd,
-        ports: &[HostPort],
-    ) -> Result<Attachment, Error> {
+    pub fn attach_fd(&self, id: &str, namespace: OwnedFd, ports: &[HostPort]) -> Result<Attachment, Error> {
         let ip = self.lock().addresses.reserve(id)?;
         let gateway = self.config.pod_cidr.gateway();
         let veth = link::veth_name(id);
@@ -175,10 +160,7 @@ impl PodNetwork {
             link::configure_inside(namespace.as_fd(), ip, self.config.pod_cidr, gateway)?;
             if !ports.is_empty() {
                 let mut state = self.lock();
-                state.host_ports.insert(
-                    id.to_owned(),
-                    ports.iter().map(|port| port.to(ip)).collect(),
-                );
+                state.host_ports.insert(id.to_owned(), ports.iter().map(|port| port.to(ip)).collect());
                 self.replace_rules(&state)?;
             }
             Ok(())
@@ -240,12 +222,7 @@ impl PodNetwork {
 
     fn replace_rules(&self, state: &State) -> Result<(), Error> {
         let forwards: Vec<_> = state.host_ports.values().flatten().copied().collect();
-        firewall::replace(
-            &self.config.bridge,
-            self.config.pod_cidr,
-            self.config.cluster_cidr,
-            &forwards,
-        )
+        firewall::replace(&self.config.bridge, self.config.pod_cidr, self.config.cluster_cidr, &forwards)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

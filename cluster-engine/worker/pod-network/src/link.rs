@@ -18,11 +18,7 @@ const CREATE: i32 = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
 
 /// The host's end of a pod's veth pair: at most 15 characters, unique by the sandbox's id.
 pub(crate) fn veth_name(id: &str) -> String {
-    let id: String = id
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(11)
-        .collect();
+    let id: String = id.chars().filter(char::is_ascii_alphanumeric).take(11).collect();
     format!("veth{id}")
 }
 
@@ -45,27 +41,18 @@ pub(crate) fn interface_of(ip: Ipv4Addr) -> Option<String> {
 
 /// Creates the bridge with the gateway address, or completes one that is there.
 pub(crate) fn create_bridge(name: &str, range: Cidr, mtu: u32) -> Result<(), Error> {
-    let failed = |source| Error::Netlink {
-        what: "failed to create the bridge",
-        source,
-    };
+    let failed = |source| Error::Netlink { what: "failed to create the bridge", source };
     let socket = Socket::open(libc::NETLINK_ROUTE).map_err(failed)?;
     let create = Message::new(libc::RTM_NEWLINK, CREATE, &interface(0, true))
         .text(libc::IFLA_IFNAME, name)
         .attribute(libc::IFLA_MTU, &mtu.to_ne_bytes())
         .attribute(libc::IFLA_ADDRESS, &hardware_address(range.gateway()))
-        .nested(libc::IFLA_LINKINFO, |link| {
-            link.text(libc::IFLA_INFO_KIND, "bridge")
-        });
+        .nested(libc::IFLA_LINKINFO, |link| link.text(libc::IFLA_INFO_KIND, "bridge"));
     let up = Message::new(libc::RTM_NEWLINK, 0, &interface(0, true)).text(libc::IFLA_IFNAME, name);
-    socket
-        .batch(vec![create, up], |_, error| error == libc::EEXIST)
-        .map_err(failed)?;
+    socket.batch(vec![create, up], |_, error| error == libc::EEXIST).map_err(failed)?;
     let index = index_of(name).map_err(failed)?;
     let address = address(index, range.gateway(), range.prefix());
-    socket
-        .batch(vec![address], |_, error| error == libc::EEXIST)
-        .map_err(failed)
+    socket.batch(vec![address], |_, error| error == libc::EEXIST).map_err(failed)
 }
 
 /// Creates a veth pair: `name` is a port of the bridge in hairpin mode (a pod may reach itself by its service), the other
@@ -77,10 +64,7 @@ pub(crate) fn create_veth(
     ip: Ipv4Addr,
     namespace: BorrowedFd<'_>,
 ) -> Result<(), Error> {
-    let failed = |source| Error::Netlink {
-        what: "failed to create the pod's link",
-        source,
-    };
+    let failed = |source| Error::Netlink { what: "failed to create the pod's link", source };
     let socket = Socket::open(libc::NETLINK_ROUTE).map_err(failed)?;
     let bridge = index_of(bridge).map_err(failed)?;
     let create = Message::new(libc::RTM_NEWLINK, CREATE, &interface(0, true))
@@ -88,28 +72,24 @@ pub(crate) fn create_veth(
         .attribute(libc::IFLA_MTU, &mtu.to_ne_bytes())
         .attribute(libc::IFLA_MASTER, &bridge.to_ne_bytes())
         .nested(libc::IFLA_LINKINFO, |link| {
-            link.text(libc::IFLA_INFO_KIND, "veth")
-                .nested(libc::IFLA_INFO_DATA, |data| {
-                    data.nested(VETH_INFO_PEER, |peer| {
-                        peer.raw(&interface(0, false))
-                            .text(libc::IFLA_IFNAME, "eth0")
-                            .attribute(libc::IFLA_MTU, &mtu.to_ne_bytes())
-                            .attribute(libc::IFLA_ADDRESS, &hardware_address(ip))
-                            .attribute(libc::IFLA_NET_NS_FD, &namespace.as_raw_fd().to_ne_bytes())
-                    })
+            link.text(libc::IFLA_INFO_KIND, "veth").nested(libc::IFLA_INFO_DATA, |data| {
+                data.nested(VETH_INFO_PEER, |peer| {
+                    peer.raw(&interface(0, false))
+                        .text(libc::IFLA_IFNAME, "eth0")
+                        .attribute(libc::IFLA_MTU, &mtu.to_ne_bytes())
+                        .attribute(libc::IFLA_ADDRESS, &hardware_address(ip))
+                        .attribute(libc::IFLA_NET_NS_FD, &namespace.as_raw_fd().to_ne_bytes())
                 })
+            })
         });
-    let hairpin = Message::new(libc::RTM_NEWLINK, 0, &interface(0, true))
-        .text(libc::IFLA_IFNAME, name)
-        .nested(libc::IFLA_LINKINFO, |link| {
+    let hairpin = Message::new(libc::RTM_NEWLINK, 0, &interface(0, true)).text(libc::IFLA_IFNAME, name).nested(
+        libc::IFLA_LINKINFO,
+        |link| {
             link.text(IFLA_INFO_SLAVE_KIND, "bridge")
-                .nested(IFLA_INFO_SLAVE_DATA, |data| {
-                    data.attribute(IFLA_BRPORT_MODE, &[1])
-                })
-        });
-    socket
-        .batch(vec![create, hairpin], |_, _| false)
-        .map_err(failed)
+                .nested(IFLA_INFO_SLAVE_DATA, |data| data.attribute(IFLA_BRPORT_MODE, &[1]))
+        },
+    );
+    socket.batch(vec![create, hairpin], |_, _| false).map_err(failed)
 }
 
 /// Gives `eth0` in `namespace` its address and the default route.
@@ -120,62 +100,30 @@ pub(crate) fn configure_inside(
     gateway: Ipv4Addr,
 ) -> Result<(), Error> {
     let work = || -> Result<(), Error> {
-        let failed = |source| Error::Netlink {
-            what: "failed to configure the pod's link",
-            source,
-        };
-        setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET).map_err(|errno| Error::Namespace {
-            source: errno.into(),
-        })?;
+        let failed = |source| Error::Netlink { what: "failed to configure the pod's link", source };
+        setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET)
+            .map_err(|errno| Error::Namespace { source: errno.into() })?;
         let socket = Socket::open(libc::NETLINK_ROUTE).map_err(failed)?;
         let eth0 = index_of("eth0").map_err(failed)?;
         // The kernel cannot bring the peer up while it creates the pair.
-        let up = |name| {
-            Message::new(libc::RTM_NEWLINK, 0, &interface(0, true)).text(libc::IFLA_IFNAME, name)
-        };
+        let up = |name| Message::new(libc::RTM_NEWLINK, 0, &interface(0, true)).text(libc::IFLA_IFNAME, name);
         let route = crate::route::message(None, Some(gateway), Some(eth0), None, CREATE);
-        socket
-            .batch(
-                vec![
-                    up("lo"),
-                    up("eth0"),
-                    address(eth0, ip, range.prefix()),
-                    route,
-                ],
-                |_, _| false,
-            )
-            .map_err(failed)
+        socket.batch(vec![up("lo"), up("eth0"), address(eth0, ip, range.prefix()), route], |_, _| false).map_err(failed)
     };
     // A thread of its own: setns changes the whole thread, and this one may belong to an async runtime.
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .name("pod-network".to_owned())
-            .stack_size(128 * 1024);
-        let handle = thread
-            .spawn_scoped(scope, work)
-            .map_err(|source| Error::Namespace { source })?;
-        handle.join().unwrap_or_else(|_| {
-            Err(Error::Namespace {
-                source: std::io::Error::other("thread panicked"),
-            })
-        })
+        let thread = std::thread::Builder::new().name("pod-network".to_owned()).stack_size(128 * 1024);
+        let handle = thread.spawn_scoped(scope, work).map_err(|source| Error::Namespace { source })?;
+        handle.join().unwrap_or_else(|_| Err(Error::Namespace { source: std::io::Error::other("thread panicked") }))
     })
 }
 
 /// Removes a link; one that does not exist is no error.
 pub(crate) fn delete(name: &str) -> Result<(), Error> {
-    let failed = |source| Error::Netlink {
-        what: "failed to delete the pod's link",
-        source,
-    };
+    let failed = |source| Error::Netlink { what: "failed to delete the pod's link", source };
     let socket = Socket::open(libc::NETLINK_ROUTE).map_err(failed)?;
-    let delete =
-        Message::new(libc::RTM_DELLINK, 0, &interface(0, false)).text(libc::IFLA_IFNAME, name);
-    socket
-        .batch(vec![delete], |_, error| {
-            error == libc::ENODEV || error == libc::EINVAL
-        })
-        .map_err(failed)
+    let delete = Message::new(libc::RTM_DELLINK, 0, &interface(0, false)).text(libc::IFLA_IFNAME, name);
+    socket.batch(vec![delete], |_, error| error == libc::ENODEV || error == libc::EINVAL).map_err(failed)
 }
 
 pub(crate) fn index_of(name: &str) -> Result<u32, NetlinkError> {
@@ -206,8 +154,5 @@ fn address(index: u32, ip: Ipv4Addr, prefix: u8) -> Message {
     Message::new(libc::RTM_NEWADDR, CREATE, &fixed)
         .attribute(libc::IFA_LOCAL, &ip.octets())
         .attribute(libc::IFA_ADDRESS, &ip.octets())
-        .attribute(
-            libc::IFA_BROADCAST,
-            &(ip.to_bits() | host_bits).to_be_bytes(),
-        )
+        .attribute(libc::IFA_BROADCAST, &(ip.to_bits() | host_bits).to_be_bytes())
 }

@@ -114,20 +114,12 @@ impl Socket {
     /// Opens a socket of `protocol` (`NETLINK_ROUTE`, `NETLINK_NETFILTER`).
     pub(crate) fn open(protocol: i32) -> Result<Self, NetlinkError> {
         // SAFETY: socket() takes no pointer; the result is checked before it is owned.
-        let fd = unsafe {
-            libc::socket(
-                libc::AF_NETLINK,
-                libc::SOCK_RAW | libc::SOCK_CLOEXEC,
-                protocol,
-            )
-        };
+        let fd = unsafe { libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, protocol) };
         if fd < 0 {
             return Err(NetlinkError::Socket(io::Error::last_os_error()));
         }
         // SAFETY: fd was just opened and belongs to nobody else.
-        Ok(Self {
-            fd: unsafe { OwnedFd::from_raw_fd(fd) },
-        })
+        Ok(Self { fd: unsafe { OwnedFd::from_raw_fd(fd) } })
     }
 
     /// Sends all messages at once; the first refusal that `tolerate` (index, error number) does not accept is returned.
@@ -144,15 +136,10 @@ impl Socket {
         send(self.fd.as_raw_fd(), &bytes).map_err(NetlinkError::Socket)?;
         let mut failure = None;
         let mut buffer = vec![0_u8; 8192];
-        while let Some(length) =
-            receive(self.fd.as_raw_fd(), &mut buffer).map_err(NetlinkError::Socket)?
-        {
+        while let Some(length) = receive(self.fd.as_raw_fd(), &mut buffer).map_err(NetlinkError::Socket)? {
             for (index, error) in errors(&buffer[..length]) {
                 if error != 0 && !tolerate(index, error) && failure.is_none() {
-                    failure = Some(NetlinkError::Refused {
-                        index,
-                        source: io::Error::from_raw_os_error(error),
-                    });
+                    failure = Some(NetlinkError::Refused { index, source: io::Error::from_raw_os_error(error) });
                 }
             }
         }
@@ -175,23 +162,12 @@ fn send(fd: RawFd, bytes: &[u8]) -> io::Result<()> {
             size_of::<libc::sockaddr_nl>() as u32,
         )
     };
-    if sent < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     // SAFETY: the buffer is valid for its length during the call.
-    let received = unsafe {
-        libc::recv(
-            fd,
-            buffer.as_mut_ptr().cast(),
-            buffer.len(),
-            libc::MSG_DONTWAIT,
-        )
-    };
+    let received = unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT) };
     match usize::try_from(received) {
         Ok(length) => Ok(Some(length)),
         Err(_) => match io::Error::last_os_error() {

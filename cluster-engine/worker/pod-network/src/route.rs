@@ -19,43 +19,20 @@ const PROTOCOL: u8 = 68;
 
 /// Removes what is only in `old`, sets what is in `new`.
 pub(crate) fn replace_peers(old: &[PeerRoute], new: &[PeerRoute]) -> Result<(), Error> {
-    let failed = |source| Error::Netlink {
-        what: "failed to set routes to other nodes",
-        source,
-    };
+    let failed = |source| Error::Netlink { what: "failed to set routes to other nodes", source };
     let socket = Socket::open(libc::NETLINK_ROUTE).map_err(failed)?;
     let gone = old.iter().filter(|peer| !new.contains(peer));
-    let gone = gone.map(|peer| {
-        base(
-            libc::RTM_DELROUTE,
-            0,
-            Some(peer.pods),
-            Some(peer.via),
-            None,
-            None,
-        )
-    });
-    let set = new.iter().map(|peer| {
-        message(
-            Some(peer.pods),
-            Some(peer.via),
-            None,
-            None,
-            libc::NLM_F_CREATE | libc::NLM_F_REPLACE,
-        )
-    });
+    let gone = gone.map(|peer| base(libc::RTM_DELROUTE, 0, Some(peer.pods), Some(peer.via), None, None));
+    let set = new
+        .iter()
+        .map(|peer| message(Some(peer.pods), Some(peer.via), None, None, libc::NLM_F_CREATE | libc::NLM_F_REPLACE));
     // ESRCH: the route to remove is already gone.
-    socket
-        .batch(gone.chain(set).collect(), |_, error| error == libc::ESRCH)
-        .map_err(failed)
+    socket.batch(gone.chain(set).collect(), |_, error| error == libc::ESRCH).map_err(failed)
 }
 
 /// Routes the service addresses out of the node's interface unless there is a default route.
 pub(crate) fn ensure_service_route(services: Cidr, node_ip: Ipv4Addr) -> Result<(), Error> {
-    let failed = |source| Error::Netlink {
-        what: "failed to set the route to services",
-        source,
-    };
+    let failed = |source| Error::Netlink { what: "failed to set the route to services", source };
     if has_default_route() {
         return Ok(());
     }
@@ -65,18 +42,7 @@ pub(crate) fn ensure_service_route(services: Cidr, node_ip: Ipv4Addr) -> Result<
     let index = link::index_of(&interface).map_err(failed)?;
     let socket = Socket::open(libc::NETLINK_ROUTE).map_err(failed)?;
     let flags = libc::NLM_F_CREATE | libc::NLM_F_REPLACE;
-    socket
-        .batch(
-            vec![message(
-                Some(services),
-                None,
-                Some(index),
-                Some(node_ip),
-                flags,
-            )],
-            |_, _| false,
-        )
-        .map_err(failed)
+    socket.batch(vec![message(Some(services), None, Some(index), Some(node_ip), flags)], |_, _| false).map_err(failed)
 }
 
 fn has_default_route() -> bool {
@@ -107,27 +73,11 @@ fn base(
     device: Option<u32>,
     source: Option<Ipv4Addr>,
 ) -> Message {
-    let scope = if via.is_some() {
-        libc::RT_SCOPE_UNIVERSE
-    } else {
-        libc::RT_SCOPE_LINK
-    };
+    let scope = if via.is_some() { libc::RT_SCOPE_UNIVERSE } else { libc::RT_SCOPE_LINK };
     let prefix = to.map_or(0, Cidr::prefix);
     // struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
-    let fixed = [
-        libc::AF_INET as u8,
-        prefix,
-        0,
-        0,
-        libc::RT_TABLE_MAIN,
-        PROTOCOL,
-        scope,
-        libc::RTN_UNICAST,
-        0,
-        0,
-        0,
-        0,
-    ];
+    let fixed =
+        [libc::AF_INET as u8, prefix, 0, 0, libc::RT_TABLE_MAIN, PROTOCOL, scope, libc::RTN_UNICAST, 0, 0, 0, 0];
     let mut message = Message::new(kind, flags, &fixed);
     if let Some(to) = to {
         message = message.attribute(libc::RTA_DST, &to.address().octets());

@@ -74,54 +74,23 @@ fn pods_reach_each_other_the_node_and_host_ports() {
     in_node(|| {
         let directory = tempfile::tempdir().unwrap();
         let (first, second) = (namespace(), namespace());
-        let lo = std::process::Command::new("ip")
-            .args(["link", "set", "lo", "up"])
-            .status()
-            .unwrap();
+        let lo = std::process::Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap();
         assert!(lo.success());
         let network = PodNetwork::open(config(directory.path())).unwrap();
-        let port = HostPort {
-            protocol: Protocol::Tcp,
-            host_ip: None,
-            host_port: 8080,
-            container_port: 80,
-        };
-        let a = network
-            .attach_fd("aaaa", first.try_clone().unwrap().into(), &[port])
-            .unwrap();
-        let b = network
-            .attach_fd("bbbb", second.try_clone().unwrap().into(), &[])
-            .unwrap();
+        let port = HostPort { protocol: Protocol::Tcp, host_ip: None, host_port: 8080, container_port: 80 };
+        let a = network.attach_fd("aaaa", first.try_clone().unwrap().into(), &[port]).unwrap();
+        let b = network.attach_fd("bbbb", second.try_clone().unwrap().into(), &[]).unwrap();
         assert_eq!(a.ip.to_string(), "10.244.7.2");
         assert_eq!(b.ip.to_string(), "10.244.7.3");
         echo(&first, 80);
         let asked = |from: &std::fs::File, to: &'static str| inside(from, move || ask(to));
-        assert_eq!(
-            asked(&second, "10.244.7.2:80").unwrap(),
-            "10.244.7.3",
-            "pod to pod keeps the source"
-        );
+        assert_eq!(asked(&second, "10.244.7.2:80").unwrap(), "10.244.7.3", "pod to pod keeps the source");
         assert_eq!(ask("10.244.7.2:80").unwrap(), "10.244.7.1", "node to pod");
-        assert_eq!(
-            asked(&second, "10.244.7.1:8080").unwrap(),
-            "10.244.7.3",
-            "pod to host port"
-        );
-        assert_eq!(
-            asked(&first, "10.244.7.1:8080").unwrap(),
-            "10.244.7.1",
-            "pod to its own host port"
-        );
-        assert_eq!(
-            ask("127.0.0.1:8080").unwrap(),
-            "10.244.7.1",
-            "node to host port by loopback"
-        );
+        assert_eq!(asked(&second, "10.244.7.1:8080").unwrap(), "10.244.7.3", "pod to host port");
+        assert_eq!(asked(&first, "10.244.7.1:8080").unwrap(), "10.244.7.1", "pod to its own host port");
+        assert_eq!(ask("127.0.0.1:8080").unwrap(), "10.244.7.1", "node to host port by loopback");
         network.detach("aaaa");
-        assert!(
-            ask("127.0.0.1:8080").is_err(),
-            "the host port is gone with the pod"
-        );
+        assert!(ask("127.0.0.1:8080").is_err(), "the host port is gone with the pod");
         assert!(link::index_of("vethaaaa").is_err());
         network.detach("aaaa");
         // A second start over what the first left.
@@ -137,9 +106,7 @@ fn a_failed_attach_leaves_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let network = PodNetwork::open(config(directory.path())).unwrap();
         let not_a_namespace = std::fs::File::open("/dev/null").unwrap();
-        network
-            .attach_fd("cccc", not_a_namespace.into(), &[])
-            .unwrap_err();
+        network.attach_fd("cccc", not_a_namespace.into(), &[]).unwrap_err();
         assert!(network.lock().addresses.holders().is_empty());
         assert!(link::index_of("vethcccc").is_err());
     });
@@ -150,23 +117,15 @@ fn routes_to_peers_follow_the_list() {
     in_node(|| {
         let directory = tempfile::tempdir().unwrap();
         let network = PodNetwork::open(config(directory.path())).unwrap();
-        let peer = |pods: &str, via: &str| PeerRoute {
-            pods: pods.parse().unwrap(),
-            via: via.parse().unwrap(),
-        };
+        let peer = |pods: &str, via: &str| PeerRoute { pods: pods.parse().unwrap(), via: via.parse().unwrap() };
         // The bridge's network stands in for the one between nodes.
-        let (one, two) = (
-            peer("10.244.1.0/24", "10.244.7.11"),
-            peer("10.244.2.0/24", "10.244.7.12"),
-        );
+        let (one, two) = (peer("10.244.1.0/24", "10.244.7.11"), peer("10.244.2.0/24", "10.244.7.12"));
         let moved = peer("10.244.1.0/24", "10.244.7.13");
         let routes = || {
             let table = std::fs::read_to_string("/proc/thread-self/net/route").unwrap();
             let ours = table.lines().filter_map(|line| {
                 let columns: Vec<_> = line.split_whitespace().collect();
-                columns[1]
-                    .ends_with("F40A")
-                    .then(|| format!("{} {}", columns[1], columns[2]))
+                columns[1].ends_with("F40A").then(|| format!("{} {}", columns[1], columns[2]))
             });
             let mut ours: Vec<_> = ours.filter(|line| !line.ends_with("00000000")).collect();
             ours.sort();
