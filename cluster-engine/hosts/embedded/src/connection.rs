@@ -59,8 +59,14 @@ pub(crate) async fn dial(folder: &Path, session: &str, addr: SocketAddr) -> Resu
 }
 
 /// Opens a terminal or attaches to one.
-pub(crate) async fn terminal(folder: &Path, session: &str, node: &str, spec: &TerminalSpec) -> Result<Terminal, HostError> {
-    let (stream, response) = open(folder, session, &Request::Terminal { node: node.to_owned(), spec: spec.clone() }).await?;
+pub(crate) async fn terminal(
+    folder: &Path,
+    session: &str,
+    node: &str,
+    spec: &TerminalSpec,
+) -> Result<Terminal, HostError> {
+    let (stream, response) =
+        open(folder, session, &Request::Terminal { node: node.to_owned(), spec: spec.clone() }).await?;
     if !matches!(response, Response::Done) {
         return Err(unexpected(session, &response));
     }

@@ -34,16 +34,15 @@ impl Embedded {
     /// When the folder cannot be made or the node image is not there.
     pub fn new(data: &Path) -> Result<Embedded, HostError> {
         let sessions = data.join("sessions");
-        std::fs::create_dir_all(&sessions).map_err(|source| HostError::Io {
-            action: format!("cannot create {}", sessions.display()),
-            source,
-        })?;
+        std::fs::create_dir_all(&sessions)
+            .map_err(|source| HostError::Io { action: format!("cannot create {}", sessions.display()), source })?;
         let images = data.join("images");
         let failed = |reason: String| HostError::Failed { action: format!("find the image {NODE_IMAGE}"), reason };
         let store = drydock_images::ImageStore::open(&images).map_err(|error| failed(error.to_string()))?;
         let image = store.resolve(NODE_IMAGE).map_err(|error| failed(error.to_string()))?;
         // The supervisor runs from the image's own file, so that it shares its pages with every node.
-        let binary = image.layers.iter().rev().map(|layer| layer.join("usr/local/bin/drydock-node")).find(|file| file.is_file());
+        let binary =
+            image.layers.iter().rev().map(|layer| layer.join("usr/local/bin/drydock-node")).find(|file| file.is_file());
         let supervisor = binary.ok_or_else(|| failed("it holds no drydock-node".to_owned()))?;
         Ok(Embedded { sessions, images, supervisor })
     }

@@ -35,7 +35,10 @@ pub(crate) fn check(sessions: &Path) -> Result<(), HostError> {
     let free = disk.map(|disk| disk.blocks_available() * disk.fragment_size()).unwrap_or_default();
     if free < FREE_BYTES {
         let megabytes = free / 1_000_000;
-        let sentence = format!("only {megabytes} MB are free below {}: make room or name another folder with --data-dir", sessions.display());
+        let sentence = format!(
+            "only {megabytes} MB are free below {}: make room or name another folder with --data-dir",
+            sessions.display()
+        );
         return missing(&sentence);
     }
     Ok(())

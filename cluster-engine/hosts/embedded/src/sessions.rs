@@ -56,7 +56,11 @@ fn lock(sessions: &Path) -> Result<Flock<File>, HostError> {
 
 /// A range of user ids that no session of this folder has.
 fn free_ids(sessions: &Path) -> Result<u32, HostError> {
-    let taken: Vec<_> = names(sessions)?.iter().filter_map(|name| State::load(&sessions.join(name)).ok()).map(|state| state.first_id).collect();
+    let taken: Vec<_> = names(sessions)?
+        .iter()
+        .filter_map(|name| State::load(&sessions.join(name)).ok())
+        .map(|state| state.first_id)
+        .collect();
     (0..RANGES)
         .map(|index| FIRST_ID + index * IDS)
         .find(|first| !taken.contains(first))
@@ -80,7 +84,11 @@ fn names(sessions: &Path) -> Result<Vec<String>, HostError> {
 async fn start(host: &Embedded, session: &str) -> Result<(), HostError> {
     let folder = host.folder(session);
     let path = folder.join(LOG);
-    let log = File::options().create(true).append(true).open(&path).map_err(io(format!("cannot write {}", path.display())))?;
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(io(format!("cannot write {}", path.display())))?;
     let mut command = tokio::process::Command::new(&host.supervisor);
     command.arg0("drydock-supervisor").arg("--session-dir").arg(&folder).arg("--images").arg(&host.images);
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -165,14 +173,19 @@ pub(crate) async fn remove(host: &Embedded, session: &str) -> Result<(), HostErr
 fn sweep(host: &Embedded, session: &str) -> Result<(), HostError> {
     let hierarchy = Hierarchy::detect().map_err(|error| failed("find control groups", error))?;
     let group = hierarchy.group(Path::new(CGROUP).join(session));
-    group.kill().and_then(|()| group.remove()).map_err(|error| failed(format!("remove the cgroups of {session:?}"), error))?;
+    group
+        .kill()
+        .and_then(|()| group.remove())
+        .map_err(|error| failed(format!("remove the cgroups of {session:?}"), error))?;
     // The common parent goes with the last session; with others in it, the kernel refuses, which is right.
     for directory in hierarchy.group(CGROUP).directories() {
         let _ = fs::remove_dir(directory);
     }
     let folder = host.folder(session);
     match drydock_container_runtime::remove_tree(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(format!("cannot remove {}", folder.display()))(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(io(format!("cannot remove {}", folder.display()))(error))
+        }
         _ => Ok(()),
     }
 }

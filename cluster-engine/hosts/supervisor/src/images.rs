@@ -28,12 +28,14 @@ pub(crate) struct Images {
 /// Mounts the store below `folder` twice.
 pub(crate) fn mount(store: &Path, folder: &Path, first_id: u32, reaper: &Arc<Reaper>) -> Result<Images, Error> {
     let images = Images { nodes: folder.join("images"), pods: folder.join("images-pods") };
-    for (target, mapping) in
-        [(&images.nodes, UserMapping::range(first_id, 65_536)), (&images.pods, UserMapping::range(first_id + 65_536, 65_536))]
-    {
+    for (target, mapping) in [
+        (&images.nodes, UserMapping::range(first_id, 65_536)),
+        (&images.pods, UserMapping::range(first_id + 65_536, 65_536)),
+    ] {
         std::fs::create_dir_all(target).map_err(Error::io(format!("cannot create {}", target.display())))?;
         let namespace = user_namespace(mapping, reaper)?;
-        idmapped(store, target, &namespace).map_err(Error::io(format!("cannot mount the images at {}", target.display())))?;
+        idmapped(store, target, &namespace)
+            .map_err(Error::io(format!("cannot mount the images at {}", target.display())))?;
     }
     Ok(images)
 }
@@ -83,7 +85,9 @@ fn idmapped(source: &Path, target: &Path, namespace: &File) -> io::Result<()> {
         user_namespace: u64::from(namespace.as_raw_fd().unsigned_abs()),
     };
     // SAFETY: the path is a valid C string for the whole call; a descriptor that comes back is owned by nobody else.
-    let tree = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, source.as_ptr(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC) };
+    let tree = unsafe {
+        libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, source.as_ptr(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
+    };
     let tree = descriptor(tree)?;
     // SAFETY: the attributes outlive the call and their size is the struct's own.
     let outcome = unsafe {
@@ -101,7 +105,14 @@ fn idmapped(source: &Path, target: &Path, namespace: &File) -> io::Result<()> {
     }
     // SAFETY: both paths are valid C strings and the descriptor is open.
     let outcome = unsafe {
-        libc::syscall(libc::SYS_move_mount, tree.as_raw_fd(), c"".as_ptr(), libc::AT_FDCWD, target.as_ptr(), MOVE_MOUNT_F_EMPTY_PATH)
+        libc::syscall(
+            libc::SYS_move_mount,
+            tree.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_FDCWD,
+            target.as_ptr(),
+            MOVE_MOUNT_F_EMPTY_PATH,
+        )
     };
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -24,10 +24,22 @@ const DIAL_TIME: std::time::Duration = std::time::Duration::from_secs(10);
 type Answer<T> = oneshot::Sender<Result<T, String>>;
 
 enum Order {
-    Attach { port: String, namespace: File, done: Answer<()> },
-    Plug { port: String, up: bool, done: Answer<()> },
+    Attach {
+        port: String,
+        namespace: File,
+        done: Answer<()>,
+    },
+    Plug {
+        port: String,
+        up: bool,
+        done: Answer<()>,
+    },
     /// Connect and carry bytes to the client's stream.
-    Dial { addr: SocketAddr, client: Client, greeting: Vec<u8> },
+    Dial {
+        addr: SocketAddr,
+        client: Client,
+        greeting: Vec<u8>,
+    },
 }
 
 /// Who is carried to an address inside.

@@ -35,7 +35,8 @@ const FOLDERS: [&str; 10] =
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// Size of a node's /dev/shm.
 const SHM: u64 = 64 << 20;
-const NODE_NAMESPACES: i32 = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC | libc::CLONE_NEWCGROUP;
+const NODE_NAMESPACES: i32 =
+    libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC | libc::CLONE_NEWCGROUP;
 const OWN_NAMESPACES: i32 = libc::CLONE_NEWUSER | libc::CLONE_NEWNET;
 
 /// What all nodes of a session share.
@@ -102,20 +103,26 @@ impl Node {
     pub(crate) fn prepare(&self, shared: &Shared) -> Result<(), Error> {
         let root = self.root(shared);
         let owner = shared.first_id;
-        let own = |path: &Path| chown(path, Some(owner), Some(owner)).map_err(Error::io(format!("cannot give away {}", path.display())));
-        let create = |path: &Path| fs::create_dir_all(path).map_err(Error::io(format!("cannot create {}", path.display())));
+        let own = |path: &Path| {
+            chown(path, Some(owner), Some(owner)).map_err(Error::io(format!("cannot give away {}", path.display())))
+        };
+        let create =
+            |path: &Path| fs::create_dir_all(path).map_err(Error::io(format!("cannot create {}", path.display())));
         create(&root)?;
         // Nobody but the machine's root and the session reads a node's disk.
         let folder = self.folder(shared);
-        fs::set_permissions(&shared.folder, fs::Permissions::from_mode(0o711)).map_err(Error::io("cannot set permissions"))?;
+        fs::set_permissions(&shared.folder, fs::Permissions::from_mode(0o711))
+            .map_err(Error::io("cannot set permissions"))?;
         own(&root)?;
         if self.spec.image.is_none() {
             for path in FOLDERS {
                 create(&root.join(path))?;
             }
-            File::create(root.join(NODE_BINARY)).map_err(Error::io("cannot create the mount point of the node binary"))?;
+            File::create(root.join(NODE_BINARY))
+                .map_err(Error::io("cannot create the mount point of the node binary"))?;
             for applet in APPLETS {
-                symlink("drydock-node", root.join("usr/local/bin").join(applet)).map_err(Error::io(format!("cannot link {applet}")))?;
+                symlink("drydock-node", root.join("usr/local/bin").join(applet))
+                    .map_err(Error::io(format!("cannot link {applet}")))?;
             }
         }
         for file in &self.spec.files {
@@ -127,7 +134,8 @@ impl Node {
         }
         own_all(&root, owner).map_err(Error::io(format!("cannot give away {}", folder.display())))?;
         if self.spec.image.is_none() {
-            fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).map_err(Error::io("cannot set permissions"))?;
+            fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777))
+                .map_err(Error::io("cannot set permissions"))?;
         }
         Ok(())
     }
@@ -152,7 +160,8 @@ impl Node {
             death_signal: Some(libc::SIGKILL),
             ..Spec::default()
         };
-        let holder = launch::launch(Path::new(SELF), &shared.reaper, &holder, &Descriptors::default()).map_err(fail())?;
+        let holder =
+            launch::launch(Path::new(SELF), &shared.reaper, &holder, &Descriptors::default()).map_err(fail())?;
         let launched = self.start_in(shared, &group, &holder).await;
         // The first process keeps the namespaces from here on.
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(holder.pid), nix::sys::signal::Signal::SIGKILL);
@@ -187,10 +196,16 @@ impl Node {
             ..Spec::default()
         };
         let log = self.folder(shared).join("console.log");
-        let log = File::options().create(true).append(true).open(&log).map_err(Error::io(format!("cannot write {}", log.display())))?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .map_err(Error::io(format!("cannot write {}", log.display())))?;
         let null = File::open("/dev/null").map_err(Error::io("cannot open /dev/null"))?;
-        let descriptors = Descriptors { target: Some(holder.pidfd.as_fd()), stdio: Some([null.as_fd(), log.as_fd(), log.as_fd()]) };
-        launch::launch(Path::new(SELF), &shared.reaper, &spec, &descriptors).map_err(Error::runtime(format!("cannot start node {name}")))
+        let descriptors =
+            Descriptors { target: Some(holder.pidfd.as_fd()), stdio: Some([null.as_fd(), log.as_fd(), log.as_fd()]) };
+        launch::launch(Path::new(SELF), &shared.reaper, &spec, &descriptors)
+            .map_err(Error::runtime(format!("cannot start node {name}")))
     }
 
     fn program(&self) -> Program {
@@ -213,7 +228,8 @@ impl Node {
             read_only,
             ..Mount::default()
         };
-        let mut mounts: Vec<_> = self.spec.binds.iter().map(|it| bind(Path::new(&it.source), &it.target, true)).collect();
+        let mut mounts: Vec<_> =
+            self.spec.binds.iter().map(|it| bind(Path::new(&it.source), &it.target, true)).collect();
         let is_node = self.spec.role != NodeRole::Workstation;
         let rootfs = match &self.spec.image {
             None => {
@@ -224,7 +240,12 @@ impl Node {
                 RootFs::Directory(root)
             }
             Some(image) => {
-                mounts.extend(self.spec.files.iter().map(|file| bind(&root.join(file.path.trim_start_matches('/')), &file.path, false)));
+                mounts.extend(
+                    self.spec
+                        .files
+                        .iter()
+                        .map(|file| bind(&root.join(file.path.trim_start_matches('/')), &file.path, false)),
+                );
                 let layers = ImageStore::open(&shared.images.nodes)?.resolve(image)?.layers;
                 RootFs::Overlay { layers, writable: self.folder(shared).join("changes") }
             }
@@ -286,13 +307,20 @@ impl Node {
     pub(crate) fn remove(&self, shared: &Shared) -> Result<(), Error> {
         let folder = self.folder(shared);
         match remove_tree(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(format!("cannot remove {}", folder.display()))(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io(format!("cannot remove {}", folder.display()))(error))
+            }
             _ => Ok(()),
         }
     }
 
     /// Starts another process in the node's namespaces.
-    pub(crate) fn enter(&self, shared: &Shared, command: Command, stdio: Option<[BorrowedFd<'_>; 3]>) -> Result<Launched, Error> {
+    pub(crate) fn enter(
+        &self,
+        shared: &Shared,
+        command: Command,
+        stdio: Option<[BorrowedFd<'_>; 3]>,
+    ) -> Result<Launched, Error> {
         let running = self.process.as_ref().ok_or_else(|| Error::NotRunning(self.spec.name.clone()))?;
         let is_node = self.spec.role != NodeRole::Workstation;
         let mut env: Vec<_> = self.spec.env.clone().into_iter().collect();
@@ -311,7 +339,8 @@ impl Node {
             ..Spec::default()
         };
         let descriptors = Descriptors { target: Some(running.init.pidfd.as_fd()), stdio };
-        launch::launch(Path::new(SELF), &shared.reaper, &spec, &descriptors).map_err(Error::runtime(format!("cannot run a command on {}", self.spec.name)))
+        launch::launch(Path::new(SELF), &shared.reaper, &spec, &descriptors)
+            .map_err(Error::runtime(format!("cannot run a command on {}", self.spec.name)))
     }
 
     pub(crate) fn usage(&self, shared: &Shared) -> NodeUsage {

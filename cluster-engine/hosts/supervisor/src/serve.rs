@@ -4,7 +4,6 @@ mod answer;
 
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use drydock_component::Shutdown;
@@ -49,7 +48,8 @@ async fn live(options: Options, shutdown: Shutdown) -> Result<(), Error> {
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .map_err(|error| Error::io("cannot make mounts private")(error.into()))?;
     let reaper = Reaper::start();
-    let gateway = TcpListener::bind(("127.0.0.1", state.port)).await.map_err(Error::io("cannot open the gateway's port"))?;
+    let gateway =
+        TcpListener::bind(("127.0.0.1", state.port)).await.map_err(Error::io("cannot open the gateway's port"))?;
     let port = gateway.local_addr().map_err(Error::io("cannot read the gateway's port"))?.port();
     if state.port != port {
         state.port = port;
@@ -102,7 +102,8 @@ async fn live(options: Options, shutdown: Shutdown) -> Result<(), Error> {
 /// Only the machine's root may give orders.
 fn private(socket: &Path) -> Result<(), Error> {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600)).map_err(Error::io("cannot protect the socket"))
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))
+        .map_err(Error::io("cannot protect the socket"))
 }
 
 impl Supervisor {
@@ -180,7 +181,12 @@ impl Supervisor {
             endpoint: ([127, 0, 0, 1], state.port).into(),
             nodes: nodes
                 .iter()
-                .map(|node| HostNode { name: node.spec.name.clone(), role: node.spec.role, ip: node.spec.ip, state: node.state() })
+                .map(|node| HostNode {
+                    name: node.spec.name.clone(),
+                    role: node.spec.role,
+                    ip: node.spec.ip,
+                    state: node.state(),
+                })
                 .collect(),
         }
     }
@@ -204,9 +210,4 @@ impl Supervisor {
             tracing::error!(%error, "cannot remove the session's cgroup");
         }
     }
-}
-
-/// Kept together because both the reaper's thread and ours must agree on it.
-pub(super) fn reaper(supervisor: &Supervisor) -> &Arc<Reaper> {
-    &supervisor.shared.reaper
 }

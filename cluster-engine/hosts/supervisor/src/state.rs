@@ -52,7 +52,8 @@ impl State {
     pub fn save(&self, folder: &Path) -> Result<(), Error> {
         let (partial, file) = (folder.join(".session.json"), folder.join(STATE));
         let fail = || Error::io(format!("cannot write {}", file.display()));
-        let mut out = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial).map_err(fail())?;
+        let mut out =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial).map_err(fail())?;
         out.write_all(&serde_json::to_vec(self)?).map_err(fail())?;
         fs::rename(&partial, &file).map_err(fail())
     }

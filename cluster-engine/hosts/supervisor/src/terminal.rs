@@ -40,6 +40,10 @@ struct Inner {
 
 impl Terminal {
     /// Takes over a PTY whose program has just started.
+    #[allow(
+        deprecated,
+        reason = "its successor is unsafe; the descriptor is owned here and never closed behind its back"
+    )]
     pub(crate) fn new(node: &str, pid: i32, master: OwnedFd) -> std::io::Result<Arc<Terminal>> {
         rustix::io::ioctl_fionbio(master.as_fd(), true)?;
         let terminal = Arc::new(Terminal {

@@ -30,11 +30,23 @@ impl Addresses {
     /// # Errors
     /// A sentence about the flag that cannot be read.
     pub(crate) fn new(options: &Options) -> Result<Self, String> {
-        let cidr = Cidr::parse(options.service_cluster_ip_range.split(',').next().unwrap_or(""))
-            .ok_or_else(|| format!("--service-cluster-ip-range {:?} is not an IPv4 range such as 10.96.0.0/12", options.service_cluster_ip_range))?;
-        let ports = options.service_node_port_range.split_once('-').and_then(|(low, high)| Some((low.parse().ok()?, high.parse().ok()?)));
+        let cidr = Cidr::parse(options.service_cluster_ip_range.split(',').next().unwrap_or("")).ok_or_else(|| {
+            format!(
+                "--service-cluster-ip-range {:?} is not an IPv4 range such as 10.96.0.0/12",
+                options.service_cluster_ip_range
+            )
+        })?;
+        let ports = options
+            .service_node_port_range
+            .split_once('-')
+            .and_then(|(low, high)| Some((low.parse().ok()?, high.parse().ok()?)));
         let ports = ports.filter(|(low, high): &(u16, u16)| low <= high && *low > 0);
-        let ports = ports.ok_or_else(|| format!("--service-node-port-range {:?} is not a range such as 30000-32767", options.service_node_port_range))?;
+        let ports = ports.ok_or_else(|| {
+            format!(
+                "--service-node-port-range {:?} is not a range such as 30000-32767",
+                options.service_node_port_range
+            )
+        })?;
         Ok(Self { cidr, ports, lock: Mutex::new(()) })
     }
 
@@ -47,12 +59,18 @@ impl Addresses {
     ///
     /// # Errors
     /// 422 in upstream's words for what is taken, out of range or used up.
-    pub(crate) async fn allocate(&self, server: &Server, service: &mut Value, old: Option<&Value>) -> Result<MutexGuard<'_, ()>, Status> {
+    pub(crate) async fn allocate(
+        &self,
+        server: &Server,
+        service: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<MutexGuard<'_, ()>, Status> {
         let guard = self.lock.lock().await;
         let own = drydock_api::meta::uid(service).to_owned();
         let others = server.objects("/registry/services/specs", "");
         let taken = Taken::of(others.iter().filter(|other| drydock_api::meta::uid(other) != own));
-        let errors: Vec<FieldError> = plan::allocate(service, old, &self.cidr, self.ports, taken, &mut rand::random::<u32>);
+        let errors: Vec<FieldError> =
+            plan::allocate(service, old, &self.cidr, self.ports, taken, &mut rand::random::<u32>);
         if errors.is_empty() {
             return Ok(guard);
         }

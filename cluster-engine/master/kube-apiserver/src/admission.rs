@@ -35,7 +35,10 @@ pub(crate) struct Attempt<'a> {
 impl Attempt<'_> {
     /// Whether it is about this resource itself and does this.
     pub(crate) fn is(&self, operation: Operation, group: &str, plural: &str) -> bool {
-        self.operation == operation && self.subresource.is_none() && self.row.group == group && self.row.plural == plural
+        self.operation == operation
+            && self.subresource.is_none()
+            && self.row.group == group
+            && self.row.plural == plural
     }
 
     /// A refusal in upstream's words.
@@ -53,7 +56,12 @@ impl Attempt<'_> {
 /// # Errors
 /// What a plugin refuses, in upstream's words.
 pub(crate) async fn mutate(
-    server: &Server, exchange: &Exchange, row: &'static Resource, subresource: Option<Subresource>, operation: Operation, object: &mut Value,
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    subresource: Option<Subresource>,
+    operation: Operation,
+    object: &mut Value,
 ) -> Result<(), Status> {
     let attempt = Attempt { server, exchange, row, subresource, operation };
     if attempt.on("NamespaceLifecycle") {
@@ -96,13 +104,20 @@ pub(crate) async fn mutate(
 /// # Errors
 /// What a plugin refuses, in upstream's words.
 pub(crate) async fn validate(
-    server: &Server, exchange: &Exchange, row: &'static Resource, subresource: Option<Subresource>, operation: Operation, object: Option<&Value>, old: Option<&Value>,
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    subresource: Option<Subresource>,
+    operation: Operation,
+    object: Option<&Value>,
+    old: Option<&Value>,
 ) -> Result<(), Status> {
     let attempt = Attempt { server, exchange, row, subresource, operation };
     if operation == Operation::Delete && attempt.on("NamespaceLifecycle") {
         namespace::admit(&attempt, None).await?;
     }
-    let limited = attempt.is(Operation::Create, "", "pods") || attempt.is(Operation::Create, "", "persistentvolumeclaims");
+    let limited =
+        attempt.is(Operation::Create, "", "pods") || attempt.is(Operation::Create, "", "persistentvolumeclaims");
     if let Some(object) = object.filter(|_| limited && attempt.on("LimitRanger")) {
         limit_range::check(&attempt, object)?;
     }

@@ -76,7 +76,8 @@ pub(crate) fn event(record: &Record<'_>) -> Value {
         annotations.insert("apiserver.latency.k8s.io/etcd".to_owned(), go_micros(etcd).into());
     }
     let total = record.done.duration_since(record.received).as_micros();
-    annotations.insert("apiserver.latency.k8s.io/total".to_owned(), go_micros(u64::try_from(total).unwrap_or(0)).into());
+    annotations
+        .insert("apiserver.latency.k8s.io/total".to_owned(), go_micros(u64::try_from(total).unwrap_or(0)).into());
     let mut event = json!({
         "kind": "Event",
         "apiVersion": "audit.k8s.io/v1",
@@ -114,7 +115,8 @@ pub(crate) fn event(record: &Record<'_>) -> Value {
             ("subresource", &info.subresource),
         ];
         let fields = fields.into_iter().filter(|(_, value)| !value.is_empty());
-        event["objectRef"] = fields.map(|(key, value)| (key.to_owned(), Value::String(value.to_owned()))).collect::<Map<_, _>>().into();
+        event["objectRef"] =
+            fields.map(|(key, value)| (key.to_owned(), Value::String(value.to_owned()))).collect::<Map<_, _>>().into();
     }
     event
 }
@@ -149,18 +151,39 @@ mod tests {
 
     #[test]
     fn an_event_has_upstreams_form() {
-        let info = RequestInfo { is_resource: true, verb: "create", version: "v1".into(), resource: "pods".into(), namespace: "a".into(), ..RequestInfo::default() };
+        let info = RequestInfo {
+            is_resource: true,
+            verb: "create",
+            version: "v1".into(),
+            resource: "pods".into(),
+            namespace: "a".into(),
+            ..RequestInfo::default()
+        };
         let notes = Notes::default();
         notes.object(&json!({"metadata": {"name": "p", "uid": "u", "resourceVersion": "5"}}));
         let time: jiff::Timestamp = "2026-11-21T01:02:03.5Z".parse().expect("time");
         let etcd = AtomicU64::new(1500);
         let record = Record {
-            id: "id", info: &info, uri: "/api/v1/namespaces/a/pods", user: &UserInfo::new("admin", &["system:masters"]), impersonated: None,
-            source: IpAddr::from([127, 0, 0, 1]), user_agent: "kubectl", received: time, done: time, code: 201, failure: None, notes: &notes, etcd: &etcd,
+            id: "id",
+            info: &info,
+            uri: "/api/v1/namespaces/a/pods",
+            user: &UserInfo::new("admin", &["system:masters"]),
+            impersonated: None,
+            source: IpAddr::from([127, 0, 0, 1]),
+            user_agent: "kubectl",
+            received: time,
+            done: time,
+            code: 201,
+            failure: None,
+            notes: &notes,
+            etcd: &etcd,
         };
         let event = event(&record);
         assert_eq!(event["requestReceivedTimestamp"], "2026-11-21T01:02:03.500000Z");
-        assert_eq!(event["objectRef"], json!({"resource":"pods","namespace":"a","name":"p","uid":"u","apiVersion":"v1","resourceVersion":"5"}));
+        assert_eq!(
+            event["objectRef"],
+            json!({"resource":"pods","namespace":"a","name":"p","uid":"u","apiVersion":"v1","resourceVersion":"5"})
+        );
         assert_eq!(event["annotations"]["apiserver.latency.k8s.io/etcd"], "1.5ms");
     }
 }

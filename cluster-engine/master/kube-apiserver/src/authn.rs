@@ -105,7 +105,9 @@ impl FrontProxy {
         let name = self.user.iter().find_map(|header| text(headers, header))?;
         let mut user = UserInfo { name, ..UserInfo::default() };
         for header in &self.group {
-            user.groups.extend(headers.get_all(header.as_str()).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned));
+            user.groups.extend(
+                headers.get_all(header.as_str()).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned),
+            );
         }
         for prefix in &self.extra {
             extra(headers, &prefix.to_ascii_lowercase(), &mut user);
@@ -121,7 +123,9 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
         return (scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty()).then(|| token.trim().to_owned());
     }
     let protocols = text(headers, "sec-websocket-protocol")?;
-    let encoded = protocols.split(',').find_map(|protocol| protocol.trim().strip_prefix("base64url.bearer.authorization.k8s.io."))?;
+    let encoded = protocols
+        .split(',')
+        .find_map(|protocol| protocol.trim().strip_prefix("base64url.bearer.authorization.k8s.io."))?;
     let bytes = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, encoded).ok()?;
     String::from_utf8(bytes).ok()
 }
@@ -148,7 +152,12 @@ pub(crate) fn impersonate(
     allowed: &dyn Fn(&Attributes<'_>) -> Result<(), Status>,
 ) -> Result<Option<UserInfo>, Status> {
     let name = text(headers, "impersonate-user");
-    let groups: Vec<String> = headers.get_all("impersonate-group").iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect();
+    let groups: Vec<String> = headers
+        .get_all("impersonate-group")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .map(str::to_owned)
+        .collect();
     let uid = text(headers, "impersonate-uid").unwrap_or_default();
     let mut user = UserInfo { uid, ..UserInfo::default() };
     extra(headers, "impersonate-extra-", &mut user);
@@ -156,12 +165,25 @@ pub(crate) fn impersonate(
         if groups.is_empty() && user.uid.is_empty() && user.extra.is_empty() {
             return Ok(None);
         }
-        return Err(Status::internal(format!("requested [{{Group  {}   }}] without impersonating a user", groups.join(","))));
+        return Err(Status::internal(format!(
+            "requested [{{Group  {}   }}] without impersonating a user",
+            groups.join(",")
+        )));
     };
     let question = |group, resource, subresource, namespace, name| Attributes {
-        user: asker, verb: "impersonate", group, resource, subresource, name, namespace, path: "",
+        user: asker,
+        verb: "impersonate",
+        group,
+        resource,
+        subresource,
+        name,
+        namespace,
+        path: "",
     };
-    let account = name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')).filter(|(_, account)| !account.contains(':'));
+    let account = name
+        .strip_prefix("system:serviceaccount:")
+        .and_then(|rest| rest.split_once(':'))
+        .filter(|(_, account)| !account.contains(':'));
     match account {
         Some((namespace, account)) => allowed(&question("", "serviceaccounts", "", namespace, account))?,
         None => allowed(&question("", "users", "", "", &name))?,
@@ -219,7 +241,10 @@ mod tests {
         headers.insert("authorization", HeaderValue::from_static("bearer abc"));
         assert_eq!(bearer(&headers).as_deref(), Some("abc"));
         headers.clear();
-        headers.insert("sec-websocket-protocol", HeaderValue::from_static("v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.YWJj"));
+        headers.insert(
+            "sec-websocket-protocol",
+            HeaderValue::from_static("v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.YWJj"),
+        );
         assert_eq!(bearer(&headers).as_deref(), Some("abc"));
     }
 }

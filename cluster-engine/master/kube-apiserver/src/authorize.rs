@@ -21,7 +21,11 @@ pub struct UserInfo {
 impl UserInfo {
     /// A user of that name and groups.
     pub fn new(name: &str, groups: &[&str]) -> Self {
-        Self { name: name.to_owned(), groups: groups.iter().map(|group| (*group).to_owned()).collect(), ..Self::default() }
+        Self {
+            name: name.to_owned(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            ..Self::default()
+        }
     }
 
     /// Whether the user is in the group.

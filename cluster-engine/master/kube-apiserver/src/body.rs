@@ -39,18 +39,31 @@ struct TypeMeta {
 ///
 /// # Errors
 /// 400 and 415 in upstream's words.
-pub(crate) fn decode(exchange: &Exchange, body: &[u8], expected: &Gvk, validation: FieldValidation) -> Result<Value, Status> {
+pub(crate) fn decode(
+    exchange: &Exchange,
+    body: &[u8],
+    expected: &Gvk,
+    validation: FieldValidation,
+) -> Result<Value, Status> {
     let media = exchange.header("content-type").split(';').next().unwrap_or("").trim();
     decode_as(exchange, media, body, expected, validation)
 }
 
-fn decode_as(exchange: &Exchange, media: &str, body: &[u8], expected: &Gvk, validation: FieldValidation) -> Result<Value, Status> {
+fn decode_as(
+    exchange: &Exchange,
+    media: &str,
+    body: &[u8],
+    expected: &Gvk,
+    validation: FieldValidation,
+) -> Result<Value, Status> {
     match media {
         "" | "application/json" | "text/json" => {
-            let head: TypeMeta = serde_json::from_slice(body).map_err(|error| unrecognized(expected, &json_error(body, &error), body))?;
+            let head: TypeMeta = serde_json::from_slice(body)
+                .map_err(|error| unrecognized(expected, &json_error(body, &error), body))?;
             let gvk = resolve(&head, expected)?;
             let Some(ty) = schema::table().by_gvk(&gvk) else {
-                let value = serde_json::from_slice(body).map_err(|error| unrecognized(expected, &json_error(body, &error), body))?;
+                let value = serde_json::from_slice(body)
+                    .map_err(|error| unrecognized(expected, &json_error(body, &error), body))?;
                 return typed(value, &gvk, expected);
             };
             let checked = check::check_json(body, ty).map_err(|error| unhandled(&gvk, expected, &error.0))?;
@@ -58,13 +71,16 @@ fn decode_as(exchange: &Exchange, media: &str, body: &[u8], expected: &Gvk, vali
             typed(checked.value, &gvk, expected)
         }
         "application/yaml" | "text/yaml" | "application/x-yaml" => {
-            let text = std::str::from_utf8(body).map_err(|_| Status::bad_request("yaml: invalid leading UTF-8 octet"))?;
-            let value: Value =
-                serde_saphyr::from_str(text).map_err(|error| unrecognized(expected, &format!("error converting YAML to JSON: yaml: {error}"), body))?;
+            let text =
+                std::str::from_utf8(body).map_err(|_| Status::bad_request("yaml: invalid leading UTF-8 octet"))?;
+            let value: Value = serde_saphyr::from_str(text).map_err(|error| {
+                unrecognized(expected, &format!("error converting YAML to JSON: yaml: {error}"), body)
+            })?;
             checked_value(exchange, value, expected, validation)
         }
         "application/vnd.kubernetes.protobuf" => {
-            let (gvk, value) = codec::decode_protobuf(body, Some(expected)).map_err(|error| unrecognized(expected, &error.to_string(), body))?;
+            let (gvk, value) = codec::decode_protobuf(body, Some(expected))
+                .map_err(|error| unrecognized(expected, &error.to_string(), body))?;
             let head = TypeMeta { api_version: gvk.api_version(), kind: gvk.kind };
             let gvk = resolve(&head, expected)?;
             typed(value, &gvk, expected)
@@ -77,7 +93,12 @@ fn decode_as(exchange: &Exchange, media: &str, body: &[u8], expected: &Gvk, vali
 ///
 /// # Errors
 /// 400 in upstream's words.
-pub(crate) fn checked_value(exchange: &Exchange, value: Value, expected: &Gvk, validation: FieldValidation) -> Result<Value, Status> {
+pub(crate) fn checked_value(
+    exchange: &Exchange,
+    value: Value,
+    expected: &Gvk,
+    validation: FieldValidation,
+) -> Result<Value, Status> {
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
     let gvk = resolve(&TypeMeta { api_version: text("apiVersion"), kind: text("kind") }, expected)?;
     let Some(ty) = schema::table().by_gvk(&gvk) else { return typed(value, &gvk, expected) };
@@ -99,7 +120,11 @@ fn resolve(head: &TypeMeta, expected: &Gvk) -> Result<Gvk, Status> {
         let why = if known {
             format!("converting ({}) to ({}): unknown conversion", qualified(&gvk), qualified(expected))
         } else {
-            format!("no kind {:?} is registered for version {:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\"", gvk.kind, gvk.api_version())
+            format!(
+                "no kind {:?} is registered for version {:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+                gvk.kind,
+                gvk.api_version()
+            )
         };
         return Err(unhandled(&gvk, expected, &why));
     }
@@ -127,7 +152,13 @@ fn typed(mut value: Value, gvk: &Gvk, expected: &Gvk) -> Result<Value, Status> {
 }
 
 /// Unknown and duplicate fields, as the request wants them taken.
-pub(crate) fn strict(exchange: &Exchange, errors: &[String], gvk: &Gvk, expected: &Gvk, validation: FieldValidation) -> Result<(), Status> {
+pub(crate) fn strict(
+    exchange: &Exchange,
+    errors: &[String],
+    gvk: &Gvk,
+    expected: &Gvk,
+    validation: FieldValidation,
+) -> Result<(), Status> {
     match validation {
         FieldValidation::Strict if !errors.is_empty() => {
             Err(unhandled(gvk, expected, &format!("strict decoding error: {}", errors.join(", "))))
@@ -141,12 +172,18 @@ pub(crate) fn strict(exchange: &Exchange, errors: &[String], gvk: &Gvk, expected
 }
 
 fn unhandled(gvk: &Gvk, expected: &Gvk, why: &str) -> Status {
-    Status::bad_request(format!("{} in version {:?} cannot be handled as a {}: {why}", gvk.kind, gvk.version, expected.kind))
+    Status::bad_request(format!(
+        "{} in version {:?} cannot be handled as a {}: {why}",
+        gvk.kind, gvk.version, expected.kind
+    ))
 }
 
 fn unrecognized(expected: &Gvk, why: &str, body: &[u8]) -> Status {
     let shown = String::from_utf8_lossy(&body[..body.len().min(1024)]).into_owned();
-    Status::bad_request(format!("the object provided is unrecognized (must be of type {}): {why} ({shown})", expected.kind))
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {}): {why} ({shown})",
+        expected.kind
+    ))
 }
 
 /// Go's words for broken JSON.
@@ -158,7 +195,9 @@ fn json_error(body: &[u8], error: &serde_json::Error) -> String {
         _ => {
             let line = body.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
             let at = line.get(error.column().saturating_sub(1)).map_or(' ', |byte| char::from(*byte));
-            format!("couldn't get version/kind; json parse error: invalid character '{at}' looking for beginning of value")
+            format!(
+                "couldn't get version/kind; json parse error: invalid character '{at}' looking for beginning of value"
+            )
         }
     }
 }

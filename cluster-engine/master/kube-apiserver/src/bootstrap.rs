@@ -61,7 +61,10 @@ async fn write_missing(server: &Server) -> Result<usize, StorageError> {
     count += missing.len();
     let mut last = 0;
     for batch in missing.chunks(BATCH) {
-        let puts = batch.iter().map(|wanted| (wanted.key.clone(), verbs::stored(wanted.row, &wanted.object))).collect::<Vec<_>>();
+        let puts = batch
+            .iter()
+            .map(|wanted| (wanted.key.clone(), verbs::stored(wanted.row, &wanted.object)))
+            .collect::<Vec<_>>();
         if let Some(revision) = server.etcd.create_all(&puts).await? {
             last = revision;
             continue;
@@ -95,7 +98,11 @@ fn all(server: &Server) -> Vec<Value> {
 /// The object as it would be stored had a client created it.
 fn wanted(server: &Server, mut object: Value) -> Option<Wanted> {
     let gvk = Gvk::from_api_version(object["apiVersion"].as_str()?, object["kind"].as_str()?);
-    let row = server.rows.all().into_iter().find(|row| row.group == gvk.group && row.version == gvk.version && row.kind == gvk.kind)?;
+    let row = server
+        .rows
+        .all()
+        .into_iter()
+        .find(|row| row.group == gvk.group && row.version == gvk.version && row.kind == gvk.kind)?;
     (row.default)(&mut object);
     meta::set_meta(&mut object, "uid", crate::meta::new_uid());
     meta::set_meta(&mut object, "creationTimestamp", drydock_api::time::now_rfc3339());

@@ -47,7 +47,11 @@ impl Entry {
     pub(crate) fn new(row: &Resource, key: &str, revision: i64, stored: &[u8]) -> Self {
         let object: Value = serde_json::from_slice(stored).unwrap_or_default();
         let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
-        let labels = labels.into_iter().flatten().map(|(key, value)| (key.as_str().into(), value.as_str().unwrap_or("").into())).collect();
+        let labels = labels
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| (key.as_str().into(), value.as_str().unwrap_or("").into()))
+            .collect();
         let fields = row.fields.iter().map(|(_, value)| value(&object).into()).collect();
         Self { key: key.into(), revision, bytes: bytes_form::with_version(stored, revision), labels, fields }
     }
@@ -202,7 +206,9 @@ impl Cache {
             return;
         }
         let entry = stored.map(|stored| Arc::new(Entry::new(self.row, key, revision, stored)));
-        if revision < state.last || (revision == state.last && state.objects.get(key).is_some_and(|old| old.revision >= revision)) {
+        if revision < state.last
+            || (revision == state.last && state.objects.get(key).is_some_and(|old| old.revision >= revision))
+        {
             return;
         }
         let (object, previous, deleted) = match entry {
@@ -336,7 +342,12 @@ impl Caches {
 
     /// Every cache with its prefix.
     pub(crate) fn all(&self) -> Vec<(&'static str, Arc<Cache>)> {
-        self.by_storage.read().unwrap_or_else(PoisonError::into_inner).iter().map(|(key, cache)| (*key, Arc::clone(cache))).collect()
+        self.by_storage
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(|(key, cache)| (*key, Arc::clone(cache)))
+            .collect()
     }
 
     /// Adds a cache for a row that came at run time, to be filled; none when there is one already.

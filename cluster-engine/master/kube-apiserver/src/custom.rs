@@ -101,7 +101,8 @@ impl PrinterColumn {
             },
             ("date", _) => "<unknown>".into(),
             _ => {
-                let texts: Vec<String> = found.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect();
+                let texts: Vec<String> =
+                    found.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect();
                 texts.join(" ").into()
             }
         }

@@ -60,12 +60,16 @@ impl Documents {
     pub(crate) fn discovery(&self, server: &Server, exchange: &Exchange, path: &str) -> Result<Response<Body>, Status> {
         let aggregated = discovery::aggregated_version(exchange.header("accept"));
         let (name, media) = match aggregated {
-            Some(version) if matches!(path, "/api" | "/apis") => (format!("{path};{version}"), discovery::media_type(version)),
+            Some(version) if matches!(path, "/api" | "/apis") => {
+                (format!("{path};{version}"), discovery::media_type(version))
+            }
             _ => (path.to_owned(), "application/json"),
         };
         let document = self.get(&name, || {
             let value = match aggregated {
-                Some(version) if matches!(path, "/api" | "/apis") => Some(discovery::aggregated(&server.rows.all(), path == "/api", version)),
+                Some(version) if matches!(path, "/api" | "/apis") => {
+                    Some(discovery::aggregated(&server.rows.all(), path == "/api", version))
+                }
                 _ => discovery::legacy(&server.rows.all(), path, server),
             };
             serde_json::to_vec(&value.ok_or_else(Status::unknown_path)?).map_err(Status::internal)
@@ -82,13 +86,13 @@ impl Documents {
                 if !accept.is_empty() && !accept.contains("json") && !accept.contains("*/*") {
                     return Err(Status::not_acceptable(&["application/json"]));
                 }
-                let document = self.get(path, || serde_json::to_vec(&openapi::v2(&server.rows.all())).map_err(Status::internal))?;
+                let document =
+                    self.get(path, || serde_json::to_vec(&openapi::v2(&server.rows.all())).map_err(Status::internal))?;
                 send(exchange, &document, "application/json")
             }
             "/openapi/v3" => {
-                let document = self.get(path, || {
-                    serde_json::to_vec(&openapi::index(&server.rows.all())).map_err(Status::internal)
-                })?;
+                let document = self
+                    .get(path, || serde_json::to_vec(&openapi::index(&server.rows.all())).map_err(Status::internal))?;
                 send(exchange, &document, "application/json")
             }
             _ => {
@@ -98,16 +102,21 @@ impl Documents {
                 }
                 let (asked, hash) = (exchange.query.text("hash"), openapi::hash(&server.rows.all(), name));
                 if !asked.is_empty() && asked != hash {
-                    let mut response = encode::with_type(StatusCode::MOVED_PERMANENTLY, "text/html; charset=utf-8", Bytes::new());
+                    let mut response =
+                        encode::with_type(StatusCode::MOVED_PERMANENTLY, "text/html; charset=utf-8", Bytes::new());
                     let target = format!("/openapi/v3/{name}?hash={hash}");
-                    response.headers_mut().insert(http::header::LOCATION, HeaderValue::from_str(&target).map_err(Status::internal)?);
+                    response
+                        .headers_mut()
+                        .insert(http::header::LOCATION, HeaderValue::from_str(&target).map_err(Status::internal)?);
                     return Ok(response);
                 }
                 let make = || serde_json::to_vec(&openapi::v3(&server.rows.all(), name)).map_err(Status::internal);
                 let document = self.get(path, make)?;
                 let mut response = send(exchange, &document, "application/json")?;
                 if !asked.is_empty() {
-                    response.headers_mut().insert(http::header::CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+                    response
+                        .headers_mut()
+                        .insert(http::header::CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
                 }
                 Ok(response)
             }
@@ -116,9 +125,22 @@ impl Documents {
 
     /// The paths that `/` lists.
     pub(crate) fn paths(&self, server: &Server) -> Vec<String> {
-        let mut paths: Vec<String> = ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version", "/.well-known/openid-configuration"]
-            .map(str::to_owned)
-            .to_vec();
+        let mut paths: Vec<String> = [
+            "/api",
+            "/api/v1",
+            "/apis",
+            "/healthz",
+            "/livez",
+            "/metrics",
+            "/openapi/v2",
+            "/openapi/v3",
+            "/openid/v1/jwks",
+            "/readyz",
+            "/version",
+            "/.well-known/openid-configuration",
+        ]
+        .map(str::to_owned)
+        .to_vec();
         for row in server.rows.all().iter().filter(|row| !row.group.is_empty()) {
             paths.push(format!("/apis/{}", row.group));
             paths.push(format!("/apis/{}/{}", row.group, row.version));
@@ -141,7 +163,8 @@ fn send(exchange: &Exchange, document: &Document, media: &'static str) -> Result
         response
     } else {
         let mut json = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&document.gzip[..]), &mut json).map_err(Status::internal)?;
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&document.gzip[..]), &mut json)
+            .map_err(Status::internal)?;
         encode::with_type(StatusCode::OK, media, Bytes::from(json))
     };
     let headers = response.headers_mut();

@@ -14,7 +14,8 @@ use crate::row::Resource;
 use crate::storage::bytes_form;
 
 /// Media types of objects, as error texts list them.
-pub(crate) const MEDIA_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+pub(crate) const MEDIA_TYPES: [&str; 3] =
+    ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 /// How an answer is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,13 +101,21 @@ impl Accept {
 }
 
 /// An answer with one object of a row, given in wire form.
-pub(crate) fn object(exchange: &Exchange, row: &Resource, code: StatusCode, bytes: Bytes) -> Result<Response<Body>, Status> {
+pub(crate) fn object(
+    exchange: &Exchange,
+    row: &Resource,
+    code: StatusCode,
+    bytes: Bytes,
+) -> Result<Response<Body>, Status> {
     match exchange.accept.form {
         Form::Whole => written(exchange, code, bytes),
         Form::Partial(version) => written(exchange, code, bytes_form::partial(&bytes, version)),
         Form::Table(version) => {
             let object: Value = serde_json::from_slice(&bytes).map_err(Status::internal)?;
-            let metadata = table::ListMeta { resource_version: drydock_api::meta::resource_version(&object).to_owned(), ..table::ListMeta::default() };
+            let metadata = table::ListMeta {
+                resource_version: drydock_api::meta::resource_version(&object).to_owned(),
+                ..table::ListMeta::default()
+            };
             let table = table::Table::new(row, version, exchange.query.text("includeObject"));
             written(exchange, code, Bytes::from(table.list(&metadata, std::iter::once(&bytes))))
         }
@@ -129,7 +138,8 @@ pub(crate) fn written(exchange: &Exchange, code: StatusCode, json: Bytes) -> Res
         }
         Media::Protobuf => {
             let value: Value = serde_json::from_slice(&json).map_err(Status::internal)?;
-            let bytes = drydock_api::codec::encode_protobuf(&value).map_err(|_| Status::not_acceptable(&MEDIA_TYPES[..2]))?;
+            let bytes =
+                drydock_api::codec::encode_protobuf(&value).map_err(|_| Status::not_acceptable(&MEDIA_TYPES[..2]))?;
             (Bytes::from(bytes), "application/vnd.kubernetes.protobuf")
         }
     };
@@ -182,7 +192,11 @@ mod tests {
 
     #[track_caller]
     fn check(header: &str, expected: Option<(Media, Form)>) {
-        assert_eq!(Accept::negotiate(header, true).ok().map(|accept| (accept.media, accept.form)), expected, "{header}");
+        assert_eq!(
+            Accept::negotiate(header, true).ok().map(|accept| (accept.media, accept.form)),
+            expected,
+            "{header}"
+        );
     }
 
     #[test]
@@ -195,7 +209,10 @@ mod tests {
             "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
             Some((Media::Json, Form::Table("meta.k8s.io/v1"))),
         );
-        check("application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json", Some((Media::Json, Form::Partial("meta.k8s.io/v1"))));
+        check(
+            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json",
+            Some((Media::Json, Form::Partial("meta.k8s.io/v1"))),
+        );
         check("application/yaml", Some((Media::Yaml, Form::Whole)));
         check("text/html", None);
         check("application/json;as=Table;v=v2;g=meta.k8s.io", None);

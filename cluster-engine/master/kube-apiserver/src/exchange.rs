@@ -47,14 +47,32 @@ pub(crate) struct WriteOptions {
 
 impl Exchange {
     /// A request that has been authenticated.
-    pub(crate) fn new(info: RequestInfo, query: Query, raw_query: String, headers: HeaderMap, user: UserInfo, accept: Accept) -> Self {
+    pub(crate) fn new(
+        info: RequestInfo,
+        query: Query,
+        raw_query: String,
+        headers: HeaderMap,
+        user: UserInfo,
+        accept: Accept,
+    ) -> Self {
         let agent = headers.get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or("");
         let pretty = match query.get("pretty") {
             Some(_) => query.flag("pretty"),
             None => ["curl", "Wget", "Mozilla/5.0"].iter().any(|browser| agent.starts_with(browser)),
         };
         let now = drydock_api::time::now_rfc3339();
-        Self { info, query, raw_query, headers, user, accept, pretty, now, notes: Notes::default(), warnings: Mutex::default() }
+        Self {
+            info,
+            query,
+            raw_query,
+            headers,
+            user,
+            accept,
+            pretty,
+            now,
+            notes: Notes::default(),
+            warnings: Mutex::default(),
+        }
     }
 
     /// A header as text, empty when absent.
@@ -78,7 +96,14 @@ impl Exchange {
 
     /// What row functions may know.
     pub(crate) fn context<'a>(&'a self, row: &'a Resource, subresource: Option<Subresource>) -> Context<'a> {
-        Context { resource: row, namespace: self.info_namespace(row), user: &self.user.name, groups: &self.user.groups, subresource, now: &self.now }
+        Context {
+            resource: row,
+            namespace: self.info_namespace(row),
+            user: &self.user.name,
+            groups: &self.user.groups,
+            subresource,
+            now: &self.now,
+        }
     }
 
     /// The namespace of the request's objects: empty for cluster scope (where the path of a Namespace names itself).
@@ -109,7 +134,11 @@ impl Exchange {
                 dry_run = true;
             } else {
                 let quoted = drydock_api::go_quote(value);
-                causes.push(cause("FieldValueNotSupported", "dryRun", format!("Unsupported value: {quoted}: supported values: \"All\"")));
+                causes.push(cause(
+                    "FieldValueNotSupported",
+                    "dryRun",
+                    format!("Unsupported value: {quoted}: supported values: \"All\""),
+                ));
             }
         }
         let field_validation = match self.query.text("fieldValidation") {
@@ -117,16 +146,27 @@ impl Exchange {
             "Ignore" => FieldValidation::Ignore,
             "Strict" => FieldValidation::Strict,
             other => {
-                let text = format!("Unsupported value: {}: supported values: \"Ignore\", \"Strict\", \"Warn\"", drydock_api::go_quote(other));
+                let text = format!(
+                    "Unsupported value: {}: supported values: \"Ignore\", \"Strict\", \"Warn\"",
+                    drydock_api::go_quote(other)
+                );
                 causes.push(cause("FieldValueNotSupported", "fieldValidation", text));
                 FieldValidation::Warn
             }
         };
         let given = self.query.text("fieldManager");
         if given.chars().count() > 128 {
-            causes.push(cause("FieldValueTooLong", "fieldManager", "Too long: may not be more than 128 bytes".to_owned()));
+            causes.push(cause(
+                "FieldValueTooLong",
+                "fieldManager",
+                "Too long: may not be more than 128 bytes".to_owned(),
+            ));
         } else if given.chars().any(|c| c.is_control()) {
-            causes.push(cause("FieldValueInvalid", "fieldManager", format!("Invalid value: {}: should only contain printable characters", drydock_api::go_quote(given))));
+            causes.push(cause(
+                "FieldValueInvalid",
+                "fieldManager",
+                format!("Invalid value: {}: should only contain printable characters", drydock_api::go_quote(given)),
+            ));
         }
         if causes.is_empty() {
             return Ok(WriteOptions { dry_run, field_manager: self.manager(), field_validation });

@@ -67,7 +67,11 @@ impl Kubelets {
             Some(ca) => tls::client_config(ca, identity)?,
             None => unchecked(identity)?,
         };
-        Ok(Self { tls: Arc::new(tls), any: Arc::new(unchecked(None)?), types: options.kubelet_preferred_address_types.clone() })
+        Ok(Self {
+            tls: Arc::new(tls),
+            any: Arc::new(unchecked(None)?),
+            types: options.kubelet_preferred_address_types.clone(),
+        })
     }
 
     /// Host and port of a node's kubelet.
@@ -75,22 +79,38 @@ impl Kubelets {
     /// # Errors
     /// 500 when the node names no address.
     pub(crate) fn address(&self, node: &Value) -> Result<(String, u16), Status> {
-        let port = node.pointer("/status/daemonEndpoints/kubeletEndpoint/Port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
+        let port = node
+            .pointer("/status/daemonEndpoints/kubeletEndpoint/Port")
+            .and_then(Value::as_u64)
+            .and_then(|port| u16::try_from(port).ok());
         let addresses = node.pointer("/status/addresses").and_then(Value::as_array);
-        let find = |kind: &String| addresses?.iter().find(|address| address["type"] == kind.as_str())?["address"].as_str();
+        let find =
+            |kind: &String| addresses?.iter().find(|address| address["type"] == kind.as_str())?["address"].as_str();
         let host = self.types.iter().find_map(find);
-        let missing = || Status::internal(format!("no preferred addresses found; known addresses: {}", addresses.map_or_else(String::new, |list| Value::from(list.clone()).to_string())));
+        let missing = || {
+            Status::internal(format!(
+                "no preferred addresses found; known addresses: {}",
+                addresses.map_or_else(String::new, |list| Value::from(list.clone()).to_string())
+            ))
+        };
         Ok((host.ok_or_else(missing)?.to_owned(), port.filter(|port| *port > 0).unwrap_or(10250)))
     }
 
     async fn connect(&self, target: &Target) -> Result<http1::SendRequest<Body>, Status> {
-        let place = if target.host.contains(':') { format!("[{}]:{}", target.host, target.port) } else { format!("{}:{}", target.host, target.port) };
-        let failed = |error: &dyn std::fmt::Display| Status::internal(format!("error dialing backend: dial tcp {place}: {error}"));
-        let stream = match tokio::time::timeout(DIAL_TIME, TcpStream::connect((target.host.as_str(), target.port))).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(failed(&format!("connect: {}", plain(&error)))),
-            Err(_) => return Err(failed(&"i/o timeout")),
+        let place = if target.host.contains(':') {
+            format!("[{}]:{}", target.host, target.port)
+        } else {
+            format!("{}:{}", target.host, target.port)
         };
+        let failed = |error: &dyn std::fmt::Display| {
+            Status::internal(format!("error dialing backend: dial tcp {place}: {error}"))
+        };
+        let stream =
+            match tokio::time::timeout(DIAL_TIME, TcpStream::connect((target.host.as_str(), target.port))).await {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => return Err(failed(&format!("connect: {}", plain(&error)))),
+                Err(_) => return Err(failed(&"i/o timeout")),
+            };
         let _ = stream.set_nodelay(true);
         let config = match target.scheme {
             Scheme::Http => return handshake(stream).await.map_err(|error| failed(&error)),
@@ -98,7 +118,8 @@ impl Kubelets {
             Scheme::Kubelet => &self.tls,
         };
         let name = ServerName::try_from(target.host.clone()).map_err(|error| failed(&error))?;
-        let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream).await.map_err(|error| failed(&error))?;
+        let stream =
+            TlsConnector::from(Arc::clone(config)).connect(name, stream).await.map_err(|error| failed(&error))?;
         handshake(stream).await.map_err(|error| failed(&error))
     }
 
@@ -106,7 +127,13 @@ impl Kubelets {
     ///
     /// # Errors
     /// 500 when the other side cannot be reached.
-    pub(crate) async fn send(&self, target: &Target, method: &Method, headers: &HeaderMap, body: Body) -> Result<Response<Incoming>, Status> {
+    pub(crate) async fn send(
+        &self,
+        target: &Target,
+        method: &Method,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Response<Incoming>, Status> {
         let mut sender = self.connect(target).await?;
         let mut request = Request::new(body);
         *request.method_mut() = method.clone();
@@ -124,7 +151,13 @@ impl Kubelets {
     ///
     /// # Errors
     /// What the other side answered instead of upgrading, as a Status.
-    pub(crate) async fn upgrade(&self, target: &Target, method: &Method, headers: &HeaderMap, client: OnUpgrade) -> Result<Response<Body>, Status> {
+    pub(crate) async fn upgrade(
+        &self,
+        target: &Target,
+        method: &Method,
+        headers: &HeaderMap,
+        client: OnUpgrade,
+    ) -> Result<Response<Body>, Status> {
         let answer = self.send(target, method, headers, drydock_component::serve::full(Bytes::new())).await?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(failure(answer).await);
@@ -137,7 +170,8 @@ impl Kubelets {
                 (Ok(client), Ok(other)) => (client, other),
                 (Err(error), _) | (_, Err(error)) => return tracing::debug!(%error, "an upgrade was not finished"),
             };
-            if let Err(error) = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(other)).await {
+            if let Err(error) = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(other)).await
+            {
                 tracing::debug!(%error, "a stream ended");
             }
         });
@@ -145,7 +179,9 @@ impl Kubelets {
     }
 }
 
-async fn handshake(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> hyper::Result<http1::SendRequest<Body>> {
+async fn handshake(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> hyper::Result<http1::SendRequest<Body>> {
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
@@ -158,7 +194,8 @@ async fn handshake(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static)
 /// An unexpected answer as a Status: its own if it is one, else its text.
 pub(crate) async fn failure(answer: Response<Incoming>) -> Status {
     let code = answer.status().as_u16();
-    let body = Limited::new(answer.into_body(), ERROR_LIMIT).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body =
+        Limited::new(answer.into_body(), ERROR_LIMIT).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     if let Ok(status) = serde_json::from_slice::<Status>(&body)
         && status.kind == "Status"
         && status.code >= 400
@@ -178,10 +215,13 @@ pub(crate) async fn failure(answer: Response<Incoming>) -> Status {
 /// Headers of the client that the other side may see: no credentials of ours.
 fn forwarded(headers: &HeaderMap) -> HeaderMap {
     let mut out = headers.clone();
-    for name in [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::TE, header::TRAILER, header::TRANSFER_ENCODING] {
+    for name in
+        [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::TE, header::TRAILER, header::TRANSFER_ENCODING]
+    {
         out.remove(name);
     }
-    let private: Vec<HeaderName> = out.keys().filter(|name| name.as_str().starts_with("impersonate-")).cloned().collect();
+    let private: Vec<HeaderName> =
+        out.keys().filter(|name| name.as_str().starts_with("impersonate-")).cloned().collect();
     for name in private {
         out.remove(name);
     }
@@ -205,7 +245,10 @@ fn plain(error: &std::io::Error) -> String {
 fn unchecked(identity: Option<(&Path, &Path)>) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Arc::new(AnyCertificate(Arc::clone(&provider)));
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?.dangerous().with_custom_certificate_verifier(verifier);
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
     Ok(match identity {
         None => builder.with_no_client_auth(),
         Some((cert, key)) => builder.with_client_auth_cert(tls::certificates(cert)?, tls::private_key(key)?)?,
@@ -218,16 +261,31 @@ struct AnyCertificate(Arc<rustls::crypto::CryptoProvider>);
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
-        &self, _: &CertificateDer<'_>, _: &[CertificateDer<'_>], _: &ServerName<'_>, _: &[u8], _: UnixTime,
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         rustls::crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
     }
 
-    fn verify_tls13_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
     }
 

@@ -5,7 +5,10 @@
 //!
 //! *Invariant:* storage is etcd's v3 gRPC API and nothing else, so that the real etcd can take our own's place.
 
-#![allow(clippy::result_large_err, reason = "a Status is made only when something failed; boxing it would clutter every signature")]
+#![allow(
+    clippy::result_large_err,
+    reason = "a Status is made only when something failed; boxing it would clutter every signature"
+)]
 
 pub mod authorize;
 pub mod options;
@@ -128,8 +131,11 @@ fn assemble(options: Options, shutdown: Shutdown) -> Result<Arc<server::Server>,
     let caches = Arc::new(cache::Caches::new(rows.all().into_iter()));
     let lookup: Arc<dyn Lookup> = Arc::<cache::Caches>::clone(&caches);
     let rbac = Arc::new(rbac::Authorizer::new(Arc::clone(&lookup)));
-    let chain = authorize::chain::Chain::new(&options.authorization_mode, &lookup, &rbac)
-        .map_err(|name| Error::Flag(format!("--authorization-mode: unknown authorizer {name:?}; known are Node, RBAC, AlwaysAllow, AlwaysDeny")))?;
+    let chain = authorize::chain::Chain::new(&options.authorization_mode, &lookup, &rbac).map_err(|name| {
+        Error::Flag(format!(
+            "--authorization-mode: unknown authorizer {name:?}; known are Node, RBAC, AlwaysAllow, AlwaysDeny"
+        ))
+    })?;
     let tokens = Arc::new(authn::Tokens::new(&options, lookup)?);
     let audit = match &options.audit_log_path {
         None => audit::log::AuditLog::off(),

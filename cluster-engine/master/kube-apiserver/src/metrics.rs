@@ -43,7 +43,14 @@ impl Metrics {
     pub(crate) fn request(&self, info: &crate::request::RequestInfo, known: bool, code: u16, took: Duration) {
         let verb = verb(info.verb);
         let text = |value: &str| if known { value.to_owned() } else { String::new() };
-        let key = Key { verb, group: text(&info.group), version: text(&info.version), resource: text(&info.resource), subresource: text(&info.subresource), code };
+        let key = Key {
+            verb,
+            group: text(&info.group),
+            version: text(&info.version),
+            resource: text(&info.resource),
+            subresource: text(&info.subresource),
+            code,
+        };
         let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *counted.requests.entry(key).or_default() += 1;
         if verb == "WATCH" {
@@ -75,7 +82,10 @@ impl Metrics {
 
     fn write(&self, server: &Server, out: &mut String) -> std::fmt::Result {
         let counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        writeln!(out, "# HELP apiserver_request_total Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.\n# TYPE apiserver_request_total counter")?;
+        writeln!(
+            out,
+            "# HELP apiserver_request_total Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.\n# TYPE apiserver_request_total counter"
+        )?;
         for (key, count) in &counted.requests {
             writeln!(
                 out,
@@ -83,25 +93,43 @@ impl Metrics {
                 key.code, key.group, key.resource, key.subresource, key.verb, key.version
             )?;
         }
-        writeln!(out, "# HELP apiserver_request_duration_seconds Response latency distribution in seconds for each verb.\n# TYPE apiserver_request_duration_seconds histogram")?;
+        writeln!(
+            out,
+            "# HELP apiserver_request_duration_seconds Response latency distribution in seconds for each verb.\n# TYPE apiserver_request_duration_seconds histogram"
+        )?;
         for (verb, histogram) in &counted.durations {
             for (bucket, bound) in histogram.buckets.iter().zip(BOUNDS) {
                 writeln!(out, "apiserver_request_duration_seconds_bucket{{verb=\"{verb}\",le=\"{bound}\"}} {bucket}")?;
             }
-            writeln!(out, "apiserver_request_duration_seconds_bucket{{verb=\"{verb}\",le=\"+Inf\"}} {}", histogram.count)?;
+            writeln!(
+                out,
+                "apiserver_request_duration_seconds_bucket{{verb=\"{verb}\",le=\"+Inf\"}} {}",
+                histogram.count
+            )?;
             writeln!(out, "apiserver_request_duration_seconds_sum{{verb=\"{verb}\"}} {}", histogram.sum)?;
             writeln!(out, "apiserver_request_duration_seconds_count{{verb=\"{verb}\"}} {}", histogram.count)?;
         }
-        writeln!(out, "# HELP apiserver_storage_objects Number of stored objects at the time of last check split by kind.\n# TYPE apiserver_storage_objects gauge")?;
+        writeln!(
+            out,
+            "# HELP apiserver_storage_objects Number of stored objects at the time of last check split by kind.\n# TYPE apiserver_storage_objects gauge"
+        )?;
         for row in server.rows.all().iter().filter(|row| row.stored() && row.from_storage.is_none()) {
             let count = server.caches.get(row.storage).map_or(0, |cache| cache.len());
             let dot = if row.group.is_empty() { "" } else { "." };
             writeln!(out, "apiserver_storage_objects{{resource=\"{}{dot}{}\"}} {count}", row.plural, row.group)?;
         }
         let (calls, micros) = server.etcd.timings();
-        writeln!(out, "# TYPE etcd_request_duration_seconds summary\netcd_request_duration_seconds_sum {}\netcd_request_duration_seconds_count {calls}", micros as f64 / 1e6)?;
+        writeln!(
+            out,
+            "# TYPE etcd_request_duration_seconds summary\netcd_request_duration_seconds_sum {}\netcd_request_duration_seconds_count {calls}",
+            micros as f64 / 1e6
+        )?;
         writeln!(out, "# TYPE apiserver_panics_total counter\napiserver_panics_total {}", counted.panics)?;
-        writeln!(out, "# TYPE process_uptime_seconds gauge\nprocess_uptime_seconds {}", server.started.elapsed().as_secs_f64())
+        writeln!(
+            out,
+            "# TYPE process_uptime_seconds gauge\nprocess_uptime_seconds {}",
+            server.started.elapsed().as_secs_f64()
+        )
     }
 }
 

@@ -17,7 +17,12 @@ use crate::server::Server;
 pub(crate) const GIT_VERSION: &str = "v1.36.2";
 
 /// Answers a request for a path.
-pub(crate) async fn serve(server: &Arc<Server>, exchange: &Exchange, method: &Method, _: Incoming) -> Result<Response<Body>, Status> {
+pub(crate) async fn serve(
+    server: &Arc<Server>,
+    exchange: &Exchange,
+    method: &Method,
+    _: Incoming,
+) -> Result<Response<Body>, Status> {
     let path = exchange.info.path.trim_end_matches('/');
     if !matches!(*method, Method::GET | Method::HEAD) {
         return Err(Status::method_not_supported("", "", method.as_str()));
@@ -37,7 +42,9 @@ pub(crate) async fn serve(server: &Arc<Server>, exchange: &Exchange, method: &Me
             Ok(encode::with_type(StatusCode::OK, "application/jwk-set+json", server.tokens.jwks().to_string().into()))
         }
         "openapi" => server.documents.openapi(server, exchange, path),
-        ".well-known" if path == "/.well-known/openid-configuration" => Ok(encode::json(StatusCode::OK, openid(server).to_string())),
+        ".well-known" if path == "/.well-known/openid-configuration" => {
+            Ok(encode::json(StatusCode::OK, openid(server).to_string()))
+        }
         "" => {
             let paths = server.documents.paths(server);
             Ok(encode::json(StatusCode::OK, serde_json::to_string_pretty(&json!({"paths": paths})).unwrap_or_default()))
@@ -58,7 +65,10 @@ fn openid(server: &Server) -> serde_json::Value {
     let issuer = server.tokens.issuer();
     let keys = server.options.service_account_jwks_uri.clone();
     let keys = keys.unwrap_or_else(|| {
-        let host = server.options.advertise_address.map_or_else(|| "kubernetes.default.svc".to_owned(), |address| address.to_string());
+        let host = server
+            .options
+            .advertise_address
+            .map_or_else(|| "kubernetes.default.svc".to_owned(), |address| address.to_string());
         format!("https://{host}:{}/openid/v1/jwks", server.options.secure_port)
     });
     json!({
@@ -101,7 +111,13 @@ fn health(server: &Server, exchange: &Exchange, path: &str, kind: &str) -> Respo
     let mut out = String::new();
     for (name, good) in &checks {
         let mark = if excluded.contains(name) || *good { "+" } else { "-" };
-        let said = if excluded.contains(name) { "excluded: ok" } else if *good { "ok" } else { "failed: reason withheld" };
+        let said = if excluded.contains(name) {
+            "excluded: ok"
+        } else if *good {
+            "ok"
+        } else {
+            "failed: reason withheld"
+        };
         out.push_str(&format!("[{mark}]{name} {said}\n"));
     }
     let word = if failed { "failed" } else { "passed" };

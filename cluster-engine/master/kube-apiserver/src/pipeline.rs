@@ -44,7 +44,11 @@ async fn answer(server: Arc<Server>, request: Request<Incoming>, peer: Peer, etc
     let source = peer.addr.ip();
     let mut finish = Finish {
         server: Arc::clone(&server),
-        id: request.headers().get("audit-id").and_then(|value| value.to_str().ok()).map_or_else(crate::meta::new_uid, str::to_owned),
+        id: request
+            .headers()
+            .get("audit-id")
+            .and_then(|value| value.to_str().ok())
+            .map_or_else(crate::meta::new_uid, str::to_owned),
         uri: request.uri().path_and_query().map_or_else(String::new, ToString::to_string),
         agent: request.headers().get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or("").to_owned(),
         info: info.clone(),
@@ -101,7 +105,12 @@ fn keep(body: Body, finish: Finish) -> Body {
 }
 
 async fn run(
-    server: &Arc<Server>, mut request: Request<Incoming>, peer: &Peer, info: RequestInfo, query: Query, finish: &mut Finish,
+    server: &Arc<Server>,
+    mut request: Request<Incoming>,
+    peer: &Peer,
+    info: RequestInfo,
+    query: Query,
+    finish: &mut Finish,
 ) -> Result<Response<Body>, Status> {
     let user = server.authenticator.authenticate(request.headers(), peer)?;
     finish.user = user.clone();
@@ -125,7 +134,8 @@ async fn run(
     };
     let upgrade = request.headers().contains_key(http::header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
     let (parts, incoming) = request.into_parts();
-    let exchange = Arc::new(Exchange::new(info, query, parts.uri.query().unwrap_or("").to_owned(), parts.headers, user, accept));
+    let exchange =
+        Arc::new(Exchange::new(info, query, parts.uri.query().unwrap_or("").to_owned(), parts.headers, user, accept));
     finish.exchange = Some(Arc::clone(&exchange));
     exchange.notes.annotate("authorization.k8s.io/decision", "allow");
     exchange.notes.annotate("authorization.k8s.io/reason", reason);
@@ -138,7 +148,16 @@ async fn run(
 
 fn attributes<'a>(info: &'a RequestInfo, user: &'a UserInfo) -> Attributes<'a> {
     if !info.is_resource {
-        return Attributes { user, verb: info.verb, group: "", resource: "", subresource: "", name: "", namespace: "", path: &info.path };
+        return Attributes {
+            user,
+            verb: info.verb,
+            group: "",
+            resource: "",
+            subresource: "",
+            name: "",
+            namespace: "",
+            path: &info.path,
+        };
     }
     Attributes {
         user,
@@ -159,7 +178,12 @@ fn is_object(row: &Resource, info: &RequestInfo) -> bool {
 }
 
 async fn resource(
-    server: &Arc<Server>, exchange: &Arc<Exchange>, row: &'static Resource, method: &Method, incoming: Incoming, upgrade: Option<hyper::upgrade::OnUpgrade>,
+    server: &Arc<Server>,
+    exchange: &Arc<Exchange>,
+    row: &'static Resource,
+    method: &Method,
+    incoming: Incoming,
+    upgrade: Option<hyper::upgrade::OnUpgrade>,
 ) -> Result<Response<Body>, Status> {
     let info = &exchange.info;
     if !info.subresource.is_empty() {

@@ -10,7 +10,12 @@ impl Query {
     /// Reads `a=b&c=d`.
     pub(crate) fn parse(text: &str) -> Self {
         let pairs = text.split('&').filter(|part| !part.is_empty());
-        Self(pairs.map(|part| part.split_once('=').unwrap_or((part, ""))).map(|(key, value)| (unescape(key, true), unescape(value, true))).collect())
+        Self(
+            pairs
+                .map(|part| part.split_once('=').unwrap_or((part, "")))
+                .map(|(key, value)| (unescape(key, true), unescape(value, true)))
+                .collect(),
+        )
     }
 
     /// The first value of a key.
@@ -42,7 +47,10 @@ pub(crate) fn unescape(text: &str, plus: bool) -> String {
     let bytes = text.as_bytes();
     let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
     while let Some(&byte) = bytes.get(at) {
-        let escape = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let escape = bytes
+            .get(at + 1..at + 3)
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         match (byte, escape) {
             (b'%', Some(decoded)) => {
                 out.push(decoded);
@@ -188,9 +196,17 @@ mod tests {
         check(Method::PUT, "/api/v1/namespaces/a/finalize", "update /v1 ns=a namespaces/finalize name=a rest=");
         check(Method::GET, "/api/v1/namespaces/a/pods?watch=1", "watch /v1 ns=a pods/ name= rest=");
         check(Method::GET, "/api/v1/pods?watch=false", "list /v1 ns= pods/ name= rest=");
-        check(Method::DELETE, "/apis/apps/v1/namespaces/a/deployments", "deletecollection apps/v1 ns=a deployments/ name= rest=");
+        check(
+            Method::DELETE,
+            "/apis/apps/v1/namespaces/a/deployments",
+            "deletecollection apps/v1 ns=a deployments/ name= rest=",
+        );
         check(Method::GET, "/api/v1/watch/namespaces/a/pods", "watch /v1 ns=a pods/ name= rest=");
-        check(Method::GET, "/api/v1/namespaces/a/services/http:b:80/proxy/x/y", "get /v1 ns=a services/proxy name=http:b:80 rest=x/y");
+        check(
+            Method::GET,
+            "/api/v1/namespaces/a/services/http:b:80/proxy/x/y",
+            "get /v1 ns=a services/proxy name=http:b:80 rest=x/y",
+        );
         check(Method::GET, "/api/v1/nodes?fieldSelector=metadata.name%3Dn1", "list /v1 ns= nodes/ name=n1 rest=");
         check(Method::POST, "/api/v1/namespaces/a/pods/p/exec?command=ls", "create /v1 ns=a pods/exec name=p rest=");
         check(Method::GET, "/healthz", "get / ns= / name= rest=");

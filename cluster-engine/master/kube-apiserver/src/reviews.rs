@@ -16,7 +16,12 @@ use crate::row::{Hook, Resource};
 use crate::server::Server;
 
 /// Answers the create of a kind that is not stored.
-pub(crate) async fn create(server: &Server, exchange: &Exchange, row: &'static Resource, mut review: Value) -> Result<Response<Body>, Status> {
+pub(crate) async fn create(
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    mut review: Value,
+) -> Result<Response<Body>, Status> {
     let context = exchange.context(row, None);
     let errors = (row.validate)(&review, &context);
     if !errors.is_empty() {
@@ -52,7 +57,8 @@ fn user_value(user: &UserInfo) -> Value {
 
 fn token(server: &Server, review: &mut Value) {
     let spec = &review["spec"];
-    let wanted: Vec<String> = spec["audiences"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    let wanted: Vec<String> =
+        spec["audiences"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
     let found = server.tokens.authenticate(spec["token"].as_str().unwrap_or(""), &wanted);
     review["status"] = match found {
         Ok(mut verified) => {
@@ -64,7 +70,13 @@ fn token(server: &Server, review: &mut Value) {
 }
 
 /// The access reviews; `own` is the asker for the self review, `namespace` the request's for the local one.
-fn access(server: &Server, row: &Resource, review: &mut Value, own: Option<&UserInfo>, namespace: &str) -> Result<(), Status> {
+fn access(
+    server: &Server,
+    row: &Resource,
+    review: &mut Value,
+    own: Option<&UserInfo>,
+    namespace: &str,
+) -> Result<(), Status> {
     let spec = review["spec"].clone();
     let local = row.hook == Hook::LocalSubjectAccessReview;
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or("").to_owned();
@@ -77,20 +89,34 @@ fn access(server: &Server, row: &Resource, review: &mut Value, own: Option<&User
     let user = match own {
         Some(own) => own.clone(),
         None => {
-            let groups: Vec<String> = spec["groups"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-            let extra: BTreeMap<String, Vec<String>> = serde_json::from_value(spec["extra"].clone()).unwrap_or_default();
+            let groups: Vec<String> =
+                spec["groups"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+            let extra: BTreeMap<String, Vec<String>> =
+                serde_json::from_value(spec["extra"].clone()).unwrap_or_default();
             UserInfo { name: text(&spec, "user"), uid: text(&spec, "uid"), groups, extra }
         }
     };
     if own.is_none() && user.name.is_empty() && user.groups.is_empty() {
-        errors.push(FieldError::invalid(&Path::new("spec.user"), "", "at least one of user or group must be specified"));
+        errors.push(FieldError::invalid(
+            &Path::new("spec.user"),
+            "",
+            "at least one of user or group must be specified",
+        ));
     }
     if local && text(resource, "namespace") != namespace {
         let path = Path::new("spec.resourceAttributes.namespace");
-        errors.push(FieldError::invalid(&path, text(resource, "namespace"), format!("must match metadata.namespace: {namespace}")));
+        errors.push(FieldError::invalid(
+            &path,
+            text(resource, "namespace"),
+            format!("must match metadata.namespace: {namespace}"),
+        ));
     }
     if local && !path.is_null() {
-        errors.push(FieldError::invalid(&Path::new("spec.nonResourceAttributes"), path.clone(), "disallowed on this kind of request"));
+        errors.push(FieldError::invalid(
+            &Path::new("spec.nonResourceAttributes"),
+            path.clone(),
+            "disallowed on this kind of request",
+        ));
     }
     if !errors.is_empty() {
         return Err(Status::invalid(row.group, row.kind, "", errors));
@@ -98,12 +124,27 @@ fn access(server: &Server, row: &Resource, review: &mut Value, own: Option<&User
     let get = |key: &str| resource[key].as_str().unwrap_or("");
     let attributes = if path.is_null() {
         Attributes {
-            user: &user, verb: get("verb"), group: get("group"), resource: get("resource"), subresource: get("subresource"), name: get("name"),
-            namespace: get("namespace"), path: "",
+            user: &user,
+            verb: get("verb"),
+            group: get("group"),
+            resource: get("resource"),
+            subresource: get("subresource"),
+            name: get("name"),
+            namespace: get("namespace"),
+            path: "",
         }
     } else {
         let get = |key: &str| path[key].as_str().unwrap_or("");
-        Attributes { user: &user, verb: get("verb"), group: "", resource: "", subresource: "", name: "", namespace: "", path: get("path") }
+        Attributes {
+            user: &user,
+            verb: get("verb"),
+            group: "",
+            resource: "",
+            subresource: "",
+            name: "",
+            namespace: "",
+            path: get("path"),
+        }
     };
     review["status"] = match server.chain.authorize(&attributes) {
         Decision::Allow(reason) if reason.is_empty() => json!({"allowed": true}),
@@ -133,7 +174,8 @@ fn rules(server: &Server, user: &UserInfo, review: &mut Value) -> Result<(), Sta
             paths.push(value);
         }
     }
-    review["status"] = json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": !found.errors.is_empty()});
+    review["status"] =
+        json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": !found.errors.is_empty()});
     if !found.errors.is_empty() {
         review["status"]["evaluationError"] = found.errors.join(", ").into();
     }

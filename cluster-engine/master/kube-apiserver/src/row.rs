@@ -142,8 +142,14 @@ impl Column {
     }
 
     /// The `Name` column.
-    pub const NAME: Self =
-        Self { name: "Name", kind: "string", format: "name", description: "Name must be unique within a namespace.", priority: 0, cell: name_cell };
+    pub const NAME: Self = Self {
+        name: "Name",
+        kind: "string",
+        format: "name",
+        description: "Name must be unique within a namespace.",
+        priority: 0,
+        cell: name_cell,
+    };
 
     /// The `Age` column.
     pub const AGE: Self = Self {

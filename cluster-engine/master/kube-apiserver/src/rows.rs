@@ -18,7 +18,11 @@ impl Table {
     fn new(custom: &[&'static Resource]) -> Arc<Self> {
         let mut all = registry::all().to_vec();
         // A definition cannot take a built-in kind's place.
-        all.extend(custom.iter().filter(|row| !registry::all().iter().any(|own| own.group == row.group && own.plural == row.plural)));
+        all.extend(
+            custom
+                .iter()
+                .filter(|row| !registry::all().iter().any(|own| own.group == row.group && own.plural == row.plural)),
+        );
         let by_path = all.iter().map(|row| ((row.group, row.version, row.plural), *row)).collect();
         Arc::new(Self { all, by_path })
     }

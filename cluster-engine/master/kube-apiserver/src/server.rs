@@ -83,7 +83,14 @@ impl Server {
     pub(crate) fn authorize_also(&self, exchange: &Exchange, verb: &str, subresource: &str) -> Result<(), Status> {
         let info = &exchange.info;
         let attributes = Attributes {
-            user: &exchange.user, verb, group: &info.group, resource: &info.resource, subresource, name: &info.name, namespace: &info.namespace, path: "",
+            user: &exchange.user,
+            verb,
+            group: &info.group,
+            resource: &info.resource,
+            subresource,
+            name: &info.name,
+            namespace: &info.namespace,
+            path: "",
         };
         self.chain.check(&attributes).map(|_| ())
     }
@@ -92,10 +99,17 @@ impl Server {
     ///
     /// # Errors
     /// 403 in upstream's words.
-    pub(crate) fn check_escalation(&self, exchange: &Exchange, row: &Resource, object: &Value, old: Option<&Value>) -> Result<(), Status> {
+    pub(crate) fn check_escalation(
+        &self,
+        exchange: &Exchange,
+        row: &Resource,
+        object: &Value,
+        old: Option<&Value>,
+    ) -> Result<(), Status> {
         debug_assert_eq!(row.hook, Hook::RbacEscalation);
         let Some(kind) = rbac::RbacKind::of_plural(row.plural) else { return Ok(()) };
         let name = drydock_api::meta::name(object);
-        rbac::escalation::check(&self.rbac, &exchange.user, kind, object, old).map_err(|why| Status::forbidden(row.group, row.plural, name, why))
+        rbac::escalation::check(&self.rbac, &exchange.user, kind, object, old)
+            .map_err(|why| Status::forbidden(row.group, row.plural, name, why))
     }
 }

@@ -25,7 +25,12 @@ pub(crate) use binding::bind;
 
 /// Answers a request for a subresource.
 pub(crate) async fn serve(
-    server: &Arc<Server>, exchange: &Arc<Exchange>, row: &'static Resource, subresource: Subresource, method: &Method, incoming: Incoming,
+    server: &Arc<Server>,
+    exchange: &Arc<Exchange>,
+    row: &'static Resource,
+    subresource: Subresource,
+    method: &Method,
+    incoming: Incoming,
     upgrade: Option<hyper::upgrade::OnUpgrade>,
 ) -> Result<Response<Body>, Status> {
     use Subresource as S;
@@ -34,13 +39,19 @@ pub(crate) async fn serve(
     match (subresource, verb) {
         (S::Proxy, _) => return proxy::serve(server, exchange, row, method, incoming, upgrade).await,
         (S::Log, "get") => return log::get(server, exchange).await,
-        (S::Exec | S::Attach | S::PortForward, "get" | "create") => return connect::serve(server, exchange, row, subresource, method, upgrade).await,
-        (S::Status | S::Approval | S::EphemeralContainers | S::Resize, "get") => return verbs::get::get(server, exchange, row).await,
+        (S::Exec | S::Attach | S::PortForward, "get" | "create") => {
+            return connect::serve(server, exchange, row, subresource, method, upgrade).await;
+        }
+        (S::Status | S::Approval | S::EphemeralContainers | S::Resize, "get") => {
+            return verbs::get::get(server, exchange, row).await;
+        }
         (S::Scale { .. }, "get") => return scale::get(server, exchange, row, subresource).await,
         _ => {}
     }
     let allowed = match subresource {
-        S::Status | S::Scale { .. } | S::Approval | S::EphemeralContainers | S::Resize => matches!(verb, "update" | "patch"),
+        S::Status | S::Scale { .. } | S::Approval | S::EphemeralContainers | S::Resize => {
+            matches!(verb, "update" | "patch")
+        }
         S::Finalize => verb == "update",
         S::Binding | S::Eviction | S::Token => verb == "create",
         _ => false,

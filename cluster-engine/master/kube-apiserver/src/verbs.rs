@@ -70,7 +70,8 @@ pub(crate) fn stored(row: &Resource, object: &Value) -> Bytes {
             let mut object = object.clone();
             convert(&mut object);
             let (group, version) = row.storage_version;
-            let api_version = drydock_api::meta::api_version(group, if version.is_empty() { row.version } else { version });
+            let api_version =
+                drydock_api::meta::api_version(group, if version.is_empty() { row.version } else { version });
             let kind = object.get("kind").and_then(Value::as_str).unwrap_or(row.kind).to_owned();
             bytes_form::encode(&object, &api_version, &kind)
         }
@@ -86,7 +87,12 @@ pub(crate) fn default(row: &Resource, object: &mut Value) {
 }
 
 /// Takes out what a custom kind's schema does not know; what it was becomes a failure or warnings, as the request asks.
-pub(crate) fn prune(exchange: &Exchange, row: &Resource, object: &mut Value, validation: FieldValidation) -> Result<(), Status> {
+pub(crate) fn prune(
+    exchange: &Exchange,
+    row: &Resource,
+    object: &mut Value,
+    validation: FieldValidation,
+) -> Result<(), Status> {
     let Some(custom) = row.custom else { return Ok(()) };
     let unknown = custom.prune(object);
     body::strict(exchange, &unknown, &gvk(row), &gvk(row), validation)

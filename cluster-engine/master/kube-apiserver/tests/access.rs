@@ -20,14 +20,16 @@ async fn rights_come_from_roles_and_tokens_from_accounts() -> Result<()> {
     let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "dev"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "dev"}]});
-    let (code, made) = admin.post("/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings", binding).await?;
+    let (code, made) =
+        admin.post("/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings", binding).await?;
     assert_eq!(code, StatusCode::CREATED, "{made}");
     assert_eq!(jane.get(maps).await?.0, StatusCode::OK);
     assert_eq!(jane.get("/api/v1/namespaces/default/secrets").await?.0, StatusCode::FORBIDDEN);
 
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot"}});
     admin.post("/api/v1/namespaces/default/serviceaccounts", account).await?;
-    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}});
+    let request =
+        json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}});
     let (code, answer) = admin.post("/api/v1/namespaces/default/serviceaccounts/robot/token", request).await?;
     assert_eq!(code, StatusCode::CREATED, "{answer}");
     let mut robot = cluster.client("");
@@ -47,9 +49,16 @@ async fn rights_come_from_roles_and_tokens_from_accounts() -> Result<()> {
 
     // The audit log has the chain: who asked for what.
     let log = std::fs::read_to_string(cluster.path("audit.log"))?;
-    let made = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).find(|event| event["verb"] == "create" && event["objectRef"]["resource"] == "rolebindings");
+    let made = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .find(|event| event["verb"] == "create" && event["objectRef"]["resource"] == "rolebindings");
     let made = made.unwrap_or_default();
-    assert_eq!((&made["user"]["username"], &made["responseStatus"]["code"]), (&json!("kubernetes-admin"), &json!(201)), "{made}");
+    assert_eq!(
+        (&made["user"]["username"], &made["responseStatus"]["code"]),
+        (&json!("kubernetes-admin"), &json!(201)),
+        "{made}"
+    );
     assert!(made["objectRef"]["uid"].is_string(), "{made}");
     Ok(())
 }

@@ -42,7 +42,10 @@ async fn a_config_map_lives_its_life() -> Result<()> {
     assert!(admin.get(&one).await?.1["data"].get("z").is_none());
 
     let (code, gone) = admin.delete(&one).await?;
-    assert_eq!((code, &gone["status"], &gone["details"]["uid"]), (StatusCode::OK, &json!("Success"), &patched["metadata"]["uid"]));
+    assert_eq!(
+        (code, &gone["status"], &gone["details"]["uid"]),
+        (StatusCode::OK, &json!("Success"), &patched["metadata"]["uid"])
+    );
     let (code, missing) = admin.get(&one).await?;
     assert_eq!((code, missing["message"].as_str()), (StatusCode::NOT_FOUND, Some("configmaps \"a\" not found")));
     Ok(())
@@ -57,7 +60,15 @@ async fn lists_come_in_pages_of_one_moment() -> Result<()> {
         object["metadata"]["labels"] = json!({"odd": (name == "a" || name == "c").to_string()});
         admin.post(MAPS, object).await?;
     }
-    let names = |list: &Value| list["items"].as_array().into_iter().flatten().filter_map(|item| item["metadata"]["name"].as_str()).map(str::to_owned).collect::<Vec<_>>();
+    let names = |list: &Value| {
+        list["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|item| item["metadata"]["name"].as_str())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     let (_, odd) = admin.get(&format!("{MAPS}?labelSelector=odd%3Dtrue")).await?;
     assert_eq!(names(&odd), ["a", "c"]);
     let (_, first) = admin.get(&format!("{MAPS}?limit=3")).await?;
@@ -71,7 +82,10 @@ async fn lists_come_in_pages_of_one_moment() -> Result<()> {
     let (_, exact) = admin.get(&format!("{MAPS}?resourceVersion={at}&resourceVersionMatch=Exact")).await?;
     assert_eq!(names(&exact), ["a", "b", "c", "d"]);
     let (code, future) = admin.get(&format!("{MAPS}?resourceVersion=1000000")).await?;
-    assert_eq!((code, &future["details"]["causes"][0]["reason"]), (StatusCode::GATEWAY_TIMEOUT, &json!("ResourceVersionTooLarge")));
+    assert_eq!(
+        (code, &future["details"]["causes"][0]["reason"]),
+        (StatusCode::GATEWAY_TIMEOUT, &json!("ResourceVersionTooLarge"))
+    );
     let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
     let (_, table) = admin.get_as(MAPS, table).await?;
     assert_eq!((&table["kind"], &table["rows"][0]["cells"][0]), (&json!("Table"), &json!("a")));
@@ -117,7 +131,10 @@ async fn pods_get_what_admission_gives_and_go_gracefully() -> Result<()> {
     let (_, generated) = admin.post(pods, generated).await?;
     assert_eq!(generated["metadata"]["name"].as_str().map(str::len), Some(7));
     let (code, elsewhere) = admin.post("/api/v1/namespaces/nowhere/pods", pod("x")).await?;
-    assert_eq!((code, elsewhere["message"].as_str()), (StatusCode::NOT_FOUND, Some("namespaces \"nowhere\" not found")));
+    assert_eq!(
+        (code, elsewhere["message"].as_str()),
+        (StatusCode::NOT_FOUND, Some("namespaces \"nowhere\" not found"))
+    );
     Ok(())
 }
 
@@ -131,7 +148,10 @@ async fn services_get_addresses_and_deployments_scale() -> Result<()> {
     let service = |name: &str, address: &str| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"type": "NodePort", "clusterIP": address, "selector": {"a": "b"}, "ports": [{"port": 80}]}});
     let (code, made) = admin.post(services, service("a", "")).await?;
     assert_eq!(code, StatusCode::CREATED, "{made}");
-    assert!(made["spec"]["ports"][0]["nodePort"].as_i64().is_some_and(|port| (30000..=32767).contains(&port)), "{made}");
+    assert!(
+        made["spec"]["ports"][0]["nodePort"].as_i64().is_some_and(|port| (30000..=32767).contains(&port)),
+        "{made}"
+    );
     let (code, taken) = admin.post(services, service("b", "10.96.0.1")).await?;
     assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY, "{taken}");
 
@@ -141,10 +161,20 @@ async fn services_get_addresses_and_deployments_scale() -> Result<()> {
     assert_eq!((code, &made["metadata"]["generation"]), (StatusCode::CREATED, &json!(1)), "{made}");
     let (_, scale) = admin.get(&format!("{path}/d/scale")).await?;
     assert_eq!((&scale["spec"]["replicas"], &scale["status"]["selector"]), (&json!(2), &json!("a=b")));
-    let (_, scale) = admin.patch(&format!("{path}/d/scale"), "merge-patch+json", json!({"spec": {"replicas": 5}})).await?;
+    let (_, scale) =
+        admin.patch(&format!("{path}/d/scale"), "merge-patch+json", json!({"spec": {"replicas": 5}})).await?;
     assert_eq!(scale["spec"]["replicas"], 5);
-    let (_, status) = admin.patch(&format!("{path}/d/status"), "merge-patch+json", json!({"spec": {"replicas": 9}, "status": {"replicas": 4}})).await?;
-    assert_eq!((&status["spec"]["replicas"], &status["status"]["replicas"], &status["metadata"]["generation"]), (&json!(5), &json!(4), &json!(2)));
+    let (_, status) = admin
+        .patch(
+            &format!("{path}/d/status"),
+            "merge-patch+json",
+            json!({"spec": {"replicas": 9}, "status": {"replicas": 4}}),
+        )
+        .await?;
+    assert_eq!(
+        (&status["spec"]["replicas"], &status["status"]["replicas"], &status["metadata"]["generation"]),
+        (&json!(5), &json!(4), &json!(2))
+    );
     Ok(())
 }
 
@@ -153,11 +183,15 @@ async fn discovery_and_openapi_are_there() -> Result<()> {
     let Some(cluster) = Cluster::start(&[]).await? else { return Ok(()) };
     let admin = cluster.client("admin");
     let (_, core) = admin.get("/api/v1").await?;
-    let names: Vec<_> = core["resources"].as_array().into_iter().flatten().filter_map(|resource| resource["name"].as_str()).collect();
+    let names: Vec<_> =
+        core["resources"].as_array().into_iter().flatten().filter_map(|resource| resource["name"].as_str()).collect();
     assert!(names.contains(&"pods/exec") && names.contains(&"namespaces/finalize"), "{names:?}");
     let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
     let (_, groups) = admin.get_as("/apis", accept).await?;
-    assert_eq!((&groups["kind"], &groups["apiVersion"]), (&json!("APIGroupDiscoveryList"), &json!("apidiscovery.k8s.io/v2")));
+    assert_eq!(
+        (&groups["kind"], &groups["apiVersion"]),
+        (&json!("APIGroupDiscoveryList"), &json!("apidiscovery.k8s.io/v2"))
+    );
     let (_, index) = admin.get("/openapi/v3").await?;
     let address = index["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().unwrap_or_default().to_owned();
     assert!(address.contains("?hash="), "{index}");
@@ -165,7 +199,10 @@ async fn discovery_and_openapi_are_there() -> Result<()> {
     let (_, version) = admin.get("/version").await?;
     assert_eq!((&version["major"], &version["minor"]), (&json!("1"), &json!("36")));
     let (code, nothing) = admin.get("/apis/no.such.group/v1/things").await?;
-    assert_eq!((code, nothing["message"].as_str()), (StatusCode::NOT_FOUND, Some("the server could not find the requested resource")));
+    assert_eq!(
+        (code, nothing["message"].as_str()),
+        (StatusCode::NOT_FOUND, Some("the server could not find the requested resource"))
+    );
     Ok(())
 }
 
@@ -176,10 +213,19 @@ async fn fields_belong_to_those_who_set_them() -> Result<()> {
     let path = |manager: &str| format!("{MAPS}/a?fieldManager={manager}");
     let apply = |data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data});
     let (code, made) = admin.patch(&path("one"), "apply-patch+yaml", apply(json!({"x": "1", "y": "1"}))).await?;
-    assert_eq!((code, &made["metadata"]["managedFields"][0]["operation"]), (StatusCode::CREATED, &json!("Apply")), "{made}");
+    assert_eq!(
+        (code, &made["metadata"]["managedFields"][0]["operation"]),
+        (StatusCode::CREATED, &json!("Apply")),
+        "{made}"
+    );
     let (code, conflict) = admin.patch(&path("two"), "apply-patch+yaml", apply(json!({"x": "2"}))).await?;
-    assert_eq!((code, &conflict["details"]["causes"][0]["field"]), (StatusCode::CONFLICT, &json!(".data.x")), "{conflict}");
-    let (code, forced) = admin.patch(&format!("{}&force=true", path("two")), "apply-patch+yaml", apply(json!({"x": "2"}))).await?;
+    assert_eq!(
+        (code, &conflict["details"]["causes"][0]["field"]),
+        (StatusCode::CONFLICT, &json!(".data.x")),
+        "{conflict}"
+    );
+    let (code, forced) =
+        admin.patch(&format!("{}&force=true", path("two")), "apply-patch+yaml", apply(json!({"x": "2"}))).await?;
     assert_eq!((code, &forced["data"]), (StatusCode::OK, &json!({"x": "2", "y": "1"})));
     let (_, less) = admin.patch(&path("one"), "apply-patch+yaml", apply(json!({}))).await?;
     assert_eq!(less["data"], json!({"x": "2"}), "y belonged to nobody else");

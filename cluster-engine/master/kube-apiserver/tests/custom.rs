@@ -45,23 +45,42 @@ async fn a_definition_brings_its_kind_and_takes_it_away() -> Result<()> {
 
     let thing = |name: &str, spec: Value| json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": name}, "spec": spec, "status": {"x": 1}});
     let (code, made) = admin.post(THINGS, thing("a", json!({"name": "n", "junk": 1}))).await?;
-    assert_eq!((code, &made["spec"], made.get("status")), (StatusCode::CREATED, &json!({"name": "n", "size": 2}), None), "{made}");
-    let (code, refused) = admin.post(&format!("{THINGS}?fieldValidation=Strict"), thing("b", json!({"junk": 1}))).await?;
+    assert_eq!(
+        (code, &made["spec"], made.get("status")),
+        (StatusCode::CREATED, &json!({"name": "n", "size": 2}), None),
+        "{made}"
+    );
+    let (code, refused) =
+        admin.post(&format!("{THINGS}?fieldValidation=Strict"), thing("b", json!({"junk": 1}))).await?;
     assert_eq!(code, StatusCode::BAD_REQUEST);
     assert!(refused["message"].as_str().is_some_and(|text| text.contains("unknown field \"spec.junk\"")), "{refused}");
     let (code, refused) = admin.post(THINGS, thing("b", json!({"size": 0}))).await?;
-    assert_eq!((code, &refused["details"]["causes"][0]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("spec.size")));
-    let (_, status) = admin.patch(&format!("{THINGS}/a/status"), "merge-patch+json", json!({"spec": {"size": 9}, "status": {"size": 1}})).await?;
-    assert_eq!((&status["spec"]["size"], &status["status"], &status["metadata"]["generation"]), (&json!(2), &json!({"size": 1}), &json!(1)));
-    let (_, scale) = admin.patch(&format!("{THINGS}/a/scale"), "merge-patch+json", json!({"spec": {"replicas": 5}})).await?;
+    assert_eq!(
+        (code, &refused["details"]["causes"][0]["field"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("spec.size"))
+    );
+    let (_, status) = admin
+        .patch(&format!("{THINGS}/a/status"), "merge-patch+json", json!({"spec": {"size": 9}, "status": {"size": 1}}))
+        .await?;
+    assert_eq!(
+        (&status["spec"]["size"], &status["status"], &status["metadata"]["generation"]),
+        (&json!(2), &json!({"size": 1}), &json!(1))
+    );
+    let (_, scale) =
+        admin.patch(&format!("{THINGS}/a/scale"), "merge-patch+json", json!({"spec": {"replicas": 5}})).await?;
     assert_eq!((&scale["spec"]["replicas"], &scale["status"]["replicas"]), (&json!(5), &json!(1)));
     let (_, table) = admin.get_as(THINGS, "application/json;as=Table;v=v1;g=meta.k8s.io").await?;
     assert_eq!(table["rows"][0]["cells"], json!(["a", 5]));
     let (_, list) = admin.get("/apis/example.com/v1/things").await?;
     assert_eq!((&list["kind"], &list["items"][0]["metadata"]["name"]), (&json!("ThingList"), &json!("a")));
-    let wish = json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "c"}, "spec": {"name": "x"}});
+    let wish =
+        json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "c"}, "spec": {"name": "x"}});
     let (code, applied) = admin.patch(&format!("{THINGS}/c?fieldManager=me"), "apply-patch+yaml", wish).await?;
-    assert_eq!((code, &applied["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]), (StatusCode::CREATED, &json!({"f:name": {}})), "{applied}");
+    assert_eq!(
+        (code, &applied["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]),
+        (StatusCode::CREATED, &json!({"f:name": {}})),
+        "{applied}"
+    );
     let (_, openapi) = admin.get("/openapi/v3/apis/example.com/v1").await?;
     assert!(openapi["components"]["schemas"].to_string().contains("Thing"), "{openapi}");
     let events = admin.watch(&format!("{THINGS}?watch=1"), 1).await?;

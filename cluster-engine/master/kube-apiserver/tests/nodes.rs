@@ -53,7 +53,11 @@ async fn logs_and_exec_reach_the_kubelet() -> Result<()> {
     let admin = cluster.client("admin");
     let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}, "status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}], "daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}});
     let (code, node) = admin.post("/api/v1/nodes", node).await?;
-    assert_eq!((code, &node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]), (StatusCode::CREATED, &json!(port)), "a node brings its status");
+    assert_eq!(
+        (code, &node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]),
+        (StatusCode::CREATED, &json!(port)),
+        "a node brings its status"
+    );
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "i"}]}});
     let (code, pod) = admin.post("/api/v1/namespaces/default/pods", pod).await?;
     assert_eq!(code, StatusCode::CREATED, "{pod}");
@@ -61,18 +65,31 @@ async fn logs_and_exec_reach_the_kubelet() -> Result<()> {
     let (_, log) = admin.get(&format!("{pods}/log?follow=true&tailLines=5")).await?;
     assert_eq!(log, "/containerLogs/default/p/c?follow=true&tailLines=5");
     let (code, wrong) = admin.get(&format!("{pods}/log?container=x")).await?;
-    assert_eq!((code, wrong["message"].as_str()), (StatusCode::BAD_REQUEST, Some("container x is not valid for pod p")));
+    assert_eq!(
+        (code, wrong["message"].as_str()),
+        (StatusCode::BAD_REQUEST, Some("container x is not valid for pod p"))
+    );
 
     let identity = (cluster.path("admin.crt"), cluster.path("admin.key"));
     let config = drydock_component::tls::client_config(&cluster.path("ca.crt"), Some((&identity.0, &identity.1)))?;
     let stream = TcpStream::connect(cluster.address).await?;
-    let stream = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config)).connect("localhost".try_into()?, stream).await?;
+    let stream =
+        tokio_rustls::TlsConnector::from(std::sync::Arc::new(config)).connect("localhost".try_into()?, stream).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection.with_upgrades());
-    let request = Request::builder().method("POST").uri(format!("{pods}/exec?command=sh&stdin=true&container=c")).header("host", "localhost");
-    let request = request.header("connection", "Upgrade").header("upgrade", "SPDY/3.1").body(http_body_util::Empty::<Bytes>::new())?;
+    let request = Request::builder()
+        .method("POST")
+        .uri(format!("{pods}/exec?command=sh&stdin=true&container=c"))
+        .header("host", "localhost");
+    let request = request
+        .header("connection", "Upgrade")
+        .header("upgrade", "SPDY/3.1")
+        .body(http_body_util::Empty::<Bytes>::new())?;
     let answer = sender.send_request(request).await?;
-    assert_eq!((answer.status(), answer.headers().get("upgrade").map(|value| value.as_bytes())), (StatusCode::SWITCHING_PROTOCOLS, Some(&b"SPDY/3.1"[..])));
+    assert_eq!(
+        (answer.status(), answer.headers().get("upgrade").map(|value| value.as_bytes())),
+        (StatusCode::SWITCHING_PROTOCOLS, Some(&b"SPDY/3.1"[..]))
+    );
     let mut stream = TokioIo::new(hyper::upgrade::on(answer).await?);
     stream.write_all(b"hello").await?;
     let mut echo = [0; 5];

@@ -14,7 +14,16 @@ async fn make(admin: &Client, name: &str, label: &str) -> Result<Value> {
 }
 
 fn seen(events: &[Value]) -> Vec<String> {
-    events.iter().map(|event| format!("{} {}", event["type"].as_str().unwrap_or(""), event["object"]["metadata"]["name"].as_str().unwrap_or("-"))).collect()
+    events
+        .iter()
+        .map(|event| {
+            format!(
+                "{} {}",
+                event["type"].as_str().unwrap_or(""),
+                event["object"]["metadata"]["name"].as_str().unwrap_or("-")
+            )
+        })
+        .collect()
 }
 
 #[tokio::test]
@@ -30,7 +39,10 @@ async fn a_watch_continues_from_a_version_and_follows_its_selector() -> Result<(
     admin.delete(&format!("{MAPS}/a")).await?;
     let events = admin.watch(&format!("{MAPS}?watch=1&resourceVersion={version}&labelSelector=l%3Din"), 4).await?;
     assert_eq!(seen(&events), ["ADDED b", "MODIFIED b", "DELETED b", "DELETED a"]);
-    assert_ne!(events[3]["object"]["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"], "the version of the deletion");
+    assert_ne!(
+        events[3]["object"]["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"],
+        "the version of the deletion"
+    );
     let events = admin.watch(&format!("{MAPS}?watch=1&resourceVersion={version}"), 5).await?;
     assert_eq!(seen(&events), ["ADDED b", "MODIFIED b", "MODIFIED b", "MODIFIED b", "DELETED a"]);
     Ok(())
@@ -42,7 +54,8 @@ async fn initial_events_end_with_a_bookmark() -> Result<()> {
     let admin = cluster.client("admin");
     make(&admin, "a", "x").await?;
     make(&admin, "b", "x").await?;
-    let path = format!("{MAPS}?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true");
+    let path =
+        format!("{MAPS}?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true");
     let events = admin.watch(&path, 3).await?;
     assert_eq!(seen(&events), ["ADDED a", "ADDED b", "BOOKMARK -"]);
     assert_eq!(events[2]["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
@@ -62,7 +75,8 @@ async fn a_killed_etcd_loses_nothing_and_watches_go_on() -> Result<()> {
     let first = make(&admin, "a", "x").await?;
     let version = first["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
     let watching = admin.clone();
-    let watch = tokio::spawn(async move { watching.watch(&format!("{MAPS}?watch=1&resourceVersion={version}"), 1).await });
+    let watch =
+        tokio::spawn(async move { watching.watch(&format!("{MAPS}?watch=1&resourceVersion={version}"), 1).await });
     cluster.restart_etcd()?;
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while make(&admin, "b", "x").await?["kind"] != "ConfigMap" {

@@ -44,6 +44,7 @@ pub(crate) async fn run(kubelet: Arc<Kubelet>, directory: PathBuf) {
     }
 }
 
+#[allow(deprecated, reason = "its successor is unsafe; the descriptor is owned here and never closed behind its back")]
 fn watch(directory: &Path) -> std::io::Result<AsyncFd<OwnedFd>> {
     let inotify = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
     let events = WatchFlags::CLOSE_WRITE | WatchFlags::MOVE | WatchFlags::DELETE | WatchFlags::CREATE;

@@ -172,7 +172,11 @@ async fn peers(kubelet: Arc<Kubelet>) {
         return;
     }
     let path = &kubelet.options.pod_network_kubeconfig;
-    let client = if path.exists() { drydock_client::Config::from_kubeconfig(path).and_then(Client::new) } else { Ok(api.client.clone()) };
+    let client = if path.exists() {
+        drydock_client::Config::from_kubeconfig(path).and_then(Client::new)
+    } else {
+        Ok(api.client.clone())
+    };
     let client = client.unwrap_or_else(|error| {
         tracing::warn!(path = %path.display(), %error, "cannot use the pod network's kubeconfig, using the kubelet's own");
         api.client.clone()

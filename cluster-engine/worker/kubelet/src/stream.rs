@@ -31,6 +31,10 @@ impl Pipe {
     ///
     /// # Errors
     /// When it cannot be made non-blocking or be polled.
+    #[allow(
+        deprecated,
+        reason = "its successor is unsafe; the descriptor is owned here and never closed behind its back"
+    )]
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
         let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
         fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;

@@ -65,7 +65,9 @@ async fn main() -> anyhow::Result<()> {
         counter: Mutex::default(),
     });
     let port: u16 = variable("PORT", "8080").parse().context("PORT is not a port number")?;
-    let listener = tokio::net::TcpListener::bind(("0.0.0.0", port)).await.with_context(|| format!("cannot listen on port {port}"))?;
+    let listener = tokio::net::TcpListener::bind(("0.0.0.0", port))
+        .await
+        .with_context(|| format!("cannot listen on port {port}"))?;
     println!("demo {} listens on port {port}", demo.version);
     let app = Router::new()
         .route("/", get(line))
@@ -145,7 +147,10 @@ async fn add_to_counter(State(demo): State<Arc<Demo>>) -> Result<String, (Status
 }
 
 fn counter(demo: &Demo) -> u64 {
-    std::fs::read_to_string(demo.data.join("counter")).ok().and_then(|text| text.trim().parse().ok()).unwrap_or_default()
+    std::fs::read_to_string(demo.data.join("counter"))
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or_default()
 }
 
 async fn leak(State(demo): State<Arc<Demo>>, Query(amount): Query<Amount>) -> String {

@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::oneshot;
 
-use super::{Supervisor, reaper};
+use super::Supervisor;
 use crate::Error;
 use crate::network::Client;
 use crate::node::{Node, pss};
@@ -100,7 +100,8 @@ impl Supervisor {
             }
             Request::StopNode { node, grace_millis } => {
                 self.mark(&node, true).await?;
-                self.with(&node, async |node, shared| node.stop(shared, Duration::from_millis(grace_millis)).await).await?;
+                self.with(&node, async |node, shared| node.stop(shared, Duration::from_millis(grace_millis)).await)
+                    .await?;
                 self.terminals.lock().await.retain(|_, terminal| terminal.node != node);
             }
             Request::FreezeNode { node, frozen } => {
@@ -144,15 +145,21 @@ impl Supervisor {
         Ok(Response::Done)
     }
 
-    async fn with<T>(&self, name: &str, work: impl AsyncFnOnce(&mut Node, &crate::node::Shared) -> Result<T, Error>) -> Result<T, Error> {
+    async fn with<T>(
+        &self,
+        name: &str,
+        work: impl AsyncFnOnce(&mut Node, &crate::node::Shared) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut nodes = self.nodes.lock().await;
-        let node = nodes.iter_mut().find(|node| node.spec.name == name).ok_or_else(|| Error::NoNode(name.to_owned()))?;
+        let node =
+            nodes.iter_mut().find(|node| node.spec.name == name).ok_or_else(|| Error::NoNode(name.to_owned()))?;
         work(node, &self.shared).await
     }
 
     async fn create(self: &Rc<Self>, spec: NodeSpec) -> Result<(), Error> {
         let name = spec.name.clone();
-        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        let is_name = !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         if !is_name {
             return Err(Error::NoNode(name));
         }
@@ -170,7 +177,10 @@ impl Supervisor {
     }
 
     async fn mark(&self, name: &str, stopped: bool) -> Result<(), Error> {
-        self.save(|state| state.nodes.iter_mut().filter(|node| node.spec.name == name).for_each(|node| node.stopped = stopped)).await
+        self.save(|state| {
+            state.nodes.iter_mut().filter(|node| node.spec.name == name).for_each(|node| node.stopped = stopped)
+        })
+        .await
     }
 
     async fn start(self: &Rc<Self>, name: &str) -> Result<(), Error> {
@@ -185,7 +195,10 @@ impl Supervisor {
     }
 
     async fn exec(&self, node: &str, argv: Vec<String>) -> Result<ExecOutput, Error> {
-        let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|error| Error::io("cannot make a pipe")(error.into()));
+        let pipe = || {
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+                .map_err(|error| Error::io("cannot make a pipe")(error.into()))
+        };
         let ((out_read, out_write), (err_read, err_write)) = (pipe()?, pipe()?);
         let null = File::open("/dev/null").map_err(Error::io("cannot open /dev/null"))?;
         let launched = self
@@ -196,7 +209,7 @@ impl Supervisor {
             .await?;
         drop((out_write, err_write));
         let (tell, ended) = oneshot::channel();
-        reaper(self).on_exit(launched.pid, Box::new(move |exit| drop(tell.send(exit.code))));
+        self.shared.reaper.on_exit(launched.pid, Box::new(move |exit| drop(tell.send(exit.code))));
         let read = |fd| {
             tokio::task::spawn_blocking(move || {
                 let mut bytes = Vec::new();
@@ -227,9 +240,10 @@ impl Supervisor {
         };
         let launched = self.with(node, async |node, shared| node.enter(shared, command, None)).await?;
         let no_terminal = || Error::io("cannot open a terminal")(std::io::ErrorKind::NotFound.into());
-        let terminal = Terminal::new(node, launched.pid, launched.pty.ok_or_else(no_terminal)?).map_err(Error::io("cannot open a terminal"))?;
+        let terminal = Terminal::new(node, launched.pid, launched.pty.ok_or_else(no_terminal)?)
+            .map_err(Error::io("cannot open a terminal"))?;
         let (tell, ended) = oneshot::channel();
-        reaper(self).on_exit(launched.pid, Box::new(move |exit| drop(tell.send(exit.code))));
+        self.shared.reaper.on_exit(launched.pid, Box::new(move |exit| drop(tell.send(exit.code))));
         let told = terminal.clone();
         tokio::task::spawn_local(async move { told.ended(ended.await.unwrap_or(-1)) });
         terminals.insert(spec.id.clone(), terminal.clone());
@@ -239,14 +253,20 @@ impl Supervisor {
     async fn usage(&self) -> Vec<NodeUsage> {
         let mut usage: Vec<_> = self.nodes.lock().await.iter().map(|node| node.usage(&self.shared)).collect();
         let own = i32::try_from(std::process::id()).unwrap_or_default();
-        usage.push(NodeUsage { node: "supervisor".to_owned(), memory_bytes: pss(own), cpu_micros: own_cpu_micros(), pids: 1 });
+        usage.push(NodeUsage {
+            node: "supervisor".to_owned(),
+            memory_bytes: pss(own),
+            cpu_micros: own_cpu_micros(),
+            pids: 1,
+        });
         usage
     }
 }
 
 fn own_cpu_micros() -> u64 {
     let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF);
-    let micros = |time: nix::sys::time::TimeVal| u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap_or_default();
+    let micros =
+        |time: nix::sys::time::TimeVal| u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap_or_default();
     usage.map(|usage| micros(usage.user_time()) + micros(usage.system_time())).unwrap_or_default()
 }
 
@@ -276,7 +296,9 @@ async fn attach(terminal: &Terminal, stream: BufReader<UnixStream>) -> std::io::
             let mut bytes = vec![0; length];
             reader.read_exact(&mut bytes).await?;
             match (head[0], bytes.as_slice()) {
-                (frame::RESIZE, [a, b, c, d]) => terminal.resize(u16::from_le_bytes([*a, *b]), u16::from_le_bytes([*c, *d])),
+                (frame::RESIZE, [a, b, c, d]) => {
+                    terminal.resize(u16::from_le_bytes([*a, *b]), u16::from_le_bytes([*c, *d]))
+                }
                 (frame::DATA, bytes) => terminal.write(bytes).await?,
                 _ => return Err(std::io::ErrorKind::InvalidData.into()),
             }

@@ -58,7 +58,12 @@ impl Taken {
         let mut taken = Self::default();
         for service in services {
             let spec = &service["spec"];
-            taken.addresses.extend(spec["clusterIP"].as_str().filter(|address| !address.is_empty() && *address != "None").map(str::to_owned));
+            taken.addresses.extend(
+                spec["clusterIP"]
+                    .as_str()
+                    .filter(|address| !address.is_empty() && *address != "None")
+                    .map(str::to_owned),
+            );
             for port in spec["ports"].as_array().into_iter().flatten() {
                 taken.ports.extend(node_port(&port["nodePort"]).map(|number| (protocol(port), number)));
             }
@@ -78,7 +83,12 @@ fn protocol(port: &Value) -> String {
 
 /// Fills in `clusterIP(s)`, IP families, node ports and the health check port; takes away what the type does not have.
 pub(crate) fn allocate(
-    service: &mut Value, old: Option<&Value>, cidr: &Cidr, range: (u16, u16), mut taken: Taken, random: &mut dyn FnMut() -> u32,
+    service: &mut Value,
+    old: Option<&Value>,
+    cidr: &Cidr,
+    range: (u16, u16),
+    mut taken: Taken,
+    random: &mut dyn FnMut() -> u32,
 ) -> Vec<FieldError> {
     let kind = service.pointer("/spec/type").and_then(Value::as_str).unwrap_or("ClusterIP").to_owned();
     let mut errors = Vec::new();
@@ -129,7 +139,12 @@ fn inherit(service: &mut Value, old: &Value, kind: &str) {
     let needs = |kind: &str| matches!(kind, "NodePort" | "LoadBalancer");
     if needs(old_kind) && needs(kind) {
         let before: Vec<Value> = old["spec"]["ports"].as_array().cloned().unwrap_or_default();
-        let mut used: HashSet<u16> = service["spec"]["ports"].as_array().into_iter().flatten().filter_map(|port| node_port(&port["nodePort"])).collect();
+        let mut used: HashSet<u16> = service["spec"]["ports"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|port| node_port(&port["nodePort"]))
+            .collect();
         for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
             if node_port(&port["nodePort"]).is_some() {
                 continue;
@@ -143,14 +158,22 @@ fn inherit(service: &mut Value, old: &Value, kind: &str) {
         }
     } else if needs(old_kind) {
         // The type lost its node ports; those that the client merely repeats go with it.
-        let before: HashSet<u16> = old["spec"]["ports"].as_array().into_iter().flatten().filter_map(|port| node_port(&port["nodePort"])).collect();
+        let before: HashSet<u16> = old["spec"]["ports"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|port| node_port(&port["nodePort"]))
+            .collect();
         for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
             if node_port(&port["nodePort"]).is_some_and(|number| before.contains(&number)) {
                 port.as_object_mut().map(|fields| fields.remove("nodePort"));
             }
         }
     }
-    if service["spec"]["healthCheckNodePort"].is_null() && !old["spec"]["healthCheckNodePort"].is_null() && wants_health_port(service, kind) {
+    if service["spec"]["healthCheckNodePort"].is_null()
+        && !old["spec"]["healthCheckNodePort"].is_null()
+        && wants_health_port(service, kind)
+    {
         service["spec"]["healthCheckNodePort"] = old["spec"]["healthCheckNodePort"].clone();
     }
 }
@@ -165,7 +188,13 @@ fn families(service: &mut Value) {
     }
 }
 
-fn cluster_ip(service: &mut Value, cidr: &Cidr, taken: &Taken, random: &mut dyn FnMut() -> u32, errors: &mut Vec<FieldError>) {
+fn cluster_ip(
+    service: &mut Value,
+    cidr: &Cidr,
+    taken: &Taken,
+    random: &mut dyn FnMut() -> u32,
+    errors: &mut Vec<FieldError>,
+) {
     let path = Path::new("spec").child("clusterIPs");
     let spec = &mut service["spec"];
     let first = spec["clusterIPs"][0].as_str().unwrap_or("").to_owned();
@@ -192,12 +221,18 @@ fn cluster_ip(service: &mut Value, cidr: &Cidr, taken: &Taken, random: &mut dyn 
         let parsed: Option<Ipv4Addr> = given.parse().ok();
         // A malformed address is the row's validation to refuse.
         if parsed.is_some_and(|address| !cidr.contains(address)) {
-            let text = format!("failed to allocate IP {given}: the provided IP ({given}) is not in the valid range. The range of valid IPs is {cidr}");
+            let text = format!(
+                "failed to allocate IP {given}: the provided IP ({given}) is not in the valid range. The range of valid IPs is {cidr}"
+            );
             errors.push(FieldError::invalid(&path, shown, text));
             return;
         }
         if taken.addresses.contains(&given) {
-            errors.push(FieldError::invalid(&path, shown, format!("failed to allocate IP {given}: provided IP is already allocated")));
+            errors.push(FieldError::invalid(
+                &path,
+                shown,
+                format!("failed to allocate IP {given}: provided IP is already allocated"),
+            ));
             return;
         }
         given
@@ -218,7 +253,9 @@ fn free_address(cidr: &Cidr, taken: &Taken, random: &mut dyn FnMut() -> u32) -> 
         }
         let begin = random() % length;
         // A cluster of this size never fills a range; looking at each once is bounded all the same.
-        let found = (0..length).map(|step| cidr.nth(part.start + (begin + step) % length).to_string()).find(|address| !taken.addresses.contains(address));
+        let found = (0..length)
+            .map(|step| cidr.nth(part.start + (begin + step) % length).to_string())
+            .find(|address| !taken.addresses.contains(address));
         if found.is_some() {
             return found;
         }
@@ -226,9 +263,17 @@ fn free_address(cidr: &Cidr, taken: &Taken, random: &mut dyn FnMut() -> u32) -> 
     None
 }
 
-fn ports(service: &mut Value, kind: &str, range: (u16, u16), taken: &mut Taken, random: &mut dyn FnMut() -> u32, errors: &mut Vec<FieldError>) {
+fn ports(
+    service: &mut Value,
+    kind: &str,
+    range: (u16, u16),
+    taken: &mut Taken,
+    random: &mut dyn FnMut() -> u32,
+    errors: &mut Vec<FieldError>,
+) {
     let path = Path::new("spec").child("ports");
-    let wants = kind == "NodePort" || kind == "LoadBalancer" && service["spec"]["allocateLoadBalancerNodePorts"] != false;
+    let wants =
+        kind == "NodePort" || kind == "LoadBalancer" && service["spec"]["allocateLoadBalancerNodePorts"] != false;
     let mut own: HashSet<(String, u16)> = HashSet::new();
     let list = service["spec"]["ports"].as_array_mut();
     let mut chosen_before: Vec<(u16, String)> = Vec::new();
@@ -237,7 +282,14 @@ fn ports(service: &mut Value, kind: &str, range: (u16, u16), taken: &mut Taken, 
         match node_port(&port["nodePort"]) {
             Some(number) => {
                 if number < range.0 || number > range.1 {
-                    errors.push(FieldError::invalid(&path, number, format!("provided port is not in the valid range. The range of valid ports is {}-{}", range.0, range.1)));
+                    errors.push(FieldError::invalid(
+                        &path,
+                        number,
+                        format!(
+                            "provided port is not in the valid range. The range of valid ports is {}-{}",
+                            range.0, range.1
+                        ),
+                    ));
                 } else if taken.ports.contains(&(protocol(port), number)) || !own.insert((protocol(port), number)) {
                     errors.push(FieldError::invalid(&path, number, "provided port is already allocated"));
                 } else {
@@ -246,8 +298,14 @@ fn ports(service: &mut Value, kind: &str, range: (u16, u16), taken: &mut Taken, 
             }
             None if wants => {
                 // The same port over another protocol gets the same number when it can.
-                let shared = chosen_before.iter().find(|(number, used)| *used != protocol(port) && !taken.ports.contains(&(protocol(port), *number)) && !own.contains(&(protocol(port), *number)));
-                let number = shared.map(|(number, _)| *number).or_else(|| free_port(range, &protocol(port), taken, &own, random));
+                let shared = chosen_before.iter().find(|(number, used)| {
+                    *used != protocol(port)
+                        && !taken.ports.contains(&(protocol(port), *number))
+                        && !own.contains(&(protocol(port), *number))
+                });
+                let number = shared
+                    .map(|(number, _)| *number)
+                    .or_else(|| free_port(range, &protocol(port), taken, &own, random));
                 let Some(number) = number else {
                     errors.push(FieldError::internal(&path, "failed to allocate a nodePort: range is full"));
                     continue;
@@ -274,12 +332,19 @@ fn wants_health_port(service: &Value, kind: &str) -> bool {
     kind == "LoadBalancer" && service["spec"]["externalTrafficPolicy"] == "Local"
 }
 
-fn free_port(range: (u16, u16), protocol: &str, taken: &Taken, own: &HashSet<(String, u16)>, random: &mut dyn FnMut() -> u32) -> Option<u16> {
+fn free_port(
+    range: (u16, u16),
+    protocol: &str,
+    taken: &Taken,
+    own: &HashSet<(String, u16)>,
+    random: &mut dyn FnMut() -> u32,
+) -> Option<u16> {
     let length = u32::from(range.1 - range.0) + 1;
     let begin = random() % length;
     (0..length).map(|step| range.0 + ((begin + step) % length) as u16).find(|number| {
         // One number for all protocols, so that it reads as one port.
-        ["TCP", "UDP", "SCTP"].iter().all(|each| !taken.ports.contains(&((*each).to_owned(), *number))) && !own.contains(&(protocol.to_owned(), *number))
+        ["TCP", "UDP", "SCTP"].iter().all(|each| !taken.ports.contains(&((*each).to_owned(), *number)))
+            && !own.contains(&(protocol.to_owned(), *number))
     })
 }
 
@@ -324,7 +389,10 @@ mod tests {
         let old = json!({"spec": {"type": "NodePort", "clusterIP": "10.96.3.3", "clusterIPs": ["10.96.3.3"], "ports": [{"port": 80, "nodePort": 30002}]}});
         let mut new = json!({"spec": {"type": "NodePort", "ports": [{"port": 80}]}});
         assert!(run(&mut new, Some(&old), &[]).is_empty());
-        assert_eq!((&new["spec"]["clusterIP"], &new["spec"]["ports"][0]["nodePort"]), (&json!("10.96.3.3"), &json!(30002)));
+        assert_eq!(
+            (&new["spec"]["clusterIP"], &new["spec"]["ports"][0]["nodePort"]),
+            (&json!("10.96.3.3"), &json!(30002))
+        );
         let mut plain = json!({"spec": {"type": "ClusterIP", "clusterIP": "10.96.3.3", "ports": [{"port": 80, "nodePort": 30002}]}});
         assert!(run(&mut plain, Some(&old), &[]).is_empty());
         assert!(plain["spec"]["ports"][0].get("nodePort").is_none());

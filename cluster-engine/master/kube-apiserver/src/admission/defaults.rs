@@ -26,10 +26,13 @@ pub(super) fn storage_class(attempt: &Attempt<'_>, claim: &mut Value) {
     if named || meta::annotation(claim, "volume.beta.kubernetes.io/storage-class").is_some() {
         return;
     }
-    const MARKS: [&str; 2] = ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
+    const MARKS: [&str; 2] =
+        ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
     let mut classes = attempt.server.objects("/registry/storageclasses", "");
     classes.retain(|class| MARKS.iter().any(|mark| meta::annotation(class, mark) == Some("true")));
-    classes.sort_by(|a, b| meta::creation_timestamp(b).cmp(meta::creation_timestamp(a)).then_with(|| meta::name(a).cmp(meta::name(b))));
+    classes.sort_by(|a, b| {
+        meta::creation_timestamp(b).cmp(meta::creation_timestamp(a)).then_with(|| meta::name(a).cmp(meta::name(b)))
+    });
     if let Some(class) = classes.first() {
         claim["spec"]["storageClassName"] = meta::name(class).into();
     }
@@ -43,7 +46,9 @@ pub(super) fn ingress_class(attempt: &Attempt<'_>, ingress: &mut Value) -> Resul
     }
     let mut classes = attempt.server.objects("/registry/ingressclasses", "");
     classes.retain(|class| meta::annotation(class, "ingressclass.kubernetes.io/is-default-class") == Some("true"));
-    classes.sort_by(|a, b| meta::creation_timestamp(b).cmp(meta::creation_timestamp(a)).then_with(|| meta::name(a).cmp(meta::name(b))));
+    classes.sort_by(|a, b| {
+        meta::creation_timestamp(b).cmp(meta::creation_timestamp(a)).then_with(|| meta::name(a).cmp(meta::name(b)))
+    });
     if let Some(class) = classes.first() {
         ingress["spec"]["ingressClassName"] = meta::name(class).into();
     }

@@ -23,7 +23,11 @@ pub(super) fn default_pod(attempt: &Attempt<'_>, pod: &mut Value) {
 /// 403 in upstream's words.
 pub(super) fn check(attempt: &Attempt<'_>, object: &Value) -> Result<(), Status> {
     for range in attempt.server.objects(STORAGE, &attempt.exchange.info.namespace) {
-        let wrong = if attempt.row.plural == "pods" { pod_violations(object, &range) } else { claim_violations(object, &range) };
+        let wrong = if attempt.row.plural == "pods" {
+            pod_violations(object, &range)
+        } else {
+            claim_violations(object, &range)
+        };
         match &wrong[..] {
             [] => {}
             [one] => return Err(attempt.forbidden(meta::name(object), one)),
@@ -34,7 +38,12 @@ pub(super) fn check(attempt: &Attempt<'_>, object: &Value) -> Result<(), Status>
 }
 
 fn limits<'a>(range: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {
-    range.pointer("/spec/limits").and_then(Value::as_array).into_iter().flatten().filter(move |limit| limit["type"] == kind)
+    range
+        .pointer("/spec/limits")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter(move |limit| limit["type"] == kind)
 }
 
 fn apply_defaults(pod: &mut Value, range: &Value) {
@@ -63,7 +72,8 @@ fn apply_defaults(pod: &mut Value, range: &Value) {
         if !pod["metadata"]["annotations"].is_object() {
             pod["metadata"]["annotations"] = json!({});
         }
-        pod["metadata"]["annotations"]["kubernetes.io/limit-ranger"] = format!("LimitRanger plugin set: {}", said.join("; ")).into();
+        pod["metadata"]["annotations"]["kubernetes.io/limit-ranger"] =
+            format!("LimitRanger plugin set: {}", said.join("; ")).into();
     }
 }
 
@@ -80,7 +90,12 @@ fn fill(container: &mut Value, to: &str, key: &str, value: &Value) {
 type Amounts = BTreeMap<String, Quantity>;
 
 fn amounts(value: &Value) -> Amounts {
-    value.as_object().into_iter().flatten().filter_map(|(key, value)| Some((key.clone(), Quantity::from_value(value).ok()?))).collect()
+    value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.clone(), Quantity::from_value(value).ok()?)))
+        .collect()
 }
 
 fn pod_violations(pod: &Value, range: &Value) -> Vec<String> {
@@ -89,7 +104,13 @@ fn pod_violations(pod: &Value, range: &Value) -> Vec<String> {
     for limit in limits(range, "Container") {
         for container in containers("containers").chain(containers("initContainers")) {
             let resources = &container["resources"];
-            violations(limit, "Container", &amounts(&resources["requests"]), &amounts(&resources["limits"]), &mut wrong);
+            violations(
+                limit,
+                "Container",
+                &amounts(&resources["requests"]),
+                &amounts(&resources["limits"]),
+                &mut wrong,
+            );
         }
     }
     for limit in limits(range, "Pod") {
@@ -120,15 +141,21 @@ fn claim_violations(claim: &Value, range: &Value) -> Vec<String> {
     for limit in limits(range, "PersistentVolumeClaim") {
         for (key, least) in amounts(&limit["min"]) {
             match requests.get(&key) {
-                None => wrong.push(format!("minimum {key} usage per PersistentVolumeClaim is {least}.  No request is specified")),
-                Some(own) if *own < least => wrong.push(format!("minimum {key} usage per PersistentVolumeClaim is {least}, but request is {own}")),
+                None => wrong.push(format!(
+                    "minimum {key} usage per PersistentVolumeClaim is {least}.  No request is specified"
+                )),
+                Some(own) if *own < least => wrong
+                    .push(format!("minimum {key} usage per PersistentVolumeClaim is {least}, but request is {own}")),
                 Some(_) => {}
             }
         }
         for (key, most) in amounts(&limit["max"]) {
             match requests.get(&key) {
-                None => wrong.push(format!("maximum {key} usage per PersistentVolumeClaim is {most}.  No request is specified")),
-                Some(own) if *own > most => wrong.push(format!("maximum {key} usage per PersistentVolumeClaim is {most}, but request is {own}")),
+                None => wrong
+                    .push(format!("maximum {key} usage per PersistentVolumeClaim is {most}.  No request is specified")),
+                Some(own) if *own > most => {
+                    wrong.push(format!("maximum {key} usage per PersistentVolumeClaim is {most}, but request is {own}"))
+                }
                 Some(_) => {}
             }
         }
@@ -185,15 +212,24 @@ mod tests {
     fn a_silent_container_gets_the_defaults() {
         let mut pod = json!({"metadata": {}, "spec": {"containers": [{"name": "c"}]}});
         apply_defaults(&mut pod, &range());
-        assert_eq!(pod["spec"]["containers"][0]["resources"], json!({"requests": {"cpu": "100m"}, "limits": {"cpu": "500m"}}));
-        assert_eq!(pod["metadata"]["annotations"]["kubernetes.io/limit-ranger"], "LimitRanger plugin set: cpu request for container c; cpu limit for container c");
+        assert_eq!(
+            pod["spec"]["containers"][0]["resources"],
+            json!({"requests": {"cpu": "100m"}, "limits": {"cpu": "500m"}})
+        );
+        assert_eq!(
+            pod["metadata"]["annotations"]["kubernetes.io/limit-ranger"],
+            "LimitRanger plugin set: cpu request for container c; cpu limit for container c"
+        );
         assert!(pod_violations(&pod, &range()).is_empty());
     }
 
     #[test]
     fn too_much_is_refused() {
         let pod = json!({"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "10m"}, "limits": {"cpu": "2"}}}]}});
-        let expected = ["minimum cpu usage per Container is 50m, but request is 10m", "maximum cpu usage per Container is 1, but limit is 2"];
+        let expected = [
+            "minimum cpu usage per Container is 50m, but request is 10m",
+            "maximum cpu usage per Container is 1, but limit is 2",
+        ];
         assert_eq!(pod_violations(&pod, &range()), expected);
     }
 }

@@ -27,11 +27,17 @@ pub(super) async fn admit(attempt: &Attempt<'_>, object: Option<&Value>) -> Resu
         // It may be younger than the cache.
         None => get::newest_value(attempt.server, namespaces, "", name).await?,
     };
-    if meta::deletion_timestamp(&namespace).is_none() && namespace.pointer("/status/phase").and_then(Value::as_str) != Some("Terminating") {
+    if meta::deletion_timestamp(&namespace).is_none()
+        && namespace.pointer("/status/phase").and_then(Value::as_str) != Some("Terminating")
+    {
         return Ok(());
     }
     let text = format!("unable to create new content in namespace {name} because it is being terminated");
-    let cause = StatusCause { reason: "NamespaceTerminating".to_owned(), message: format!("namespace {name} is being terminated"), field: "metadata.namespace".to_owned() };
+    let cause = StatusCause {
+        reason: "NamespaceTerminating".to_owned(),
+        message: format!("namespace {name} is being terminated"),
+        field: "metadata.namespace".to_owned(),
+    };
     let own = object.map_or("", meta::name);
     Err(attempt.forbidden(own, text).with_causes(vec![cause]))
 }

@@ -13,24 +13,33 @@ pub(super) fn priority(attempt: &Attempt<'_>, pod: &mut Value) -> Result<(), Sta
         let mut classes = attempt.server.objects("/registry/priorityclasses", "");
         classes.retain(|class| class["globalDefault"] == true);
         match classes.iter().min_by_key(|class| class["value"].as_i64()) {
-            Some(class) => (meta::name(class).to_owned(), class["value"].as_i64().unwrap_or(0), class["preemptionPolicy"].clone()),
+            Some(class) => {
+                (meta::name(class).to_owned(), class["value"].as_i64().unwrap_or(0), class["preemptionPolicy"].clone())
+            }
             None => (String::new(), 0, Value::Null),
         }
     } else {
         let class = attempt.server.object("/registry/priorityclasses", "", &wanted);
-        let class = class.ok_or_else(|| attempt.forbidden(&name, format!("no PriorityClass with name {wanted} was found")))?;
+        let class =
+            class.ok_or_else(|| attempt.forbidden(&name, format!("no PriorityClass with name {wanted} was found")))?;
         (wanted, class["value"].as_i64().unwrap_or(0), class["preemptionPolicy"].clone())
     };
     let spec = &mut pod["spec"];
     if let Some(given) = spec["priority"].as_i64()
         && given != value
     {
-        let text = format!("the integer value of priority ({given}) must not be provided in pod spec; priority admission controller computed {value} from the given PriorityClass name");
+        let text = format!(
+            "the integer value of priority ({given}) must not be provided in pod spec; priority admission controller computed {value} from the given PriorityClass name"
+        );
         return Err(attempt.forbidden(&name, text));
     }
     let policy = if policy.is_null() { json!("PreemptLowerPriority") } else { policy };
     if spec["preemptionPolicy"].is_string() && spec["preemptionPolicy"] != policy {
-        let text = format!("the string value of PreemptionPolicy ({}) must not be provided in pod spec; priority admission controller computed {} from the given PriorityClass name", spec["preemptionPolicy"].as_str().unwrap_or(""), policy.as_str().unwrap_or(""));
+        let text = format!(
+            "the string value of PreemptionPolicy ({}) must not be provided in pod spec; priority admission controller computed {} from the given PriorityClass name",
+            spec["preemptionPolicy"].as_str().unwrap_or(""),
+            policy.as_str().unwrap_or("")
+        );
         return Err(attempt.forbidden(&name, text));
     }
     spec["priority"] = value.into();
@@ -48,7 +57,8 @@ pub(super) fn tolerations(attempt: &Attempt<'_>, pod: &mut Value) {
 }
 
 fn add_tolerations(pod: &mut Value, not_ready: i64, unreachable: i64) {
-    for (key, seconds) in [("node.kubernetes.io/not-ready", not_ready), ("node.kubernetes.io/unreachable", unreachable)] {
+    for (key, seconds) in [("node.kubernetes.io/not-ready", not_ready), ("node.kubernetes.io/unreachable", unreachable)]
+    {
         let list = &mut pod["spec"]["tolerations"];
         if !list.is_array() {
             *list = json!([]);
@@ -69,19 +79,33 @@ fn add_tolerations(pod: &mut Value, not_ready: i64, unreachable: i64) {
 pub(super) fn runtime_class(attempt: &Attempt<'_>, pod: &mut Value) -> Result<(), Status> {
     let wanted = pod.pointer("/spec/runtimeClassName").and_then(Value::as_str).unwrap_or("").to_owned();
     if wanted.is_empty() {
-        if pod.pointer("/spec/overhead").is_some_and(|overhead| overhead.as_object().is_some_and(|fields| !fields.is_empty())) {
-            return Err(attempt.forbidden(meta::name(pod), "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"));
+        if pod
+            .pointer("/spec/overhead")
+            .is_some_and(|overhead| overhead.as_object().is_some_and(|fields| !fields.is_empty()))
+        {
+            return Err(attempt.forbidden(
+                meta::name(pod),
+                "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead",
+            ));
         }
         return Ok(());
     }
     let class = attempt.server.object("/registry/runtimeclasses", "", &wanted);
-    let class = class.ok_or_else(|| attempt.forbidden(meta::name(pod), format!("pod rejected: RuntimeClass {} not found", drydock_api::go_quote(&wanted))))?;
+    let class = class.ok_or_else(|| {
+        attempt.forbidden(
+            meta::name(pod),
+            format!("pod rejected: RuntimeClass {} not found", drydock_api::go_quote(&wanted)),
+        )
+    })?;
     if let Some(overhead) = class.pointer("/overhead/podFixed") {
         pod["spec"]["overhead"] = overhead.clone();
     }
     for (key, value) in class.pointer("/scheduling/nodeSelector").and_then(Value::as_object).into_iter().flatten() {
         if pod["spec"]["nodeSelector"].get(key).is_some_and(|own| own != value) {
-            return Err(attempt.forbidden(meta::name(pod), "conflict: runtimeClass.scheduling.nodeSelector and pod.spec.nodeSelector"));
+            return Err(attempt.forbidden(
+                meta::name(pod),
+                "conflict: runtimeClass.scheduling.nodeSelector and pod.spec.nodeSelector",
+            ));
         }
         if !pod["spec"]["nodeSelector"].is_object() {
             pod["spec"]["nodeSelector"] = json!({});

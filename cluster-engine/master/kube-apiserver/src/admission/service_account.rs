@@ -18,8 +18,13 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) async fn admit(attempt: &Attempt<'_>, pod: &mut Value) -> Result<(), Status> {
     if meta::annotation(pod, "kubernetes.io/config.mirror").is_some() {
         // A static pod's mirror has no identity of its own.
-        let named = pod.pointer("/spec/serviceAccountName").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
-        return if named { Err(attempt.forbidden(meta::name(pod), "a mirror pod may not reference service accounts")) } else { Ok(()) };
+        let named =
+            pod.pointer("/spec/serviceAccountName").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
+        return if named {
+            Err(attempt.forbidden(meta::name(pod), "a mirror pod may not reference service accounts"))
+        } else {
+            Ok(())
+        };
     }
     if !pod["spec"].is_object() {
         return Ok(());
@@ -50,14 +55,20 @@ async fn account(attempt: &Attempt<'_>, pod: &Value, name: &str) -> Result<Value
             return Ok(account);
         }
     }
-    let why = format!("error looking up service account {namespace}/{name}: serviceaccount {} not found", drydock_api::go_quote(name));
+    let why = format!(
+        "error looking up service account {namespace}/{name}: serviceaccount {} not found",
+        drydock_api::go_quote(name)
+    );
     Err(attempt.forbidden(meta::name(pod), why))
 }
 
 /// What the account adds to the pod.
 fn plan(pod: &mut Value, account: &Value, volume: &str) {
     let spec = &mut pod["spec"];
-    let automount = spec["automountServiceAccountToken"].as_bool().or_else(|| account["automountServiceAccountToken"].as_bool()).unwrap_or(true);
+    let automount = spec["automountServiceAccountToken"]
+        .as_bool()
+        .or_else(|| account["automountServiceAccountToken"].as_bool())
+        .unwrap_or(true);
     if automount {
         mount(spec, volume);
     }

@@ -126,7 +126,8 @@ impl Writer {
     }
 
     fn names(&self) -> (String, String) {
-        let text = |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned()).unwrap_or_default();
+        let text =
+            |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned()).unwrap_or_default();
         let extension = text(self.path.extension());
         (text(self.path.file_stem()), if extension.is_empty() { extension } else { format!(".{extension}") })
     }

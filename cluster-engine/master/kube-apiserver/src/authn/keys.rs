@@ -61,7 +61,8 @@ impl PublicKey {
     fn p256(point: &[u8]) -> Self {
         // SEQUENCE { SEQUENCE { OID ecPublicKey, OID prime256v1 }, BIT STRING }
         const HEAD: &[u8] = &[
-            0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
+            0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
+            0x03, 0x01, 0x07,
         ];
         Self { kind: Kind::P256, id: key_id(HEAD, point), bytes: point.to_vec() }
     }
@@ -77,8 +78,12 @@ impl PublicKey {
     /// Whether the signature is this key's.
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         match self.kind {
-            Kind::Rsa => UnparsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA256, &self.bytes).verify(message, signature).is_ok(),
-            Kind::P256 => UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, &self.bytes).verify(message, signature).is_ok(),
+            Kind::Rsa => UnparsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA256, &self.bytes)
+                .verify(message, signature)
+                .is_ok(),
+            Kind::P256 => UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, &self.bytes)
+                .verify(message, signature)
+                .is_ok(),
         }
     }
 
@@ -248,7 +253,8 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn p256_pair() -> SigningKey {
-        let document = EcdsaKeyPair::generate_pkcs8(&signature::ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).expect("key");
+        let document = EcdsaKeyPair::generate_pkcs8(&signature::ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+            .expect("key");
         private("PRIVATE KEY", document.as_ref()).expect("key")
     }
 
@@ -266,7 +272,10 @@ pub(crate) mod tests {
     fn the_key_id_hashes_a_well_formed_spki() {
         let key = p256_pair().public();
         let mut spki = vec![0x30, 0x59];
-        spki.extend_from_slice(&[0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00]);
+        spki.extend_from_slice(&[
+            0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
+            0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+        ]);
         spki.extend_from_slice(&key.bytes);
         assert_eq!(public("PUBLIC KEY", &spki), Some(key.clone()));
         assert_eq!(URL_SAFE_NO_PAD.encode(Sha256::digest(&spki)), key.id);

@@ -76,7 +76,11 @@ impl Tokens {
         {
             keys.push(key.public());
         }
-        let audiences = if options.api_audiences.is_empty() { options.service_account_issuer.clone() } else { options.api_audiences.clone() };
+        let audiences = if options.api_audiences.is_empty() {
+            options.service_account_issuer.clone()
+        } else {
+            options.api_audiences.clone()
+        };
         Ok(Self {
             signing,
             keys,
@@ -119,7 +123,11 @@ impl Tokens {
         if let Some(node) = new.node {
             kubernetes["node"] = reference(node);
         }
-        if self.extend && new.bound.is_some_and(|(kind, _)| kind == "pod") && seconds == WARN_ONLY_SECONDS && new.audiences == self.audiences {
+        if self.extend
+            && new.bound.is_some_and(|(kind, _)| kind == "pod")
+            && seconds == WARN_ONLY_SECONDS
+            && new.audiences == self.audiences
+        {
             kubernetes["warnafter"] = told.into();
             seconds = EXTENDED_SECONDS;
         }
@@ -138,7 +146,9 @@ impl Tokens {
 
     /// Checks a token for any of `audiences` (none: the API server's own).
     pub(crate) fn authenticate(&self, token: &str, audiences: &[String]) -> Result<Verified, TokenError> {
-        let issuer_fits = |claims: &Value| claims.get("iss").and_then(Value::as_str).is_some_and(|issuer| self.issuers.iter().any(|own| own == issuer));
+        let issuer_fits = |claims: &Value| {
+            claims.get("iss").and_then(Value::as_str).is_some_and(|issuer| self.issuers.iter().any(|own| own == issuer))
+        };
         if !jwt::peek(token).as_ref().is_some_and(issuer_fits) {
             return Err(TokenError::Invalid);
         }
@@ -180,10 +190,13 @@ impl Tokens {
             extra.insert("authentication.kubernetes.io/credential-id".to_owned(), vec![format!("JTI={id}")]);
         }
         self.lives("/registry/serviceaccounts", namespace, account, uid)?;
-        for (claim, storage, namespace) in
-            [("pod", "/registry/pods", namespace), ("secret", "/registry/secrets", namespace), ("node", "/registry/minions", "")]
-        {
-            let (bound, uid) = (text(&format!("/kubernetes.io/{claim}/name")), text(&format!("/kubernetes.io/{claim}/uid")));
+        for (claim, storage, namespace) in [
+            ("pod", "/registry/pods", namespace),
+            ("secret", "/registry/secrets", namespace),
+            ("node", "/registry/minions", ""),
+        ] {
+            let (bound, uid) =
+                (text(&format!("/kubernetes.io/{claim}/name")), text(&format!("/kubernetes.io/{claim}/uid")));
             if bound.is_empty() {
                 continue;
             }

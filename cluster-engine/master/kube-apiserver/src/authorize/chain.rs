@@ -28,7 +28,11 @@ impl Chain {
     ///
     /// # Errors
     /// The name that is none.
-    pub(crate) fn new(names: &[String], lookup: &Arc<dyn Lookup>, rbac: &Arc<rbac::Authorizer>) -> Result<Self, String> {
+    pub(crate) fn new(
+        names: &[String],
+        lookup: &Arc<dyn Lookup>,
+        rbac: &Arc<rbac::Authorizer>,
+    ) -> Result<Self, String> {
         let modes = names.iter().map(|name| match name.as_str() {
             "Node" => Ok(Mode::Node(NodeAuthorizer::new(Arc::clone(lookup)))),
             "RBAC" => Ok(Mode::Rbac(Arc::clone(rbac))),
@@ -43,9 +47,12 @@ impl Chain {
     pub(crate) fn check(&self, attributes: &Attributes<'_>) -> Result<String, Status> {
         match self.authorize(attributes) {
             Decision::Allow(reason) => Ok(reason),
-            Decision::NoOpinion(reason) => {
-                Err(Status::forbidden(attributes.group, attributes.resource, attributes.name, rbac::forbidden_message(attributes, &reason)))
-            }
+            Decision::NoOpinion(reason) => Err(Status::forbidden(
+                attributes.group,
+                attributes.resource,
+                attributes.name,
+                rbac::forbidden_message(attributes, &reason),
+            )),
         }
     }
 }

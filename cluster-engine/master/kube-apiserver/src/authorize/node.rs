@@ -62,10 +62,17 @@ impl Authorize for NodeAuthorizer {
         let plain = attributes.subresource.is_empty();
         let (namespace, name) = (attributes.namespace, attributes.name);
         match (attributes.group, attributes.resource) {
-            ("", "secrets") if reads && plain => allow(!name.is_empty() && self.pod_uses(node, namespace, name, uses_secret)),
-            ("", "configmaps") if reads && plain => allow(!name.is_empty() && self.pod_uses(node, namespace, name, uses_config_map)),
+            ("", "secrets") if reads && plain => {
+                allow(!name.is_empty() && self.pod_uses(node, namespace, name, uses_secret))
+            }
+            ("", "configmaps") if reads && plain => {
+                allow(!name.is_empty() && self.pod_uses(node, namespace, name, uses_config_map))
+            }
             ("", "persistentvolumeclaims") => {
-                let verb = matches!((attributes.verb, attributes.subresource), ("get", "") | ("get" | "update" | "patch", "status"));
+                let verb = matches!(
+                    (attributes.verb, attributes.subresource),
+                    ("get", "") | ("get" | "update" | "patch", "status")
+                );
                 allow(verb && self.pod_uses(node, namespace, name, |pod, name| claims(pod).any(|claim| claim == name)))
             }
             ("", "persistentvolumes") if attributes.verb == "get" && plain => allow(self.volume(node, name)),
@@ -76,32 +83,55 @@ impl Authorize for NodeAuthorizer {
             }
             ("coordination.k8s.io", "leases") => {
                 let verb = matches!(attributes.verb, "get" | "create" | "update" | "patch" | "delete");
-                allow(verb && namespace == "kube-node-lease" && (name == node || attributes.verb == "create" && name.is_empty()))
+                allow(
+                    verb && namespace == "kube-node-lease"
+                        && (name == node || attributes.verb == "create" && name.is_empty()),
+                )
             }
             ("storage.k8s.io", "csinodes") => {
                 let verb = matches!(attributes.verb, "get" | "create" | "update" | "patch" | "delete");
                 allow(verb && plain && (name == node || attributes.verb == "create" && name.is_empty()))
             }
-            ("storage.k8s.io", "volumeattachments") => allow(attributes.verb == "get" && plain && self.attached(node, name)),
+            ("storage.k8s.io", "volumeattachments") => {
+                allow(attributes.verb == "get" && plain && self.attached(node, name))
+            }
             ("", "nodes") if plain => match attributes.verb {
                 "create" => Decision::Allow(String::new()),
-                "get" | "update" | "patch" | "list" | "watch" => allow(name == node || name.is_empty() && attributes.verb == "get"),
+                "get" | "update" | "patch" | "list" | "watch" => {
+                    allow(name == node || name.is_empty() && attributes.verb == "get")
+                }
                 _ => unknown(),
             },
-            ("", "nodes") => allow(attributes.subresource == "status" && name == node && matches!(attributes.verb, "get" | "update" | "patch")),
-            ("", "pods") if reads && plain => {
-                allow(name.is_empty() || self.any_pod(node, |pod| meta::namespace(pod) == namespace && meta::name(pod) == name) || self.free(namespace, name))
-            }
+            ("", "nodes") => allow(
+                attributes.subresource == "status"
+                    && name == node
+                    && matches!(attributes.verb, "get" | "update" | "patch"),
+            ),
+            ("", "pods") if reads && plain => allow(
+                name.is_empty()
+                    || self.any_pod(node, |pod| meta::namespace(pod) == namespace && meta::name(pod) == name)
+                    || self.free(namespace, name),
+            ),
             ("", "pods") => {
-                let verb = matches!((attributes.verb, attributes.subresource), ("create" | "delete", "") | ("update" | "patch", "status") | ("create", "eviction"));
+                let verb = matches!(
+                    (attributes.verb, attributes.subresource),
+                    ("create" | "delete", "") | ("update" | "patch", "status") | ("create", "eviction")
+                );
                 allow(verb)
             }
-            ("", "services") | ("node.k8s.io", "runtimeclasses") | ("storage.k8s.io", "csidrivers") => allow(reads && plain),
-            ("", "events") | ("events.k8s.io", "events") => allow(matches!(attributes.verb, "create" | "update" | "patch")),
-            ("authentication.k8s.io", "tokenreviews") | ("authorization.k8s.io", "subjectaccessreviews" | "localsubjectaccessreviews") => {
+            ("", "services") | ("node.k8s.io", "runtimeclasses") | ("storage.k8s.io", "csidrivers") => {
+                allow(reads && plain)
+            }
+            ("", "events") | ("events.k8s.io", "events") => {
+                allow(matches!(attributes.verb, "create" | "update" | "patch"))
+            }
+            ("authentication.k8s.io", "tokenreviews")
+            | ("authorization.k8s.io", "subjectaccessreviews" | "localsubjectaccessreviews") => {
                 allow(attributes.verb == "create")
             }
-            ("certificates.k8s.io", "certificatesigningrequests") => allow(plain && matches!(attributes.verb, "create" | "get" | "list" | "watch")),
+            ("certificates.k8s.io", "certificatesigningrequests") => {
+                allow(plain && matches!(attributes.verb, "create" | "get" | "list" | "watch"))
+            }
             _ => Decision::NoOpinion(String::new()),
         }
     }
@@ -129,9 +159,18 @@ fn uses_secret(pod: &Value, name: &str) -> bool {
     items(pod, "/spec/imagePullSecrets").any(|reference| is(reference, "/name"))
         || volumes(pod).any(|volume| {
             is(volume, "/secret/secretName")
-                || ["azureFile/secretName", "cephfs/secretRef/name", "csi/nodePublishSecretRef/name", "flexVolume/secretRef/name", "iscsi/secretRef/name", "rbd/secretRef/name", "scaleIO/secretRef/name", "storageos/secretRef/name"]
-                    .iter()
-                    .any(|path| is(volume, &format!("/{path}")))
+                || [
+                    "azureFile/secretName",
+                    "cephfs/secretRef/name",
+                    "csi/nodePublishSecretRef/name",
+                    "flexVolume/secretRef/name",
+                    "iscsi/secretRef/name",
+                    "rbd/secretRef/name",
+                    "scaleIO/secretRef/name",
+                    "storageos/secretRef/name",
+                ]
+                .iter()
+                .any(|path| is(volume, &format!("/{path}")))
         })
         || sources(pod).any(|source| is(source, "/secret/name"))
         || environment(pod, "secretRef", "secretKeyRef", name)
@@ -168,10 +207,13 @@ fn sources(pod: &Value) -> impl Iterator<Item = &Value> {
 
 fn environment(pod: &Value, from: &str, key: &str, name: &str) -> bool {
     let named = |value: &Value, path: String| value.pointer(&path).and_then(Value::as_str) == Some(name);
-    ["containers", "initContainers", "ephemeralContainers"].iter().flat_map(|list| items(pod, &format!("/spec/{list}")).collect::<Vec<_>>()).any(|container| {
-        items(container, "/envFrom").any(|source| named(source, format!("/{from}/name")))
-            || items(container, "/env").any(|variable| named(variable, format!("/valueFrom/{key}/name")))
-    })
+    ["containers", "initContainers", "ephemeralContainers"]
+        .iter()
+        .flat_map(|list| items(pod, &format!("/spec/{list}")).collect::<Vec<_>>())
+        .any(|container| {
+            items(container, "/envFrom").any(|source| named(source, format!("/{from}/name")))
+                || items(container, "/env").any(|variable| named(variable, format!("/valueFrom/{key}/name")))
+        })
 }
 
 #[cfg(test)]
@@ -203,10 +245,17 @@ mod tests {
         let authorizer = NodeAuthorizer::new(Arc::new(OnePod(pod)));
         let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
         let namespace = if resource == "leases" { "kube-node-lease" } else { "a" };
-        for (user, expected) in [("system:node:n1", expected), ("system:node:n2", expected && matches!(resource, "events" | "services"))] {
+        for (user, expected) in
+            [("system:node:n1", expected), ("system:node:n2", expected && matches!(resource, "events" | "services"))]
+        {
             let user = UserInfo::new(user, &[NODES_GROUP]);
             let question = Attributes { user: &user, verb, group, resource, subresource, name, namespace, path: "" };
-            assert_eq!(matches!(authorizer.authorize(&question), Decision::Allow(_)), expected, "{} {verb} {resource}/{name}", user.name);
+            assert_eq!(
+                matches!(authorizer.authorize(&question), Decision::Allow(_)),
+                expected,
+                "{} {verb} {resource}/{name}",
+                user.name
+            );
         }
     }
 

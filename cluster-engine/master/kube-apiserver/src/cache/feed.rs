@@ -50,9 +50,17 @@ async fn follow(caches: &Caches, etcd: &Etcd, seen: &mut i64, pause: &mut Durati
     }
     let (requests, stream) = tokio::sync::mpsc::channel(2);
     let everything = Bytes::from_static(b"\0");
-    let create = WatchCreateRequest { key: everything.clone(), range_end: everything, start_revision: *seen + 1, progress_notify: true, ..Default::default() };
+    let create = WatchCreateRequest {
+        key: everything.clone(),
+        range_end: everything,
+        start_revision: *seen + 1,
+        progress_notify: true,
+        ..Default::default()
+    };
     let _ = requests.send(WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) }).await;
-    let requests_stream = futures_util::stream::unfold(stream, |mut stream| async move { stream.recv().await.map(|request| (request, stream)) });
+    let requests_stream = futures_util::stream::unfold(stream, |mut stream| async move {
+        stream.recv().await.map(|request| (request, stream))
+    });
     let mut answers = etcd.watch_client().watch(requests_stream).await?.into_inner();
     while let Some(answer) = answers.message().await? {
         if answer.compact_revision > 0 {

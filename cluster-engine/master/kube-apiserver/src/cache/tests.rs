@@ -2,7 +2,8 @@
 
 use super::*;
 
-static ROW: Resource = Resource { kind: "ConfigMap", plural: "configmaps", storage: "/registry/configmaps", ..Resource::BASE };
+static ROW: Resource =
+    Resource { kind: "ConfigMap", plural: "configmaps", storage: "/registry/configmaps", ..Resource::BASE };
 
 fn caches() -> (Caches, Arc<Cache>) {
     let caches = Caches::new([&ROW].into_iter());
@@ -13,7 +14,8 @@ fn caches() -> (Caches, Arc<Cache>) {
 }
 
 fn put(cache: &Cache, key: &str, revision: i64) {
-    let text = format!(r#"{{"kind":"ConfigMap","apiVersion":"v1","metadata":{{"name":"{key}","labels":{{"a":"b"}}}}}}"#);
+    let text =
+        format!(r#"{{"kind":"ConfigMap","apiVersion":"v1","metadata":{{"name":"{key}","labels":{{"a":"b"}}}}}}"#);
     cache.apply(key, revision, Some(text.as_bytes()));
     cache.notify();
 }
@@ -33,7 +35,8 @@ fn a_watch_sees_what_comes_after_its_revision() {
     cache.apply("default/a", 13, None);
     let mut cursor = cache.follow(11).expect("known");
     let events = cursor.take().expect("known");
-    let seen: Vec<_> = events.iter().map(|event| (event.revision, event.deleted, event.object.name().to_owned())).collect();
+    let seen: Vec<_> =
+        events.iter().map(|event| (event.revision, event.deleted, event.object.name().to_owned())).collect();
     assert_eq!(seen, [(12, false, "b".to_owned()), (13, true, "a".to_owned())]);
     assert_eq!(events[1].object.value()["metadata"]["resourceVersion"], "13");
     assert!(cursor.take().expect("known").is_empty());
@@ -65,7 +68,9 @@ fn a_list_is_cut_by_prefix_and_start() {
     for (index, key) in ["a/x", "a/y", "ab/x", "b/x"].into_iter().enumerate() {
         put(&cache, key, 11 + index as i64);
     }
-    let names = |prefix: &str, start: &str| cache.list(prefix, start).0.iter().map(|entry| entry.key.to_string()).collect::<Vec<_>>();
+    let names = |prefix: &str, start: &str| {
+        cache.list(prefix, start).0.iter().map(|entry| entry.key.to_string()).collect::<Vec<_>>()
+    };
     assert_eq!(names("a/", ""), ["a/x", "a/y"]);
     assert_eq!(names("", "a/y"), ["a/y", "ab/x", "b/x"]);
     assert_eq!(names("a/", "a/x\0"), ["a/y"]);

@@ -67,7 +67,8 @@ async fn round(server: &Server, row: &'static Resource, served: &mut HashMap<Str
             continue;
         }
         if let Some(wanted) = definition::with_status(object, &all, &time::now_rfc3339()) {
-            let change = Change { row, name, subresource: Some(Subresource::Status), options: &options(), managed: true };
+            let change =
+                Change { row, name, subresource: Some(Subresource::Status), options: &options(), managed: true };
             change_object(server, &exchange, &change, |old| {
                 let mut new = old.clone();
                 new["status"] = wanted["status"].clone();
@@ -78,7 +79,11 @@ async fn round(server: &Server, row: &'static Resource, served: &mut HashMap<Str
     }
     let mut changed = false;
     for object in all.iter().filter(|object| definition::is_established(object)) {
-        let made_of = Value::Array(vec![object["spec"].clone(), object["status"]["acceptedNames"].clone(), object["status"]["storedVersions"].clone()]);
+        let made_of = Value::Array(vec![
+            object["spec"].clone(),
+            object["status"]["acceptedNames"].clone(),
+            object["status"]["storedVersions"].clone(),
+        ]);
         if served.get(meta::name(object)).is_some_and(|known| known.made_of == made_of) {
             continue;
         }
@@ -121,7 +126,13 @@ async fn fill(server: &Server, row: &'static Resource) -> Result<(), Status> {
 }
 
 /// The end of a definition: its objects are deleted, then the finalizer goes. True while objects remain.
-async fn finish(server: &Server, exchange: &Exchange, row: &'static Resource, object: &Value, served: Option<&Served>) -> Result<bool, Status> {
+async fn finish(
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    object: &Value,
+    served: Option<&Served>,
+) -> Result<bool, Status> {
     if !meta::finalizers(object).contains(&CLEANUP) {
         return Ok(false);
     }
@@ -129,7 +140,9 @@ async fn finish(server: &Server, exchange: &Exchange, row: &'static Resource, ob
         && let Some(cache) = server.caches.get(stored.storage)
     {
         for entry in cache.list("", "").0 {
-            match delete_object(server, exchange, stored, entry.namespace(), entry.name(), &DeleteOptions::default()).await {
+            match delete_object(server, exchange, stored, entry.namespace(), entry.name(), &DeleteOptions::default())
+                .await
+            {
                 Err(status) if status.code != 404 => return Err(status),
                 _ => {}
             }
@@ -141,7 +154,8 @@ async fn finish(server: &Server, exchange: &Exchange, row: &'static Resource, ob
     let change = Change { row, name: meta::name(object), subresource: None, options: &options(), managed: true };
     let without = |old: &Value| {
         let mut new = old.clone();
-        let rest: Vec<Value> = meta::finalizers(old).into_iter().filter(|name| *name != CLEANUP).map(Value::from).collect();
+        let rest: Vec<Value> =
+            meta::finalizers(old).into_iter().filter(|name| *name != CLEANUP).map(Value::from).collect();
         meta::set_meta(&mut new, "finalizers", rest);
         Ok(new)
     };
@@ -152,7 +166,11 @@ async fn finish(server: &Server, exchange: &Exchange, row: &'static Resource, ob
 }
 
 fn options() -> WriteOptions {
-    WriteOptions { dry_run: false, field_manager: "kube-apiserver".to_owned(), field_validation: FieldValidation::Ignore }
+    WriteOptions {
+        dry_run: false,
+        field_manager: "kube-apiserver".to_owned(),
+        field_validation: FieldValidation::Ignore,
+    }
 }
 
 /// The server's own requests.

@@ -20,13 +20,21 @@ pub(crate) struct Names {
 impl Names {
     fn read(names: &Value) -> Self {
         let text = |key: &str| names[key].as_str().unwrap_or("").to_owned();
-        let short = names["shortNames"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-        Self { plural: text("plural"), singular: text("singular"), kind: text("kind"), list_kind: text("listKind"), short }
+        let short =
+            names["shortNames"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+        Self {
+            plural: text("plural"),
+            singular: text("singular"),
+            kind: text("kind"),
+            list_kind: text("listKind"),
+            short,
+        }
     }
 
     /// The first name that the other has already: `(reason, name)`.
     fn clash(&self, other: &Self) -> Option<(&'static str, String)> {
-        let resources = |own: &str| own == other.plural || own == other.singular || other.short.iter().any(|short| short == own);
+        let resources =
+            |own: &str| own == other.plural || own == other.singular || other.short.iter().any(|short| short == own);
         let kinds = |own: &str| own == other.kind || own == other.list_kind;
         if resources(&self.plural) {
             return Some(("PluralConflict", self.plural.clone()));
@@ -66,14 +74,25 @@ pub(crate) fn with_status(definition: &Value, all: &[Value], now: &str) -> Optio
     let names = Names::read(&definition["spec"]["names"]);
     let accepted = Names::read(&definition["status"]["acceptedNames"]);
     let others = all.iter().filter(|other| name(other) != name(definition) && group(other) == group(definition));
-    let clash = if names == accepted { None } else { others.filter_map(|other| names.clash(&Names::read(&other["status"]["acceptedNames"]))).next() };
+    let clash = if names == accepted {
+        None
+    } else {
+        others.filter_map(|other| names.clash(&Names::read(&other["status"]["acceptedNames"]))).next()
+    };
     let mut new = definition.clone();
     if !new["status"].is_object() {
         new["status"] = json!({});
     }
     let status = &mut new["status"];
     match clash {
-        Some((reason, taken)) => set(status, "NamesAccepted", "False", reason, &format!("{} is already in use", drydock_api::go_quote(&taken)), now),
+        Some((reason, taken)) => set(
+            status,
+            "NamesAccepted",
+            "False",
+            reason,
+            &format!("{} is already in use", drydock_api::go_quote(&taken)),
+            now,
+        ),
         None => {
             status["acceptedNames"] = definition["spec"]["names"].clone();
             set(status, "NamesAccepted", "True", "NoConflicts", "no conflicts found", now);
@@ -104,7 +123,8 @@ pub(crate) fn set(status: &mut Value, kind: &str, value: &str, reason: &str, mes
         status["conditions"] = json!([]);
     }
     let Some(conditions) = status["conditions"].as_array_mut() else { return };
-    let mut condition = json!({"type": kind, "status": value, "reason": reason, "message": message, "lastTransitionTime": now});
+    let mut condition =
+        json!({"type": kind, "status": value, "reason": reason, "message": message, "lastTransitionTime": now});
     match conditions.iter_mut().find(|condition| condition["type"] == kind) {
         None => conditions.push(condition),
         Some(old) => {
@@ -124,7 +144,10 @@ fn versions(definition: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn storage_version(definition: &Value) -> &str {
-    versions(definition).find(|version| version["storage"] == true).and_then(|version| version["name"].as_str()).unwrap_or("")
+    versions(definition)
+        .find(|version| version["storage"] == true)
+        .and_then(|version| version["name"].as_str())
+        .unwrap_or("")
 }
 
 fn leak(text: &str) -> &'static str {
@@ -146,10 +169,12 @@ pub(crate) fn rows(definition: &Value) -> Vec<&'static Resource> {
         Some(singular) if !singular.is_empty() => leak(singular),
         _ => leak(&kind.to_lowercase()),
     };
-    let list_kind = names["listKind"].as_str().filter(|kind| !kind.is_empty()).map_or_else(|| format!("{kind}List"), str::to_owned);
+    let list_kind =
+        names["listKind"].as_str().filter(|kind| !kind.is_empty()).map_or_else(|| format!("{kind}List"), str::to_owned);
     let (short_names, categories) = (leak_list(&names["shortNames"]), leak_list(&names["categories"]));
     let storage = leak(&format!("/registry/{group}/{plural}"));
-    let several = versions(definition).count() > 1 || definition["status"]["storedVersions"].as_array().is_some_and(|list| list.len() > 1);
+    let several = versions(definition).count() > 1
+        || definition["status"]["storedVersions"].as_array().is_some_and(|list| list.len() > 1);
     let mut rows: Vec<&'static Resource> = Vec::new();
     for version in versions(definition).filter(|version| version["served"] == true || version["name"] == stored) {
         let own = text(&version["name"]);
@@ -197,7 +222,11 @@ fn subresources(version: &Value) -> &'static [Subresource] {
     let scale = &version["subresources"]["scale"];
     if scale.is_object() {
         let path = |key: &str| leak(scale[key].as_str().unwrap_or("").trim_start_matches('.'));
-        list.push(Subresource::Scale { spec: path("specReplicasPath"), status: path("statusReplicasPath"), selector: path("labelSelectorPath") });
+        list.push(Subresource::Scale {
+            spec: path("specReplicasPath"),
+            status: path("statusReplicasPath"),
+            selector: path("labelSelectorPath"),
+        });
     }
     Box::leak(list.into_boxed_slice())
 }
@@ -209,7 +238,10 @@ fn columns(version: &Value) -> Vec<PrinterColumn> {
         name: text(column, "name"),
         kind: text(column, "type"),
         format: text(column, "format"),
-        description: column["description"].as_str().map_or_else(|| format!("Custom resource definition column (in JSONPath format): {}", text(column, "jsonPath")), str::to_owned),
+        description: column["description"].as_str().map_or_else(
+            || format!("Custom resource definition column (in JSONPath format): {}", text(column, "jsonPath")),
+            str::to_owned,
+        ),
         priority: column["priority"].as_i64().unwrap_or(0),
         path: path::Path::parse(&text(column, "jsonPath")).unwrap_or_default(),
     };
@@ -236,6 +268,9 @@ mod tests {
         assert_eq!((rows.len(), rows[0].plural, rows[0].storage), (1, "things", "/registry/g.io/things"));
         let second = with_status(&definition("others", "Thing"), &[first], "now").expect("changed");
         assert!(!is_established(&second));
-        assert_eq!(condition(&second, "NamesAccepted").map(|condition| condition["reason"].clone()), Some(json!("KindConflict")));
+        assert_eq!(
+            condition(&second, "NamesAccepted").map(|condition| condition["reason"].clone()),
+            Some(json!("KindConflict"))
+        );
     }
 }

@@ -63,7 +63,8 @@ impl Step {
             (Self::Where(path, wanted), Value::Array(items)) => {
                 let fits = |item: &&Value| {
                     let found = path.iter().try_fold(*item, |value, key| value.get(key));
-                    found.is_some_and(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned) == *wanted)
+                    found
+                        .is_some_and(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned) == *wanted)
                 };
                 items.iter().filter(fits).collect()
             }

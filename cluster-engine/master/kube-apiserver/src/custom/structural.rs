@@ -98,7 +98,10 @@ mod tests {
         prune(&mut object, &schema, &mut unknown);
         default(&mut object, &schema);
         assert_eq!(unknown, ["extra", "spec.list[0].m"]);
-        assert_eq!(object["spec"], json!({"size": 3, "free": {"any": 1}, "map": {"k": {"a": 1}}, "list": [{"n": "a"}]}));
+        assert_eq!(
+            object["spec"],
+            json!({"size": 3, "free": {"any": 1}, "map": {"k": {"a": 1}}, "list": [{"n": "a"}]})
+        );
         assert_eq!(object["metadata"]["name"], "x");
     }
 }

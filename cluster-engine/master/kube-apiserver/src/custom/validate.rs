@@ -64,7 +64,9 @@ fn fits_type(value: &Value, schema: &Value) -> bool {
         Some("array") => value.is_array(),
         Some("string") => value.is_string(),
         Some("boolean") => value.is_boolean(),
-        Some("integer") => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0),
+        Some("integer") => {
+            value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0)
+        }
         Some("number") => value.is_number(),
         _ => true,
     }
@@ -96,7 +98,11 @@ fn string(text: &str, schema: &Value, path: &Path, shown: &str, errors: &mut Vec
         errors.push(FieldError::too_long(path, most));
     }
     if let Some(least) = size(schema, "minLength").filter(|least| length < *least) {
-        errors.push(FieldError::invalid(path, text, format!("{} in body should be at least {least} chars long", name(shown))));
+        errors.push(FieldError::invalid(
+            path,
+            text,
+            format!("{} in body should be at least {least} chars long", name(shown)),
+        ));
     }
     if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
         && regex::Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))
@@ -112,7 +118,11 @@ fn string(text: &str, schema: &Value, path: &Path, shown: &str, errors: &mut Vec
         _ => true,
     };
     if !fits {
-        errors.push(FieldError::invalid(path, text, format!("{} in body must be of type {format}: \"{text}\"", name(shown))));
+        errors.push(FieldError::invalid(
+            path,
+            text,
+            format!("{} in body must be of type {format}: \"{text}\"", name(shown)),
+        ));
     }
 }
 
@@ -120,22 +130,42 @@ fn number(value: &Value, schema: &Value, path: &Path, shown: &str, errors: &mut 
     let Some(number) = value.as_f64() else { return };
     let exclusive = |key: &str| schema.get(key).and_then(Value::as_bool).unwrap_or(false);
     if let Some(most) = schema.get("maximum").and_then(Value::as_f64) {
-        let (wrong, word) = if exclusive("exclusiveMaximum") { (number >= most, "less than") } else { (number > most, "less than or equal to") };
+        let (wrong, word) = if exclusive("exclusiveMaximum") {
+            (number >= most, "less than")
+        } else {
+            (number > most, "less than or equal to")
+        };
         if wrong {
-            errors.push(FieldError::invalid(path, value.clone(), format!("{} in body should be {word} {most}", name(shown))));
+            errors.push(FieldError::invalid(
+                path,
+                value.clone(),
+                format!("{} in body should be {word} {most}", name(shown)),
+            ));
         }
     }
     if let Some(least) = schema.get("minimum").and_then(Value::as_f64) {
-        let (wrong, word) = if exclusive("exclusiveMinimum") { (number <= least, "greater than") } else { (number < least, "greater than or equal to") };
+        let (wrong, word) = if exclusive("exclusiveMinimum") {
+            (number <= least, "greater than")
+        } else {
+            (number < least, "greater than or equal to")
+        };
         if wrong {
-            errors.push(FieldError::invalid(path, value.clone(), format!("{} in body should be {word} {least}", name(shown))));
+            errors.push(FieldError::invalid(
+                path,
+                value.clone(),
+                format!("{} in body should be {word} {least}", name(shown)),
+            ));
         }
     }
     if let Some(step) = schema.get("multipleOf").and_then(Value::as_f64)
         && step > 0.0
         && (number / step).fract().abs() > 1e-9
     {
-        errors.push(FieldError::invalid(path, value.clone(), format!("{} in body should be a multiple of {step}", name(shown))));
+        errors.push(FieldError::invalid(
+            path,
+            value.clone(),
+            format!("{} in body should be a multiple of {step}", name(shown)),
+        ));
     }
 }
 
@@ -144,12 +174,24 @@ fn array(items: &[Value], schema: &Value, path: &Path, shown: &str, errors: &mut
         errors.push(FieldError::too_many(path, items.len(), most));
     }
     if let Some(least) = size(schema, "minItems").filter(|least| items.len() < *least) {
-        errors.push(FieldError::invalid(path, items.len(), format!("{} in body should have at least {least} items", name(shown))));
+        errors.push(FieldError::invalid(
+            path,
+            items.len(),
+            format!("{} in body should have at least {least} items", name(shown)),
+        ));
     }
     let kind = schema.get("x-kubernetes-list-type").and_then(Value::as_str).unwrap_or("");
-    let keys: Vec<&str> = schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let keys: Vec<&str> = schema
+        .get("x-kubernetes-list-map-keys")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let identity = |item: &Value| match kind {
-        "map" => Value::Object(keys.iter().filter_map(|key| Some(((*key).to_owned(), item.get(*key)?.clone()))).collect()),
+        "map" => {
+            Value::Object(keys.iter().filter_map(|key| Some(((*key).to_owned(), item.get(*key)?.clone()))).collect())
+        }
         _ => item.clone(),
     };
     if kind == "map" || kind == "set" || schema.get("uniqueItems").and_then(Value::as_bool) == Some(true) {
@@ -182,7 +224,11 @@ fn object(value: &Value, schema: &Value, path: &Path, shown: &str, errors: &mut 
         errors.push(FieldError::too_many(path, fields.len(), most));
     }
     if let Some(least) = size(schema, "minProperties").filter(|least| fields.len() < *least) {
-        errors.push(FieldError::invalid(path, fields.len(), format!("{} in body should have at least {least} properties", name(shown))));
+        errors.push(FieldError::invalid(
+            path,
+            fields.len(),
+            format!("{} in body should have at least {least} properties", name(shown)),
+        ));
     }
     let properties = schema.get("properties").and_then(Value::as_object);
     let others = schema.get("additionalProperties").filter(|others| others.is_object());
@@ -206,13 +252,25 @@ fn combine(value: &Value, schema: &Value, path: &Path, shown: &str, errors: &mut
         check(value, schema, path, shown, errors);
     }
     if list("anyOf").is_some_and(|list| !list.iter().any(fits)) {
-        errors.push(FieldError::invalid(path, value.clone(), format!("{} in body must validate at least one schema (anyOf)", name(shown))));
+        errors.push(FieldError::invalid(
+            path,
+            value.clone(),
+            format!("{} in body must validate at least one schema (anyOf)", name(shown)),
+        ));
     }
     if list("oneOf").is_some_and(|list| list.iter().filter(|schema| fits(schema)).count() != 1) {
-        errors.push(FieldError::invalid(path, value.clone(), format!("{} in body must validate one and only one schema (oneOf)", name(shown))));
+        errors.push(FieldError::invalid(
+            path,
+            value.clone(),
+            format!("{} in body must validate one and only one schema (oneOf)", name(shown)),
+        ));
     }
     if schema.get("not").is_some_and(fits) {
-        errors.push(FieldError::invalid(path, value.clone(), format!("{} in body must not validate the schema (not)", name(shown))));
+        errors.push(FieldError::invalid(
+            path,
+            value.clone(),
+            format!("{} in body must not validate the schema (not)", name(shown)),
+        ));
     }
 }
 
@@ -226,7 +284,10 @@ mod tests {
         let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "required": ["size"], "properties": {
             "size": {"type": "integer", "minimum": 1}, "mode": {"type": "string", "enum": ["a", "b"]}, "name": {"type": "string", "pattern": "^x"},
             "port": {"x-kubernetes-int-or-string": true}, "tags": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}}}}}});
-        let errors: Vec<String> = validate(&json!({"apiVersion": "g/v1", "metadata": {}, "spec": spec}), &schema).iter().map(ToString::to_string).collect();
+        let errors: Vec<String> = validate(&json!({"apiVersion": "g/v1", "metadata": {}, "spec": spec}), &schema)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(errors, expected);
     }
 
@@ -234,10 +295,22 @@ mod tests {
     fn objects_are_checked_with_upstreams_texts() {
         check_spec(json!({"size": 1, "mode": "a", "name": "xy", "port": "http", "tags": ["a"]}), &[]);
         check_spec(json!({}), &["spec.size: Required value"]);
-        check_spec(json!({"size": 0}), &["spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1"]);
-        check_spec(json!({"size": "1"}), &["spec.size: Invalid value: \"string\": spec.size in body must be of type integer: \"string\""]);
-        check_spec(json!({"size": 1, "mode": "c"}), &["spec.mode: Unsupported value: \"c\": supported values: \"a\", \"b\""]);
-        check_spec(json!({"size": 1, "name": "y"}), &["spec.name: Invalid value: \"y\": spec.name in body should match '^x'"]);
+        check_spec(
+            json!({"size": 0}),
+            &["spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1"],
+        );
+        check_spec(
+            json!({"size": "1"}),
+            &["spec.size: Invalid value: \"string\": spec.size in body must be of type integer: \"string\""],
+        );
+        check_spec(
+            json!({"size": 1, "mode": "c"}),
+            &["spec.mode: Unsupported value: \"c\": supported values: \"a\", \"b\""],
+        );
+        check_spec(
+            json!({"size": 1, "name": "y"}),
+            &["spec.name: Invalid value: \"y\": spec.name in body should match '^x'"],
+        );
         check_spec(json!({"size": 1, "tags": ["a", "a"]}), &["spec.tags[1]: Duplicate value: \"a\""]);
     }
 }

@@ -80,11 +80,19 @@ pub(super) fn aggregated(rows: &[&'static Resource], core: bool, version: &str) 
             let versions: Vec<Value> = versions
                 .into_iter()
                 .map(|version| {
-                    let resources: Vec<Value> = rows.iter().filter(|row| row.group == group && row.version == version).map(|row| resource(row)).collect();
+                    let resources: Vec<Value> = rows
+                        .iter()
+                        .filter(|row| row.group == group && row.version == version)
+                        .map(|row| resource(row))
+                        .collect();
                     json!({"version": version, "resources": resources, "freshness": "Current"})
                 })
                 .collect();
-            let metadata = if group.is_empty() { json!({"creationTimestamp": null}) } else { json!({"name": group, "creationTimestamp": null}) };
+            let metadata = if group.is_empty() {
+                json!({"creationTimestamp": null})
+            } else {
+                json!({"name": group, "creationTimestamp": null})
+            };
             json!({"metadata": metadata, "versions": versions})
         })
         .collect();
@@ -144,12 +152,21 @@ pub(super) fn legacy(rows: &[&'static Resource], path: &str, server: &Server) ->
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match parts[..] {
         ["api"] => {
-            let address = server.options.advertise_address.map_or_else(String::new, |address| format!("{address}:{}", server.options.secure_port));
-            Some(json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]}))
+            let address = server
+                .options
+                .advertise_address
+                .map_or_else(String::new, |address| format!("{address}:{}", server.options.secure_port));
+            Some(
+                json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]}),
+            )
         }
         ["api", version] => list(rows, "", version),
         ["apis"] => {
-            let groups: Vec<Value> = groups(rows).iter().filter(|(group, _)| !group.is_empty()).map(|(group, versions)| group_value(group, versions)).collect();
+            let groups: Vec<Value> = groups(rows)
+                .iter()
+                .filter(|(group, _)| !group.is_empty())
+                .map(|(group, versions)| group_value(group, versions))
+                .collect();
             Some(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}))
         }
         ["apis", group] => {
@@ -208,7 +225,8 @@ fn list(rows: &[&'static Resource], group: &str, version: &str) -> Option<Value>
 fn storage_hash(row: &Resource) -> String {
     use base64::Engine as _;
     use sha2::Digest as _;
-    let (group, version) = if row.storage_version.1.is_empty() { (row.group, row.version) } else { row.storage_version };
+    let (group, version) =
+        if row.storage_version.1.is_empty() { (row.group, row.version) } else { row.storage_version };
     let digest = sha2::Sha256::digest(format!("{group}/{version}/{}", row.kind));
     base64::engine::general_purpose::STANDARD.encode(&digest[..8])
 }
@@ -221,7 +239,12 @@ mod tests {
     fn clients_choose_their_form() {
         let modern = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
         assert_eq!(aggregated_version(modern), Some("v2"));
-        assert_eq!(aggregated_version("application/json;as=APIGroupDiscoveryList;v=v2beta1;g=apidiscovery.k8s.io,application/json"), Some("v2beta1"));
+        assert_eq!(
+            aggregated_version(
+                "application/json;as=APIGroupDiscoveryList;v=v2beta1;g=apidiscovery.k8s.io,application/json"
+            ),
+            Some("v2beta1")
+        );
         assert_eq!(aggregated_version("application/json"), None);
     }
 

@@ -34,11 +34,17 @@ fn specs(rows: &[&'static Resource]) -> Vec<PathSpec> {
             verbs,
             schema: row.custom.map(|custom| custom.schema.clone()),
         };
-        specs.push(spec(Gvk::new(row.group, row.version, row.kind), "", row.verbs.names().into_iter().map(str::to_owned).collect()));
+        specs.push(spec(
+            Gvk::new(row.group, row.version, row.kind),
+            "",
+            row.verbs.names().into_iter().map(str::to_owned).collect(),
+        ));
         for subresource in row.subresources {
             let (group, version, kind) = kind_of(row, *subresource);
             let verbs = match subresource {
-                Subresource::Exec | Subresource::Attach | Subresource::PortForward | Subresource::Proxy => vec!["connect".to_owned()],
+                Subresource::Exec | Subresource::Attach | Subresource::PortForward | Subresource::Proxy => {
+                    vec!["connect".to_owned()]
+                }
                 other => verbs_of(*other).iter().map(|verb| (*verb).to_owned()).collect(),
             };
             specs.push(spec(Gvk::new(group, version, kind), subresource.name(), verbs));
@@ -49,7 +55,10 @@ fn specs(rows: &[&'static Resource]) -> Vec<PathSpec> {
 
 /// Names of the v3 documents: `api/v1`, `apis/apps/v1` …
 pub(super) fn names(rows: &[&'static Resource]) -> Vec<String> {
-    groups(rows).into_iter().flat_map(|(group, versions)| versions.into_iter().map(move |version| name(group, version))).collect()
+    groups(rows)
+        .into_iter()
+        .flat_map(|(group, versions)| versions.into_iter().map(move |version| name(group, version)))
+        .collect()
 }
 
 fn name(group: &str, version: &str) -> String {

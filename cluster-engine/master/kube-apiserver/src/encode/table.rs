@@ -106,7 +106,11 @@ impl<'a> Table<'a> {
 
     /// A table without rows, for bookmarks.
     pub(crate) fn bookmark(&self, resource_version: &str) -> Vec<u8> {
-        self.write(&ListMeta { resource_version: resource_version.to_owned(), ..ListMeta::default() }, std::iter::empty(), false)
+        self.write(
+            &ListMeta { resource_version: resource_version.to_owned(), ..ListMeta::default() },
+            std::iter::empty(),
+            false,
+        )
     }
 
     fn write<'b>(&self, metadata: &ListMeta, objects: impl Iterator<Item = &'b Bytes>, definitions: bool) -> Vec<u8> {
@@ -129,7 +133,11 @@ impl<'a> Table<'a> {
             let object: Value = serde_json::from_slice(bytes).unwrap_or_default();
             let cells = source.cells(&object, now);
             out.extend_from_slice(format!("{{\"cells\":{}", Value::Array(cells)).as_bytes());
-            let conditions = self.row.row_conditions.map(|conditions| conditions(&object)).filter(|conditions| !conditions.is_null());
+            let conditions = self
+                .row
+                .row_conditions
+                .map(|conditions| conditions(&object))
+                .filter(|conditions| !conditions.is_null());
             if let Some(conditions) = conditions {
                 out.extend_from_slice(format!(",\"conditions\":{conditions}").as_bytes());
             }
@@ -164,13 +172,15 @@ fn created_at(object: &Value, _: jiff::Timestamp) -> Value {
 mod tests {
     use super::*;
 
-    static ROW: Resource = Resource { kind: "Thing", plural: "things", columns: &[Column::NAME, Column::AGE], ..Resource::BASE };
+    static ROW: Resource =
+        Resource { kind: "Thing", plural: "things", columns: &[Column::NAME, Column::AGE], ..Resource::BASE };
 
     #[test]
     fn a_table_has_columns_cells_and_metadata() {
         let object = Bytes::from_static(br#"{"kind":"Thing","apiVersion":"v1","metadata":{"name":"a","creationTimestamp":"2026-01-01T00:00:00Z"},"spec":{}}"#);
         let table = Table::new(&ROW, "meta.k8s.io/v1", "");
-        let text = table.list(&ListMeta { resource_version: "7".to_owned(), ..ListMeta::default() }, [&object].into_iter());
+        let text =
+            table.list(&ListMeta { resource_version: "7".to_owned(), ..ListMeta::default() }, [&object].into_iter());
         let value: Value = serde_json::from_slice(&text).expect("JSON");
         assert_eq!(value["columnDefinitions"][0]["format"], "name");
         assert_eq!(value["rows"][0]["cells"][0], "a");

@@ -90,7 +90,9 @@ struct OnlyMetadata<'a> {
 /// The `PartialObjectMetadata` of an object in wire form, without a full parse.
 pub(crate) fn partial(object: &[u8], api_version: &str) -> Bytes {
     let metadata = serde_json::from_slice::<OnlyMetadata<'_>>(object).map_or("{}", |only| only.metadata.get());
-    Bytes::from(format!("{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata}}}"))
+    Bytes::from(format!(
+        "{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata}}}"
+    ))
 }
 
 #[cfg(test)]
@@ -119,6 +121,9 @@ mod tests {
     #[test]
     fn partial_metadata_keeps_the_metadata_only() {
         let object = br#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a"},"spec":{"x":1}}"#;
-        assert_eq!(&partial(object, "meta.k8s.io/v1")[..], br#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"a"}}"#);
+        assert_eq!(
+            &partial(object, "meta.k8s.io/v1")[..],
+            br#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"a"}}"#
+        );
     }
 }

@@ -32,7 +32,9 @@ pub(crate) fn decode(text: &str) -> Result<(String, i64), String> {
         return Err(format!("continue key is not valid: server does not recognize this encoded version {:?}", token.v));
     }
     if token.rv == 0 {
-        return Err("continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)".to_owned());
+        return Err(
+            "continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)".to_owned()
+        );
     }
     if token.start.is_empty() {
         return Err("continue key is not valid: encoded start key empty (version meta.k8s.io/v1)".to_owned());

@@ -85,7 +85,10 @@ pub(crate) struct Page {
 impl Etcd {
     /// A client that connects when it is first used.
     pub(crate) fn new(address: &Address) -> Result<Self, StorageError> {
-        let setup = |endpoint: &str, source: tonic::transport::Error| StorageError::Setup { endpoint: endpoint.to_owned(), source: source.into() };
+        let setup = |endpoint: &str, source: tonic::transport::Error| StorageError::Setup {
+            endpoint: endpoint.to_owned(),
+            source: source.into(),
+        };
         let mut endpoints = Vec::new();
         for text in &address.endpoints {
             let mut endpoint = Endpoint::from_shared(text.clone())
@@ -112,7 +115,9 @@ impl Etcd {
             _ => Channel::balance_list(endpoints.into_iter()),
         };
         Ok(Self {
-            kv: KvClient::new(channel.clone()).max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT),
+            kv: KvClient::new(channel.clone())
+                .max_decoding_message_size(MESSAGE_LIMIT)
+                .max_encoding_message_size(MESSAGE_LIMIT),
             watch: WatchClient::new(channel.clone()).max_decoding_message_size(MESSAGE_LIMIT),
             lease: LeaseClient::new(channel),
             shared: Arc::new(Shared { lease: Mutex::new(None), micros: AtomicU64::new(0), calls: AtomicU64::new(0) }),
@@ -138,7 +143,8 @@ impl Etcd {
 
     /// etcd's present revision, read through consensus.
     pub(crate) async fn revision(&self) -> Result<i64, StorageError> {
-        let request = RangeRequest { key: Bytes::from_static(b"compact_rev_key"), count_only: true, ..Default::default() };
+        let request =
+            RangeRequest { key: Bytes::from_static(b"compact_rev_key"), count_only: true, ..Default::default() };
         let answer = self.timed(self.kv.clone().range(request)).await?;
         Ok(answer.header.map_or(0, |header| header.revision))
     }
@@ -165,13 +171,19 @@ impl Etcd {
     pub(crate) async fn put(&self, key: &str, value: Bytes, expected: i64, ttl: i64) -> Result<Written, StorageError> {
         let lease = if ttl > 0 { self.lease(ttl).await? } else { 0 };
         let key = Bytes::copy_from_slice(key.as_bytes());
-        self.swap(key.clone(), expected, Operation::RequestPut(PutRequest { key, value, lease, ..Default::default() })).await
+        self.swap(key.clone(), expected, Operation::RequestPut(PutRequest { key, value, lease, ..Default::default() }))
+            .await
     }
 
     /// Removes the key if it is at `expected`.
     pub(crate) async fn delete(&self, key: &str, expected: i64) -> Result<Written, StorageError> {
         let key = Bytes::copy_from_slice(key.as_bytes());
-        self.swap(key.clone(), expected, Operation::RequestDeleteRange(DeleteRangeRequest { key, ..Default::default() })).await
+        self.swap(
+            key.clone(),
+            expected,
+            Operation::RequestDeleteRange(DeleteRangeRequest { key, ..Default::default() }),
+        )
+        .await
     }
 
     /// Creates all of these keys at one revision, or none of them when one exists.
@@ -187,7 +199,10 @@ impl Etcd {
         let put = |name, value: &Bytes| PutRequest { key: key(name), value: value.clone(), ..Default::default() };
         let request = TxnRequest {
             compare: puts.iter().map(|(name, _)| absent(name)).collect(),
-            success: puts.iter().map(|(name, value)| RequestOp { request: Some(Operation::RequestPut(put(name, value))) }).collect(),
+            success: puts
+                .iter()
+                .map(|(name, value)| RequestOp { request: Some(Operation::RequestPut(put(name, value))) })
+                .collect(),
             failure: Vec::new(),
         };
         let answer = self.timed(self.kv.clone().txn(request)).await?;
@@ -210,7 +225,9 @@ impl Etcd {
                 ..Default::default()
             }],
             success: vec![RequestOp { request: Some(operation) }],
-            failure: vec![RequestOp { request: Some(Operation::RequestRange(RangeRequest { key, ..Default::default() })) }],
+            failure: vec![RequestOp {
+                request: Some(Operation::RequestRange(RangeRequest { key, ..Default::default() })),
+            }],
         };
         let answer = self.timed(self.kv.clone().txn(request)).await?;
         if answer.succeeded {
@@ -238,7 +255,10 @@ impl Etcd {
         Ok(answer.id)
     }
 
-    async fn timed<T>(&self, call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>) -> Result<T, StorageError> {
+    async fn timed<T>(
+        &self,
+        call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+    ) -> Result<T, StorageError> {
         let start = Instant::now();
         let answer = call.await;
         let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);

@@ -42,7 +42,8 @@ pub(crate) async fn bind(server: &Server, exchange: &Exchange, binding: &Value) 
     if !errors.is_empty() {
         return Err(Status::invalid("", "Binding", &name, errors));
     }
-    let change = Change { row, name: &name, subresource: Some(Subresource::Binding), options: &options, managed: false };
+    let change =
+        Change { row, name: &name, subresource: Some(Subresource::Binding), options: &options, managed: false };
     let make = |old: &Value| assign(old, binding, node, &name);
     change_object(server, exchange, &change, make).await?;
     let mut status = Status::success(None);
@@ -54,7 +55,10 @@ fn assign(old: &Value, binding: &Value, node: &str, name: &str) -> Result<Value,
     let conflict = |why: String| Status::conflict("", "pods/binding", name, why);
     let uid = meta::uid(binding);
     if !uid.is_empty() && uid != meta::uid(old) {
-        return Err(conflict(format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", meta::uid(old))));
+        return Err(conflict(format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            meta::uid(old)
+        )));
     }
     if meta::deletion_timestamp(old).is_some() {
         return Err(conflict(format!("pod {name} is being deleted, cannot be assigned to a host")));
@@ -97,7 +101,10 @@ mod tests {
     fn a_pod_is_bound_once() {
         let pod = json!({"metadata": {"name": "p", "uid": "u"}, "spec": {}});
         let bound = assign(&pod, &json!({"metadata": {"annotations": {"a": "b"}}}), "n1", "p").expect("bound");
-        assert_eq!((&bound["spec"]["nodeName"], &bound["status"]["conditions"][0]["status"]), (&json!("n1"), &json!("True")));
+        assert_eq!(
+            (&bound["spec"]["nodeName"], &bound["status"]["conditions"][0]["status"]),
+            (&json!("n1"), &json!("True"))
+        );
         assert_eq!(assign(&bound, &json!({}), "n2", "p").map_err(|status| status.code), Err(409));
         assert_eq!(assign(&pod, &json!({"metadata": {"uid": "v"}}), "n2", "p").map_err(|status| status.code), Err(409));
     }

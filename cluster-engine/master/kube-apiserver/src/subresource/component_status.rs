@@ -15,7 +15,11 @@ use crate::server::Server;
 use crate::verbs::list::{Found, assemble};
 
 /// Answers a GET of one.
-pub(crate) async fn get(server: &Server, exchange: &Exchange, row: &'static Resource) -> Result<Response<Body>, Status> {
+pub(crate) async fn get(
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+) -> Result<Response<Body>, Status> {
     let name = exchange.info.name.as_str();
     let found = all(server).await.into_iter().find(|status| drydock_api::meta::name(status) == name);
     let status = found.ok_or_else(|| Status::not_found(row.group, row.plural, name))?;
@@ -23,14 +27,20 @@ pub(crate) async fn get(server: &Server, exchange: &Exchange, row: &'static Reso
 }
 
 /// Answers a list.
-pub(crate) async fn list(server: &Server, exchange: &Exchange, row: &'static Resource) -> Result<Response<Body>, Status> {
-    let entries: Vec<Arc<Entry>> =
-        all(server).await.iter().map(|status| Arc::new(Entry::new(row, drydock_api::meta::name(status), 0, status.to_string().as_bytes()))).collect();
+pub(crate) async fn list(
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+) -> Result<Response<Body>, Status> {
+    let entries: Vec<Arc<Entry>> = all(server)
+        .await
+        .iter()
+        .map(|status| Arc::new(Entry::new(row, drydock_api::meta::name(status), 0, status.to_string().as_bytes())))
+        .collect();
     let found = Found { entries, meta: encode::table::ListMeta::default() };
     let json = match exchange.accept.form {
-        encode::Form::Table(version) => {
-            encode::table::Table::new(row, version, exchange.query.text("includeObject")).list(&found.meta, found.entries.iter().map(|entry| &entry.bytes))
-        }
+        encode::Form::Table(version) => encode::table::Table::new(row, version, exchange.query.text("includeObject"))
+            .list(&found.meta, found.entries.iter().map(|entry| &entry.bytes)),
         form => assemble(row, form, &found),
     };
     encode::written(exchange, StatusCode::OK, json.into())
@@ -43,7 +53,9 @@ async fn all(server: &Server) -> Vec<Value> {
         let connect = tokio::net::TcpStream::connect(("127.0.0.1", port));
         match tokio::time::timeout(std::time::Duration::from_secs(1), connect).await {
             Ok(Ok(_)) => Ok(0),
-            Ok(Err(error)) => Err(format!("Get \"https://127.0.0.1:{port}/healthz\": dial tcp 127.0.0.1:{port}: {error}")),
+            Ok(Err(error)) => {
+                Err(format!("Get \"https://127.0.0.1:{port}/healthz\": dial tcp 127.0.0.1:{port}: {error}"))
+            }
             Err(_) => Err(format!("Get \"https://127.0.0.1:{port}/healthz\": timed out")),
         }
     };

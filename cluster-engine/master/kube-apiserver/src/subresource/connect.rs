@@ -15,7 +15,12 @@ use crate::verbs::get;
 
 /// Answers an upgrade.
 pub(super) async fn serve(
-    server: &Server, exchange: &Exchange, row: &'static Resource, subresource: Subresource, method: &Method, upgrade: Option<OnUpgrade>,
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    subresource: Subresource,
+    method: &Method,
+    upgrade: Option<OnUpgrade>,
 ) -> Result<Response<Body>, Status> {
     if exchange.info.verb == "get" {
         // A WebSocket begins with a GET; what it does is a create, and must be allowed as one.
@@ -69,7 +74,11 @@ pub(super) fn container(pod: &Value, asked: &str) -> Result<String, Status> {
             [] => Err(Status::bad_request(format!("a container name must be specified for pod {}", meta::name(pod)))),
             [one] => Ok(one.clone()),
             _ => {
-                let mut text = format!("a container name must be specified for pod {}, choose one of: [{}]", meta::name(pod), main.join(" "));
+                let mut text = format!(
+                    "a container name must be specified for pod {}, choose one of: [{}]",
+                    meta::name(pod),
+                    main.join(" ")
+                );
                 if !init.is_empty() {
                     text.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
                 }
@@ -124,7 +133,10 @@ mod tests {
     fn the_kubelet_gets_its_own_form() {
         let pod = json!({"metadata": {"name": "p", "namespace": "a"}, "spec": {"containers": [{"name": "c"}]}});
         let query = Query::parse("command=sh&command=-c&command=echo%20a%26b&stdin=true&stdout=true&tty=false");
-        assert_eq!(stream_path(&pod, "exec", "c", &query), "/exec/a/p/c?input=1&output=1&command=sh&command=-c&command=echo%20a%26b");
+        assert_eq!(
+            stream_path(&pod, "exec", "c", &query),
+            "/exec/a/p/c?input=1&output=1&command=sh&command=-c&command=echo%20a%26b"
+        );
         assert_eq!(port_forward_path(&pod, &Query::parse("ports=80")), "/portForward/a/p?port=80");
         assert_eq!(port_forward_path(&pod, &Query::default()), "/portForward/a/p");
         assert_eq!(container(&pod, "").as_deref().ok(), Some("c"));

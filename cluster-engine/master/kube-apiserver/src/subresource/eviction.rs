@@ -57,12 +57,25 @@ fn is_ready(pod: &Value) -> bool {
 }
 
 /// Takes one disruption from the pod's budget.
-async fn spend(server: &Server, exchange: &Exchange, pod: &Value, options: &crate::exchange::WriteOptions) -> Result<(), Status> {
-    let budgets: Vec<Value> = server.objects("/registry/poddisruptionbudgets", &exchange.info.namespace).into_iter().filter(|budget| covers(budget, pod)).collect();
+async fn spend(
+    server: &Server,
+    exchange: &Exchange,
+    pod: &Value,
+    options: &crate::exchange::WriteOptions,
+) -> Result<(), Status> {
+    let budgets: Vec<Value> = server
+        .objects("/registry/poddisruptionbudgets", &exchange.info.namespace)
+        .into_iter()
+        .filter(|budget| covers(budget, pod))
+        .collect();
     let budget = match &budgets[..] {
         [] => return Ok(()),
         [budget] => budget,
-        _ => return Err(Status::internal("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.")),
+        _ => {
+            return Err(Status::internal(
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+            ));
+        }
     };
     let always = budget.pointer("/spec/unhealthyPodEvictionPolicy").and_then(Value::as_str) == Some("AlwaysAllow");
     if !is_ready(pod) {
@@ -72,7 +85,8 @@ async fn spend(server: &Server, exchange: &Exchange, pod: &Value, options: &crat
         }
     }
     let Some(row) = server.rows.find("policy", "v1", "poddisruptionbudgets") else { return Ok(()) };
-    let change = Change { row, name: meta::name(budget), subresource: Some(Subresource::Status), options, managed: false };
+    let change =
+        Change { row, name: meta::name(budget), subresource: Some(Subresource::Status), options, managed: false };
     change_object(server, exchange, &change, |old| take_one(old, meta::name(pod), &exchange.now)).await.map(|_| ())
 }
 
@@ -83,7 +97,10 @@ fn covers(budget: &Value, pod: &Value) -> bool {
 fn take_one(budget: &Value, pod: &str, now: &str) -> Result<Value, Status> {
     let status = &budget["status"];
     if status["observedGeneration"].as_i64().unwrap_or(0) < meta::generation(budget) {
-        return Err(refused(10, format!("The disruption budget {} is still being processed by the server.", meta::name(budget))));
+        return Err(refused(
+            10,
+            format!("The disruption budget {} is still being processed by the server.", meta::name(budget)),
+        ));
     }
     let allowed = status["disruptionsAllowed"].as_i64().unwrap_or(0);
     if allowed <= 0 {
@@ -107,7 +124,8 @@ fn take_one(budget: &Value, pod: &str, now: &str) -> Result<Value, Status> {
 
 fn refused(wait: u32, text: String) -> Status {
     let cause = StatusCause { reason: "DisruptionBudget".to_owned(), message: text, field: String::new() };
-    Status::too_many_requests("Cannot evict pod as it would violate the pod's disruption budget.", wait).with_causes(vec![cause])
+    Status::too_many_requests("Cannot evict pod as it would violate the pod's disruption budget.", wait)
+        .with_causes(vec![cause])
 }
 
 #[cfg(test)]

@@ -62,15 +62,25 @@ fn validate(query: &Query) -> Result<(), Status> {
     for (key, least) in [("tailLines", 0), ("limitBytes", 1), ("sinceSeconds", 1)] {
         let Some(text) = query.get(key).filter(|text| !text.is_empty()) else { continue };
         let Ok(number) = text.parse::<i64>() else {
-            return Err(Status::bad_request(format!("strconv.ParseInt: parsing {}: invalid syntax", drydock_api::go_quote(text))));
+            return Err(Status::bad_request(format!(
+                "strconv.ParseInt: parsing {}: invalid syntax",
+                drydock_api::go_quote(text)
+            )));
         };
         if number < least {
-            errors.push(FieldError::invalid(&Path::new(key), number, format!("must be greater than {}", if least == 0 { "or equal to 0" } else { "0" })));
+            errors.push(FieldError::invalid(
+                &Path::new(key),
+                number,
+                format!("must be greater than {}", if least == 0 { "or equal to 0" } else { "0" }),
+            ));
         }
     }
     let both = [query.text("sinceSeconds"), query.text("sinceTime")].iter().all(|text| !text.is_empty());
     if both {
-        errors.push(FieldError::forbidden(&Path::root(), "at most one of `sinceTime` or `sinceSeconds` may be specified"));
+        errors.push(FieldError::forbidden(
+            &Path::root(),
+            "at most one of `sinceTime` or `sinceSeconds` may be specified",
+        ));
     }
     if errors.is_empty() { Ok(()) } else { Err(Status::invalid("", "PodLogOptions", "", errors)) }
 }

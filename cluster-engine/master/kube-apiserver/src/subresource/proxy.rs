@@ -18,13 +18,25 @@ use crate::verbs::get;
 
 /// Passes a request on.
 pub(super) async fn serve(
-    server: &Server, exchange: &Exchange, row: &'static Resource, method: &Method, incoming: Incoming, upgrade: Option<OnUpgrade>,
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    method: &Method,
+    incoming: Incoming,
+    upgrade: Option<OnUpgrade>,
 ) -> Result<Response<Body>, Status> {
     let info = &exchange.info;
-    if info.rest.is_empty() && !info.rest_given && matches!(*method, Method::GET | Method::HEAD) && exchange.query.get("path").is_none() {
+    if info.rest.is_empty()
+        && !info.rest_given
+        && matches!(*method, Method::GET | Method::HEAD)
+        && exchange.query.get("path").is_none()
+    {
         // So that relative links of the page behind it work.
-        let mut response = encode::with_type(StatusCode::MOVED_PERMANENTLY, "text/html; charset=utf-8", bytes::Bytes::new());
-        response.headers_mut().insert(header::LOCATION, HeaderValue::from_str(&format!("{}/", info.path)).map_err(Status::internal)?);
+        let mut response =
+            encode::with_type(StatusCode::MOVED_PERMANENTLY, "text/html; charset=utf-8", bytes::Bytes::new());
+        response
+            .headers_mut()
+            .insert(header::LOCATION, HeaderValue::from_str(&format!("{}/", info.path)).map_err(Status::internal)?);
         return Ok(response);
     }
     let (scheme, name, port) = split(&info.name);
@@ -33,7 +45,8 @@ pub(super) async fn serve(
         "pods" => pod(server, row, &info.namespace, scheme, name, port).await?,
         _ => service(server, &info.namespace, scheme, name, port)?,
     };
-    let rest = if info.rest.is_empty() { exchange.query.text("path").trim_start_matches('/') } else { info.rest.as_str() };
+    let rest =
+        if info.rest.is_empty() { exchange.query.text("path").trim_start_matches('/') } else { info.rest.as_str() };
     let target = Target { host, port, scheme, path: format!("/{}{}", path_escape(rest), raw_query(exchange)) };
     match upgrade {
         Some(upgrade) => server.kubelets.upgrade(&target, method, &exchange.headers, upgrade).await,
@@ -79,12 +92,20 @@ async fn node(server: &Server, row: &'static Resource, name: &str) -> Result<(St
     Ok((host, port, Scheme::Kubelet))
 }
 
-async fn pod(server: &Server, row: &'static Resource, namespace: &str, scheme: &str, name: &str, port: &str) -> Result<(String, u16, Scheme), Status> {
+async fn pod(
+    server: &Server,
+    row: &'static Resource,
+    namespace: &str,
+    scheme: &str,
+    name: &str,
+    port: &str,
+) -> Result<(String, u16, Scheme), Status> {
     let pod = get::newest_value(server, row, namespace, name).await?;
     let host = pod.pointer("/status/podIP").and_then(Value::as_str).filter(|host| !host.is_empty());
     let host = host.ok_or_else(|| Status::bad_request(format!("address not allowed: pod {name} has no IP")))?;
     let containers = pod.pointer("/spec/containers").and_then(Value::as_array);
-    let mut ports = containers.into_iter().flatten().flat_map(|container| container["ports"].as_array().into_iter().flatten());
+    let mut ports =
+        containers.into_iter().flatten().flat_map(|container| container["ports"].as_array().into_iter().flatten());
     let number = if port.is_empty() {
         ports.next().and_then(|port| port["containerPort"].as_u64()).unwrap_or(80)
     } else if let Ok(number) = port.parse() {
@@ -97,21 +118,43 @@ async fn pod(server: &Server, row: &'static Resource, namespace: &str, scheme: &
 }
 
 /// One ready endpoint of the service's port.
-fn service(server: &Server, namespace: &str, scheme: &str, name: &str, port: &str) -> Result<(String, u16, Scheme), Status> {
-    let service = server.object("/registry/services/specs", namespace, name).ok_or_else(|| Status::not_found("", "services", name))?;
-    let none = || Status::service_unavailable(format!("no endpoints available for service {}", drydock_api::go_quote(&exact(scheme, name, port))));
+fn service(
+    server: &Server,
+    namespace: &str,
+    scheme: &str,
+    name: &str,
+    port: &str,
+) -> Result<(String, u16, Scheme), Status> {
+    let service = server
+        .object("/registry/services/specs", namespace, name)
+        .ok_or_else(|| Status::not_found("", "services", name))?;
+    let none = || {
+        Status::service_unavailable(format!(
+            "no endpoints available for service {}",
+            drydock_api::go_quote(&exact(scheme, name, port))
+        ))
+    };
     let ports: Vec<&Value> = service.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten().collect();
     let wanted = match port {
         "" => ports.first(),
-        port => ports.iter().find(|own| own["name"] == port || own["port"].as_u64().is_some_and(|number| number.to_string() == port)),
+        port => ports
+            .iter()
+            .find(|own| own["name"] == port || own["port"].as_u64().is_some_and(|number| number.to_string() == port)),
     };
-    let wanted = wanted.ok_or_else(|| Status::service_unavailable(format!("no service port {} found for service {}", drydock_api::go_quote(port), drydock_api::go_quote(name))))?;
+    let wanted = wanted.ok_or_else(|| {
+        Status::service_unavailable(format!(
+            "no service port {} found for service {}",
+            drydock_api::go_quote(port),
+            drydock_api::go_quote(name)
+        ))
+    })?;
     let port_name = wanted["name"].as_str().unwrap_or("");
     let slices = server.objects("/registry/endpointslices", namespace);
     let own = slices.iter().filter(|slice| meta::label(slice, "kubernetes.io/service-name") == Some(name));
     let mut found = Vec::new();
     for slice in own {
-        let port = slice["ports"].as_array().into_iter().flatten().find(|own| own["name"].as_str().unwrap_or("") == port_name);
+        let port =
+            slice["ports"].as_array().into_iter().flatten().find(|own| own["name"].as_str().unwrap_or("") == port_name);
         let Some(number) = port.and_then(|port| port["port"].as_u64()) else { continue };
         for endpoint in slice["endpoints"].as_array().into_iter().flatten() {
             let ready = endpoint.pointer("/conditions/ready").and_then(Value::as_bool).unwrap_or(true);
@@ -141,7 +184,27 @@ fn path_escape(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     for byte in path.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@' => {
+            b'a'..=b'z'
+            | b'A'..=b'Z'
+            | b'0'..=b'9'
+            | b'/'
+            | b'-'
+            | b'_'
+            | b'.'
+            | b'~'
+            | b'!'
+            | b'$'
+            | b'&'
+            | b'\''
+            | b'('
+            | b')'
+            | b'*'
+            | b'+'
+            | b','
+            | b';'
+            | b'='
+            | b':'
+            | b'@' => {
                 out.push(char::from(byte));
             }
             _ => out.push_str(&format!("%{byte:02X}")),

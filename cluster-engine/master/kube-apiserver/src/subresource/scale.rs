@@ -9,6 +9,7 @@ use drydock_component::serve::Body;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
+use crate::body;
 use crate::encode;
 use crate::exchange::Exchange;
 use crate::row::{Resource, Subresource};
@@ -16,17 +17,25 @@ use crate::server::Server;
 use crate::verbs::patch::Patch;
 use crate::verbs::update::{Change, change_object};
 use crate::verbs::{get, wire_value};
-use crate::body;
 
 /// Answers a GET.
-pub(super) async fn get(server: &Server, exchange: &Exchange, row: &'static Resource, paths: Subresource) -> Result<Response<Body>, Status> {
+pub(super) async fn get(
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    paths: Subresource,
+) -> Result<Response<Body>, Status> {
     let object = wire_value(row, &get::find(server, exchange, row).await?)?;
     answer(exchange, &scale_of(&object, paths))
 }
 
 /// Answers a PUT or PATCH.
 pub(super) async fn change(
-    server: &Server, exchange: &Exchange, row: &'static Resource, paths: Subresource, bytes: &[u8],
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    paths: Subresource,
+    bytes: &[u8],
 ) -> Result<Response<Body>, Status> {
     let Subresource::Scale { spec, .. } = paths else { return Err(Status::unknown_path()) };
     let gvk = Gvk::new("autoscaling", "v1", "Scale");
@@ -52,14 +61,20 @@ pub(super) async fn change(
             _ => before,
         };
         if updating && meta::name(&scale) != name {
-            return Err(Status::bad_request(format!("the name of the object ({}) does not match the name on the URL ({name})", meta::name(&scale))));
+            return Err(Status::bad_request(format!(
+                "the name of the object ({}) does not match the name on the URL ({name})",
+                meta::name(&scale)
+            )));
         }
         let replicas = match scale.pointer("/spec/replicas") {
             None | Some(Value::Null) => 0,
-            Some(value) => value.as_i64().ok_or_else(|| Status::bad_request("json: cannot unmarshal into Go struct field ScaleSpec.spec.replicas of type int32"))?,
+            Some(value) => value.as_i64().ok_or_else(|| {
+                Status::bad_request("json: cannot unmarshal into Go struct field ScaleSpec.spec.replicas of type int32")
+            })?,
         };
         if replicas < 0 {
-            let error = FieldError::invalid(&Path::new("spec.replicas"), replicas, "must be greater than or equal to 0");
+            let error =
+                FieldError::invalid(&Path::new("spec.replicas"), replicas, "must be greater than or equal to 0");
             return Err(Status::invalid("autoscaling", "Scale", name, vec![error]));
         }
         let mut new = old.clone();
@@ -105,7 +120,10 @@ fn scale_of(object: &Value, paths: Subresource) -> Value {
 }
 
 fn at<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.').filter(|part| !part.is_empty()).try_fold(object, |value, part| value.get(part)).filter(|_| !path.is_empty())
+    path.split('.')
+        .filter(|part| !part.is_empty())
+        .try_fold(object, |value, part| value.get(part))
+        .filter(|_| !path.is_empty())
 }
 
 fn set_path(object: &mut Value, path: &str, value: Value) {
@@ -125,14 +143,21 @@ fn selector_text(selector: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Object(fields) if fields.contains_key("matchLabels") || fields.contains_key("matchExpressions") => {
             let labels = fields.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
-            let mut requirements = Selector::from_pairs(labels.map(|(key, value)| (key.as_str(), value.as_str().unwrap_or("")))).requirements().to_vec();
+            let mut requirements =
+                Selector::from_pairs(labels.map(|(key, value)| (key.as_str(), value.as_str().unwrap_or(""))))
+                    .requirements()
+                    .to_vec();
             let rest = json!({"matchExpressions": fields.get("matchExpressions")});
-            requirements.extend(Selector::from_label_selector(&rest).map(|rest| rest.requirements().to_vec()).unwrap_or_default());
+            requirements.extend(
+                Selector::from_label_selector(&rest).map(|rest| rest.requirements().to_vec()).unwrap_or_default(),
+            );
             Selector::from_requirements(requirements).to_string()
         }
-        Value::Object(fields) => {
-            fields.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or(""))).collect::<Vec<_>>().join(",")
-        }
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or("")))
+            .collect::<Vec<_>>()
+            .join(","),
         _ => String::new(),
     }
 }
@@ -141,13 +166,17 @@ fn selector_text(selector: &Value) -> String {
 mod tests {
     use super::*;
 
-    const PATHS: Subresource = Subresource::Scale { spec: "spec.replicas", status: "status.replicas", selector: "spec.selector" };
+    const PATHS: Subresource =
+        Subresource::Scale { spec: "spec.replicas", status: "status.replicas", selector: "spec.selector" };
 
     #[test]
     fn a_scale_is_read_from_three_paths() {
         let object = json!({"metadata": {"name": "a", "labels": {}}, "spec": {"replicas": 3, "selector": {"matchLabels": {"a": "b"}}}, "status": {"replicas": 2}});
         let scale = scale_of(&object, PATHS);
-        assert_eq!((&scale["spec"]["replicas"], &scale["status"]), (&json!(3), &json!({"replicas": 2, "selector": "a=b"})));
+        assert_eq!(
+            (&scale["spec"]["replicas"], &scale["status"]),
+            (&json!(3), &json!({"replicas": 2, "selector": "a=b"}))
+        );
         let mut object = json!({});
         set_path(&mut object, "spec.replicas", json!(5));
         assert_eq!(object, json!({"spec": {"replicas": 5}}));

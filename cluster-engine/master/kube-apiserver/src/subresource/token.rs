@@ -21,7 +21,12 @@ const LONGEST: i64 = 1 << 32;
 /// Answers a POST of a TokenRequest.
 pub(super) async fn create(server: &Server, exchange: &Exchange, bytes: &[u8]) -> Result<Response<Body>, Status> {
     let options = exchange.write_options("CreateOptions")?;
-    let mut request = body::decode(exchange, bytes, &Gvk::new("authentication.k8s.io", "v1", "TokenRequest"), options.field_validation)?;
+    let mut request = body::decode(
+        exchange,
+        bytes,
+        &Gvk::new("authentication.k8s.io", "v1", "TokenRequest"),
+        options.field_validation,
+    )?;
     let (namespace, name) = (exchange.info.namespace.as_str(), exchange.info.name.as_str());
     let accounts = server.rows.find("", "v1", "serviceaccounts").ok_or_else(Status::unknown_path)?;
     let account = get::newest_value(server, accounts, namespace, name).await?;
@@ -54,7 +59,8 @@ pub(super) async fn create(server: &Server, exchange: &Exchange, bytes: &[u8]) -
         audiences: audiences.clone(),
         seconds,
     };
-    let (token, expires) = server.tokens.issue(&new).ok_or_else(|| Status::internal("no key to sign ServiceAccount tokens with"))?;
+    let (token, expires) =
+        server.tokens.issue(&new).ok_or_else(|| Status::internal("no key to sign ServiceAccount tokens with"))?;
     let metadata = json!({"name": name, "namespace": namespace, "creationTimestamp": exchange.now});
     request["metadata"] = metadata;
     request["spec"]["audiences"] = json!(audiences);
@@ -64,7 +70,12 @@ pub(super) async fn create(server: &Server, exchange: &Exchange, bytes: &[u8]) -
 }
 
 /// The object that the token is to be bound to, with the name of its claim.
-async fn bound_object(server: &Server, namespace: &str, account: &Value, reference: &Value) -> Result<Option<(&'static str, Value)>, Status> {
+async fn bound_object(
+    server: &Server,
+    namespace: &str,
+    account: &Value,
+    reference: &Value,
+) -> Result<Option<(&'static str, Value)>, Status> {
     if reference.is_null() {
         return Ok(None);
     }
@@ -73,17 +84,28 @@ async fn bound_object(server: &Server, namespace: &str, account: &Value, referen
         ("v1", "Pod") => ("pod", "pods", namespace),
         ("v1", "Secret") => ("secret", "secrets", namespace),
         ("v1", "Node") => ("node", "nodes", ""),
-        (version, kind) => return Err(Status::bad_request(format!("cannot bind token for serviceaccount to object of type {}, Kind={kind}", version.trim_start_matches("v1")))),
+        (version, kind) => {
+            return Err(Status::bad_request(format!(
+                "cannot bind token for serviceaccount to object of type {}, Kind={kind}",
+                version.trim_start_matches("v1")
+            )));
+        }
     };
     let row = server.rows.find("", "v1", plural).ok_or_else(Status::unknown_path)?;
     let object = get::newest_value(server, row, namespace, text("name")).await?;
-    if claim == "pod" && object.pointer("/spec/serviceAccountName").and_then(Value::as_str) != Some(meta::name(account)) {
+    if claim == "pod" && object.pointer("/spec/serviceAccountName").and_then(Value::as_str) != Some(meta::name(account))
+    {
         let own = object.pointer("/spec/serviceAccountName").and_then(Value::as_str).unwrap_or("");
-        return Err(Status::bad_request(format!("cannot bind token for serviceaccount {} to pod running with different serviceaccount name.", drydock_api::go_quote(own))));
+        return Err(Status::bad_request(format!(
+            "cannot bind token for serviceaccount {} to pod running with different serviceaccount name.",
+            drydock_api::go_quote(own)
+        )));
     }
     let uid = text("uid");
     if !uid.is_empty() && uid != meta::uid(&object) {
-        let why = format!("the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated");
+        let why = format!(
+            "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated"
+        );
         return Err(Status::conflict("", plural, text("name"), why));
     }
     Ok(Some((claim, object)))

@@ -19,7 +19,12 @@ use crate::{body, encode};
 const NAME_TRIES: usize = 8;
 
 /// Answers a POST to a collection.
-pub(crate) async fn create(server: &Server, exchange: &Exchange, row: &'static Resource, bytes: &[u8]) -> Result<Response<Body>, Status> {
+pub(crate) async fn create(
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    bytes: &[u8],
+) -> Result<Response<Body>, Status> {
     let options = exchange.write_options("CreateOptions")?;
     if row.namespaced && exchange.info.namespace.is_empty() {
         return Err(Status::method_not_supported(row.group, row.plural, "POST"));
@@ -36,7 +41,11 @@ pub(crate) async fn create(server: &Server, exchange: &Exchange, row: &'static R
 
 /// Creates a decoded and defaulted object; gives its wire form.
 pub(crate) async fn create_object(
-    server: &Server, exchange: &Exchange, row: &'static Resource, object: Value, options: &WriteOptions,
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    object: Value,
+    options: &WriteOptions,
 ) -> Result<Bytes, Status> {
     let mut object = object;
     metadata::begin_create(exchange, row, &mut object)?;
@@ -48,7 +57,11 @@ pub(crate) async fn create_object(
 
 /// The rest of a create, for an object whose managedFields are done.
 pub(crate) async fn finish(
-    server: &Server, exchange: &Exchange, row: &'static Resource, mut object: Value, options: &WriteOptions,
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    mut object: Value,
+    options: &WriteOptions,
 ) -> Result<Bytes, Status> {
     let context = exchange.context(row, None);
     admission::mutate(server, exchange, row, None, Operation::Create, &mut object).await?;
@@ -75,7 +88,9 @@ pub(crate) async fn finish(
         match write(server, exchange, row, &mut object, options).await? {
             Some(bytes) => return Ok(bytes),
             None if generated && tries < NAME_TRIES => {}
-            None if generated => return Err(Status::generate_name_conflict(row.group, row.plural, meta::name(&object))),
+            None if generated => {
+                return Err(Status::generate_name_conflict(row.group, row.plural, meta::name(&object)));
+            }
             None => return Err(Status::already_exists(row.group, row.plural, meta::name(&object))),
         }
     }
@@ -83,7 +98,11 @@ pub(crate) async fn finish(
 
 /// Puts the object; none when the name is taken.
 async fn write(
-    server: &Server, exchange: &Exchange, row: &'static Resource, object: &mut Value, options: &WriteOptions,
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    object: &mut Value,
+    options: &WriteOptions,
 ) -> Result<Option<Bytes>, Status> {
     let mut held = None;
     if row.hook == Hook::ServiceAddresses {

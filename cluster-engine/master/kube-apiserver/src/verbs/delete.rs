@@ -52,7 +52,14 @@ impl DeleteOptions {
             let given = |key| query.get(key).filter(|value: &&str| !value.is_empty());
             Self {
                 grace_period_seconds: given("gracePeriodSeconds")
-                    .map(|text| text.parse().map_err(|_| Status::bad_request(format!("strconv.ParseInt: parsing {}: invalid syntax", drydock_api::go_quote(text)))))
+                    .map(|text| {
+                        text.parse().map_err(|_| {
+                            Status::bad_request(format!(
+                                "strconv.ParseInt: parsing {}: invalid syntax",
+                                drydock_api::go_quote(text)
+                            ))
+                        })
+                    })
                     .transpose()?,
                 propagation_policy: given("propagationPolicy").map(str::to_owned),
                 orphan_dependents: given("orphanDependents").map(|text| text != "false" && text != "0"),
@@ -68,7 +75,8 @@ impl DeleteOptions {
                 gvk = Gvk::from_api_version(version, "DeleteOptions");
             }
             let value = crate::body::decode(exchange, body, &gvk, FieldValidation::Ignore)?;
-            let mut options: Self = serde_json::from_value(value).map_err(|error| Status::bad_request(error.to_string()))?;
+            let mut options: Self =
+                serde_json::from_value(value).map_err(|error| Status::bad_request(error.to_string()))?;
             if options.dry_run.is_empty() {
                 options.dry_run = exchange.query.all("dryRun").map(str::to_owned).collect();
             }
@@ -86,10 +94,18 @@ impl DeleteOptions {
         let path = Path::new("propagationPolicy");
         if let Some(policy) = &self.propagation_policy {
             if self.orphan_dependents.is_some() {
-                errors.push(FieldError::invalid(&path, policy.as_str(), "orphanDependents and deletionPropagation cannot be both set"));
+                errors.push(FieldError::invalid(
+                    &path,
+                    policy.as_str(),
+                    "orphanDependents and deletionPropagation cannot be both set",
+                ));
             }
             if !matches!(policy.as_str(), "Foreground" | "Background" | "Orphan") {
-                errors.push(FieldError::not_supported(&path, policy.as_str(), &["Foreground", "Background", "Orphan", "nil"]));
+                errors.push(FieldError::not_supported(
+                    &path,
+                    policy.as_str(),
+                    &["Foreground", "Background", "Orphan", "nil"],
+                ));
             }
         }
         for value in &self.dry_run {
@@ -102,7 +118,12 @@ impl DeleteOptions {
 }
 
 /// Answers a DELETE of one object.
-pub(crate) async fn delete(server: &Server, exchange: &Exchange, row: &'static Resource, body: &[u8]) -> Result<Response<Body>, Status> {
+pub(crate) async fn delete(
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    body: &[u8],
+) -> Result<Response<Body>, Status> {
     let options = DeleteOptions::read(exchange, body)?;
     let name = exchange.info.name.as_str();
     admission::validate(server, exchange, row, None, Operation::Delete, None, None).await?;
@@ -113,7 +134,13 @@ pub(crate) async fn delete(server: &Server, exchange: &Exchange, row: &'static R
         }
         Deleted::Gone(object, _) if row.graceful.is_some() => encode::object(exchange, row, StatusCode::OK, object),
         Deleted::Gone(_, uid) => {
-            let details = StatusDetails { name: name.to_owned(), group: row.group.to_owned(), kind: row.plural.to_owned(), uid, ..StatusDetails::default() };
+            let details = StatusDetails {
+                name: name.to_owned(),
+                group: row.group.to_owned(),
+                kind: row.plural.to_owned(),
+                uid,
+                ..StatusDetails::default()
+            };
             let mut status = Status::success(Some(details));
             status.code = 0;
             encode::written(exchange, StatusCode::OK, Bytes::from(status.to_json()))
@@ -122,7 +149,12 @@ pub(crate) async fn delete(server: &Server, exchange: &Exchange, row: &'static R
 }
 
 /// Answers a DELETE of a collection.
-pub(crate) async fn collection(server: &Server, exchange: &Exchange, row: &'static Resource, body: &[u8]) -> Result<Response<Body>, Status> {
+pub(crate) async fn collection(
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    body: &[u8],
+) -> Result<Response<Body>, Status> {
     let options = DeleteOptions::read(exchange, body)?;
     let found = super::list::find(server, exchange, row).await?;
     for entry in &found.entries {
@@ -149,14 +181,26 @@ pub(crate) enum Deleted {
 /// # Errors
 /// 404, or 409 when a precondition does not hold.
 pub(crate) async fn delete_object(
-    server: &Server, exchange: &Exchange, row: &'static Resource, namespace: &str, name: &str, options: &DeleteOptions,
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    namespace: &str,
+    name: &str,
+    options: &DeleteOptions,
 ) -> Result<Deleted, Status> {
     let key = storage_key(row, namespace, name);
     for _ in 0..TRIES {
-        let present = server.etcd.get(&key).await.map_err(storage_failure)?.ok_or_else(|| Status::not_found(row.group, row.plural, name))?;
+        let present = server
+            .etcd
+            .get(&key)
+            .await
+            .map_err(storage_failure)?
+            .ok_or_else(|| Status::not_found(row.group, row.plural, name))?;
         let old = wire_value(row, &bytes_form::with_version(&present.value, present.revision))?;
         check(row, &old, options)?;
-        let wire = |object: &Value, revision| bytes_form::with_version(&bytes_form::encode(object, &row.api_version(), row.kind), revision);
+        let wire = |object: &Value, revision| {
+            bytes_form::with_version(&bytes_form::encode(object, &row.api_version(), row.kind), revision)
+        };
         let (plan, object) = plan(row, &old, options, time::unix_now());
         exchange.notes.object(&object);
         let dry = !options.dry_run.is_empty();
@@ -181,11 +225,17 @@ fn check(row: &Resource, object: &Value, options: &DeleteOptions) -> Result<(), 
     let Some(wanted) = &options.preconditions else { return Ok(()) };
     let name = meta::name(object);
     if let Some(uid) = wanted.uid.as_deref().filter(|uid| *uid != meta::uid(object)) {
-        let text = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", meta::uid(object));
+        let text =
+            format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", meta::uid(object));
         return Err(Status::conflict(row.group, row.plural, name, text));
     }
-    if let Some(version) = wanted.resource_version.as_deref().filter(|version| *version != meta::resource_version(object)) {
-        let text = format!("Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {}", meta::resource_version(object));
+    if let Some(version) =
+        wanted.resource_version.as_deref().filter(|version| *version != meta::resource_version(object))
+    {
+        let text = format!(
+            "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {}",
+            meta::resource_version(object)
+        );
         return Err(Status::conflict(row.group, row.plural, name, text));
     }
     Ok(())
@@ -285,10 +335,15 @@ mod tests {
     use serde_json::json;
 
     static MAP: Resource = Resource { kind: "ConfigMap", plural: "configmaps", ..Resource::BASE };
-    static POD: Resource = Resource { kind: "Pod", plural: "pods", graceful: Some(|_, asked| asked.unwrap_or(30)), ..Resource::BASE };
+    static POD: Resource =
+        Resource { kind: "Pod", plural: "pods", graceful: Some(|_, asked| asked.unwrap_or(30)), ..Resource::BASE };
 
     fn options(policy: Option<&str>, grace: Option<i64>) -> DeleteOptions {
-        DeleteOptions { propagation_policy: policy.map(str::to_owned), grace_period_seconds: grace, ..DeleteOptions::default() }
+        DeleteOptions {
+            propagation_policy: policy.map(str::to_owned),
+            grace_period_seconds: grace,
+            ..DeleteOptions::default()
+        }
     }
 
     #[test]
@@ -298,7 +353,8 @@ mod tests {
 
     #[test]
     fn foreground_waits_for_dependents() {
-        let (what, object) = plan(&MAP, &json!({"metadata": {"name": "a", "generation": 2}}), &options(Some("Foreground"), None), 60);
+        let (what, object) =
+            plan(&MAP, &json!({"metadata": {"name": "a", "generation": 2}}), &options(Some("Foreground"), None), 60);
         assert_eq!(what, Plan::Mark);
         let expected = json!({"name": "a", "generation": 3, "finalizers": ["foregroundDeletion"], "deletionTimestamp": "1970-01-01T00:01:00Z", "deletionGracePeriodSeconds": 0});
         assert_eq!(object["metadata"], expected);

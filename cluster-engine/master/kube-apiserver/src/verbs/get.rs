@@ -14,7 +14,11 @@ use crate::server::Server;
 use crate::storage::{bytes_form, relative_key};
 
 /// Answers a GET.
-pub(crate) async fn get(server: &Server, exchange: &Exchange, row: &'static Resource) -> Result<Response<Body>, Status> {
+pub(crate) async fn get(
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+) -> Result<Response<Body>, Status> {
     let bytes = find(server, exchange, row).await?;
     encode::object(exchange, row, StatusCode::OK, bytes)
 }
@@ -36,13 +40,23 @@ pub(crate) async fn find(server: &Server, exchange: &Exchange, row: &'static Res
 }
 
 /// The newest stored bytes with resourceVersion, read from etcd.
-pub(crate) async fn newest(server: &Server, row: &Resource, namespace: &str, name: &str) -> Result<Option<Bytes>, Status> {
+pub(crate) async fn newest(
+    server: &Server,
+    row: &Resource,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<Bytes>, Status> {
     let stored = server.etcd.get(&storage_key(row, namespace, name)).await.map_err(storage_failure)?;
     Ok(stored.map(|stored| bytes_form::with_version(&stored.value, stored.revision)))
 }
 
 /// The newest object of a row, as a value.
-pub(crate) async fn newest_value(server: &Server, row: &Resource, namespace: &str, name: &str) -> Result<Value, Status> {
+pub(crate) async fn newest_value(
+    server: &Server,
+    row: &Resource,
+    namespace: &str,
+    name: &str,
+) -> Result<Value, Status> {
     match newest(server, row, namespace, name).await? {
         Some(bytes) => wire_value(row, &bytes),
         None => Err(Status::not_found(row.group, row.plural, name)),

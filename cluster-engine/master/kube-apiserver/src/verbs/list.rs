@@ -30,7 +30,11 @@ pub(crate) struct Found {
 }
 
 /// Answers a list.
-pub(crate) async fn list(server: &Server, exchange: &Exchange, row: &'static Resource) -> Result<Response<Body>, Status> {
+pub(crate) async fn list(
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+) -> Result<Response<Body>, Status> {
     let found = find(server, exchange, row).await?;
     let json = match exchange.accept.form {
         Form::Table(version) => {
@@ -46,11 +50,17 @@ pub(crate) async fn list(server: &Server, exchange: &Exchange, row: &'static Res
 pub(crate) fn assemble(row: &Resource, form: Form, found: &Found) -> Vec<u8> {
     let (kind, version) = match form {
         Form::Partial(version) => ("PartialObjectMetadataList".to_owned(), version.to_owned()),
-        _ => (row.custom.map_or_else(|| format!("{}List", row.kind), |custom| custom.list_kind.clone()), row.api_version()),
+        _ => (
+            row.custom.map_or_else(|| format!("{}List", row.kind), |custom| custom.list_kind.clone()),
+            row.api_version(),
+        ),
     };
     let size: usize = found.entries.iter().map(|entry| entry.bytes.len() + 1).sum();
     let mut out = Vec::with_capacity(size + 256);
-    out.extend_from_slice(format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{version}\",\"metadata\":{},\"items\":[", found.meta.to_json()).as_bytes());
+    out.extend_from_slice(
+        format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{version}\",\"metadata\":{},\"items\":[", found.meta.to_json())
+            .as_bytes(),
+    );
     for (index, entry) in found.entries.iter().enumerate() {
         if index > 0 {
             out.push(b',');
@@ -86,7 +96,16 @@ pub(crate) async fn find(server: &Server, exchange: &Exchange, row: &'static Res
     let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
     let limit: usize = match query.text("limit") {
         "" => 0,
-        text => text.parse::<i64>().map_err(|_| Status::bad_request(format!("strconv.ParseInt: parsing {}: invalid syntax", drydock_api::go_quote(text))))?.max(0).unsigned_abs() as usize,
+        text => text
+            .parse::<i64>()
+            .map_err(|_| {
+                Status::bad_request(format!(
+                    "strconv.ParseInt: parsing {}: invalid syntax",
+                    drydock_api::go_quote(text)
+                ))
+            })?
+            .max(0)
+            .unsigned_abs() as usize,
     };
     let (version, matching) = (query.text("resourceVersion"), query.text("resourceVersionMatch"));
     if let Some(token) = query.get("continue").filter(|token| !token.is_empty()) {
@@ -115,7 +134,10 @@ fn validate(exchange: &Exchange) -> Result<(), Status> {
     let mut errors = Vec::new();
     if !matching.is_empty() {
         if version.is_empty() {
-            errors.push(FieldError::forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided"));
+            errors.push(FieldError::forbidden(
+                &path,
+                "resourceVersionMatch is forbidden unless resourceVersion is provided",
+            ));
         }
         if !query.text("continue").is_empty() {
             errors.push(FieldError::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
@@ -124,7 +146,10 @@ fn validate(exchange: &Exchange) -> Result<(), Status> {
             errors.push(FieldError::not_supported(&path, matching, &[EXACT, NOT_OLDER]));
         }
         if matching == EXACT && version == "0" {
-            errors.push(FieldError::forbidden(&path, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+            errors.push(FieldError::forbidden(
+                &path,
+                "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+            ));
         }
     }
     if query.get("sendInitialEvents").is_some() {
@@ -165,7 +190,14 @@ fn page(all: Vec<Arc<Entry>>, selection: &Selection, limit: usize, revision: i64
 /// A page of etcd's history at `revision` (0: now), from the key `start` on.
 #[allow(clippy::too_many_arguments, reason = "one call site's worth of plain values; a struct would only rename them")]
 async fn history(
-    server: &Server, cache: &Cache, selection: &Selection, prefix: &str, start: &str, limit: usize, revision: i64, continued: bool,
+    server: &Server,
+    cache: &Cache,
+    selection: &Selection,
+    prefix: &str,
+    start: &str,
+    limit: usize,
+    revision: i64,
+    continued: bool,
 ) -> Result<Found, Status> {
     let base = format!("{}/", cache.row.storage);
     let mut from = format!("{base}{}", if start > prefix { start } else { prefix }).into_bytes();
@@ -177,7 +209,11 @@ async fn history(
     let (mut entries, mut at, mut meta) = (Vec::new(), revision, ListMeta::default());
     loop {
         let want = if limit == 0 { 0 } else { limit as i64 };
-        let page = server.etcd.page(&from, &end, want, at).await.map_err(|error| failure(error, start, continued, revision, cache))?;
+        let page = server
+            .etcd
+            .page(&from, &end, want, at)
+            .await
+            .map_err(|error| failure(error, start, continued, revision, cache))?;
         if at == 0 {
             at = page.revision;
         }

@@ -1,7 +1,7 @@
 //! managedFields: who owns which field, kept up with every write.
 
-use drydock_api::apply::{self, Writer};
 use drydock_api::Status;
+use drydock_api::apply::{self, Writer};
 use serde_json::Value;
 
 use crate::row::{Resource, Subresource};
@@ -18,7 +18,12 @@ pub(crate) fn reset_fields(row: &Resource, subresource: Option<Subresource>) -> 
 
 /// Records what an ordinary write changed.
 pub(crate) fn update(
-    row: &Resource, subresource: Option<Subresource>, manager: &str, now: &str, live: Option<&Value>, new: &mut Value,
+    row: &Resource,
+    subresource: Option<Subresource>,
+    manager: &str,
+    now: &str,
+    live: Option<&Value>,
+    new: &mut Value,
 ) -> Result<(), Status> {
     let Some(ty) = super::types_of(row) else { return Ok(()) };
     let api_version = row.api_version();
@@ -38,11 +43,25 @@ pub(crate) fn update(
 
 /// Merges a server-side apply into `live`.
 pub(crate) fn apply(
-    row: &Resource, subresource: Option<Subresource>, manager: &str, now: &str, live: &Value, patch: &Value, force: bool,
+    row: &Resource,
+    subresource: Option<Subresource>,
+    manager: &str,
+    now: &str,
+    live: &Value,
+    patch: &Value,
+    force: bool,
 ) -> Result<Value, Status> {
-    let ty = super::types_of(row).ok_or_else(|| Status::unsupported_media_type(&["application/json-patch+json", "application/merge-patch+json"]))?;
+    let ty = super::types_of(row).ok_or_else(|| {
+        Status::unsupported_media_type(&["application/json-patch+json", "application/merge-patch+json"])
+    })?;
     let api_version = row.api_version();
-    let writer = Writer { manager, subresource: subresource.map_or("", Subresource::name), api_version: &api_version, now, reset_fields: reset_fields(row, subresource) };
+    let writer = Writer {
+        manager,
+        subresource: subresource.map_or("", Subresource::name),
+        api_version: &api_version,
+        now,
+        reset_fields: reset_fields(row, subresource),
+    };
     let mut new = apply::apply(live, patch, writer, force, ty)?;
     keep_times(live, &mut new);
     Ok(new)

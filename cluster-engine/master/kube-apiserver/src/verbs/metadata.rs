@@ -22,7 +22,9 @@ pub(crate) fn begin_create(exchange: &Exchange, row: &Resource, object: &mut Val
     if row.namespaced {
         let (own, asked) = (meta::namespace(object), exchange.info.namespace.as_str());
         if !own.is_empty() && own != asked {
-            return Err(Status::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+            return Err(Status::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
         }
         set_meta(object, "namespace", asked.to_owned());
     }
@@ -57,11 +59,17 @@ pub(crate) fn begin_update(row: &Resource, new: &mut Value, old: &Value) -> Resu
     let name = meta::name(old).to_owned();
     match meta::resource_version(new) {
         "" | "0" if !row.unconditional_update => {
-            let error = FieldError::invalid(&Path::new("metadata.resourceVersion"), Value::from(0), "must be specified for an update");
+            let error = FieldError::invalid(
+                &Path::new("metadata.resourceVersion"),
+                Value::from(0),
+                "must be specified for an update",
+            );
             return Err(Status::invalid(row.group, row.kind, &name, vec![error]));
         }
         "" | "0" => {}
-        version if version != meta::resource_version(old) => return Err(Status::modified(row.group, row.plural, &name)),
+        version if version != meta::resource_version(old) => {
+            return Err(Status::modified(row.group, row.plural, &name));
+        }
         _ => {}
     }
     let uid = meta::uid(new);
@@ -69,7 +77,17 @@ pub(crate) fn begin_update(row: &Resource, new: &mut Value, old: &Value) -> Resu
         let text = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", meta::uid(old));
         return Err(Status::conflict(row.group, row.plural, &name, text));
     }
-    let carried = ["uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "generateName", "namespace", "name"];
+    let carried = [
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "generateName",
+        "namespace",
+        "name",
+    ];
     let old_metadata = meta::metadata(old).cloned().unwrap_or_default();
     if new.get("metadata").is_none_or(Value::is_null) {
         new["metadata"] = Value::Object(Map::new());
@@ -125,12 +143,16 @@ pub(crate) fn validate(row: &Resource, object: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let (name, base) = (meta::name(object), meta::generate_name(object));
     if !base.is_empty() {
-        errors.extend((row.name)(base, true).into_iter().map(|text| FieldError::invalid(&path.child("generateName"), base, text)));
+        errors.extend(
+            (row.name)(base, true).into_iter().map(|text| FieldError::invalid(&path.child("generateName"), base, text)),
+        );
     }
     if name.is_empty() {
         errors.push(FieldError::required(&path.child("name"), "name or generateName is required"));
     } else {
-        errors.extend((row.name)(name, false).into_iter().map(|text| FieldError::invalid(&path.child("name"), name, text)));
+        errors.extend(
+            (row.name)(name, false).into_iter().map(|text| FieldError::invalid(&path.child("name"), name, text)),
+        );
     }
     let namespace = meta::namespace(object);
     if !row.namespaced && !namespace.is_empty() {
@@ -138,7 +160,11 @@ pub(crate) fn validate(row: &Resource, object: &Value) -> Vec<FieldError> {
     } else if row.namespaced && namespace.is_empty() {
         errors.push(FieldError::required(&path.child("namespace"), ""));
     } else if row.namespaced {
-        errors.extend(names::is_dns1123_label(namespace).into_iter().map(|text| FieldError::invalid(&path.child("namespace"), namespace, text)));
+        errors.extend(
+            names::is_dns1123_label(namespace)
+                .into_iter()
+                .map(|text| FieldError::invalid(&path.child("namespace"), namespace, text)),
+        );
     }
     errors.extend(validate_common(object, &path));
     errors
@@ -153,7 +179,10 @@ pub(crate) fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
         let added: Vec<_> = meta::finalizers(new).into_iter().filter(|name| !before.contains(name)).collect();
         if !added.is_empty() {
             let quoted: Vec<_> = added.iter().map(|name| drydock_api::go_quote(name)).collect();
-            let text = format!("no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}", quoted.join(", "));
+            let text = format!(
+                "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                quoted.join(", ")
+            );
             errors.push(FieldError::forbidden(&path.child("finalizers"), text));
         }
     }
@@ -165,14 +194,20 @@ fn validate_common(object: &Value, path: &Path) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (key, value) in meta::labels(object).into_iter().flatten() {
         let (path, value) = (path.child("labels"), value.as_str().unwrap_or(""));
-        errors.extend(names::is_qualified_name(key).into_iter().map(|text| FieldError::invalid(&path, key.as_str(), text)));
+        errors.extend(
+            names::is_qualified_name(key).into_iter().map(|text| FieldError::invalid(&path, key.as_str(), text)),
+        );
         errors.extend(names::is_label_value(value).into_iter().map(|text| FieldError::invalid(&path, value, text)));
     }
     let mut size = 0;
     for (key, value) in meta::annotations(object).into_iter().flatten() {
         size += key.len() + value.as_str().map_or(0, str::len);
         let lower = key.to_lowercase();
-        errors.extend(names::is_qualified_name(&lower).into_iter().map(|text| FieldError::invalid(&path.child("annotations"), key.as_str(), text)));
+        errors.extend(
+            names::is_qualified_name(&lower)
+                .into_iter()
+                .map(|text| FieldError::invalid(&path.child("annotations"), key.as_str(), text)),
+        );
     }
     if size > ANNOTATIONS_LIMIT {
         errors.push(FieldError::too_long(&path.child("annotations"), ANNOTATIONS_LIMIT));
@@ -199,13 +234,15 @@ fn validate_owners(object: &Value, path: &Path) -> Vec<FieldError> {
     let mut controller: Option<String> = None;
     for reference in meta::owner_references(object) {
         let shown = serde_json::to_value(&reference).unwrap_or_default();
-        let mut wrong = |field: &str, value: &str, text: &str| errors.push(FieldError::invalid(&path.child(field), value, text));
+        let mut wrong =
+            |field: &str, value: &str, text: &str| errors.push(FieldError::invalid(&path.child(field), value, text));
         if reference.api_version.is_empty() || reference.api_version == "/" {
             wrong("apiVersion", &reference.api_version, "version must not be empty");
         }
         for (field, value) in [("kind", &reference.kind), ("name", &reference.name), ("uid", &reference.uid)] {
             if value.is_empty() {
-                let text = if field == "kind" { "must not be empty".to_owned() } else { format!("{field} must not be empty") };
+                let text =
+                    if field == "kind" { "must not be empty".to_owned() } else { format!("{field} must not be empty") };
                 wrong(field, value, &text);
             }
         }
@@ -213,7 +250,10 @@ fn validate_owners(object: &Value, path: &Path) -> Vec<FieldError> {
             match &controller {
                 None => controller = Some(reference.name.clone()),
                 Some(first) => {
-                    let text = format!("Only one reference can have Controller set to true. Found \"true\" in references for {first} and {}", reference.name);
+                    let text = format!(
+                        "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {}",
+                        reference.name
+                    );
                     errors.push(FieldError::invalid(path, shown, text));
                 }
             }

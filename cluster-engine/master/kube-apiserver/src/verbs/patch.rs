@@ -41,8 +41,10 @@ impl Patch {
             MERGE_PATCH => Ok(Self::Merge(json(body)?)),
             STRATEGIC => Ok(Self::Strategic(json(body)?)),
             APPLY => {
-                let text = std::str::from_utf8(body).map_err(|_| Status::bad_request("error decoding YAML: invalid UTF-8"))?;
-                let value: Value = serde_saphyr::from_str(text).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
+                let text =
+                    std::str::from_utf8(body).map_err(|_| Status::bad_request("error decoding YAML: invalid UTF-8"))?;
+                let value: Value = serde_saphyr::from_str(text)
+                    .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
                 Ok(Self::Apply(value))
             }
             _ => Err(Status::unsupported_media_type(&[JSON_PATCH, MERGE_PATCH, STRATEGIC, APPLY])),
@@ -55,7 +57,8 @@ impl Patch {
             Self::Json(text) => patch::json_patch(old, text),
             Self::Merge(value) => patch::merge_patch(old, value),
             Self::Strategic(value) => {
-                let ty = super::schema_of(row).ok_or_else(|| Status::unsupported_media_type(&[JSON_PATCH, MERGE_PATCH, APPLY]))?;
+                let ty = super::schema_of(row)
+                    .ok_or_else(|| Status::unsupported_media_type(&[JSON_PATCH, MERGE_PATCH, APPLY]))?;
                 patch::strategic_merge(old, value, ty)
             }
             Self::Apply(value) => Ok(value.clone()),
@@ -72,7 +75,11 @@ impl Patch {
 
 /// Answers a PATCH.
 pub(crate) async fn patch(
-    server: &Server, exchange: &Exchange, row: &'static Resource, subresource: Option<Subresource>, body: &[u8],
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    subresource: Option<Subresource>,
+    body: &[u8],
 ) -> Result<Response<Body>, Status> {
     let mut options = exchange.write_options("PatchOptions")?;
     let wanted = Patch::read(exchange, body)?;
@@ -90,12 +97,20 @@ pub(crate) async fn patch(
         return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", vec![error]));
     }
     let change = Change { row, name: &exchange.info.name, subresource, options: &options, managed: false };
-    let bytes = change_object(server, exchange, &change, |old| patched(exchange, row, &wanted, old, options.field_validation)).await?;
+    let bytes =
+        change_object(server, exchange, &change, |old| patched(exchange, row, &wanted, old, options.field_validation))
+            .await?;
     encode::object(exchange, row, StatusCode::OK, bytes)
 }
 
 /// The patched object, checked against its schema.
-fn patched(exchange: &Exchange, row: &Resource, wanted: &Patch, old: &Value, validation: FieldValidation) -> Result<Value, Status> {
+fn patched(
+    exchange: &Exchange,
+    row: &Resource,
+    wanted: &Patch,
+    old: &Value,
+    validation: FieldValidation,
+) -> Result<Value, Status> {
     let new = wanted.apply_to(old, row)?;
     let Some(ty) = super::schema_of(row) else {
         let mut new = new;
@@ -135,9 +150,16 @@ fn same_object(row: &Resource, mut new: Value, old: &Value) -> Result<Value, Sta
 
 /// Server-side apply: merges into the object, or creates it.
 async fn apply(
-    server: &Server, exchange: &Exchange, row: &'static Resource, subresource: Option<Subresource>, value: &Value, options: &crate::exchange::WriteOptions,
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    subresource: Option<Subresource>,
+    value: &Value,
+    options: &crate::exchange::WriteOptions,
 ) -> Result<Response<Body>, Status> {
-    if meta::metadata(value).is_some_and(|metadata| metadata.get("managedFields").and_then(Value::as_array).is_some_and(|list| !list.is_empty())) {
+    if meta::metadata(value).is_some_and(|metadata| {
+        metadata.get("managedFields").and_then(Value::as_array).is_some_and(|list| !list.is_empty())
+    }) {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
     let value = crate::body::checked_value(exchange, value.clone(), &gvk(row), options.field_validation)?;
@@ -146,14 +168,24 @@ async fn apply(
         super::update::check_name(exchange, row, &value)?;
     }
     let change = Change { row, name: &exchange.info.name, subresource, options, managed: true };
-    let make = |old: &Value| managed::apply(row, subresource, &options.field_manager, &exchange.now, old, &value, force);
+    let make =
+        |old: &Value| managed::apply(row, subresource, &options.field_manager, &exchange.now, old, &value, force);
     match change_object(server, exchange, &change, make).await {
         Err(status) if status.is("NotFound") && subresource.is_none() => {
             server.authorize_also(exchange, "create", "")?;
             if !meta::uid(&value).is_empty() {
-                return Err(Status::conflict(row.group, row.plural, &exchange.info.name, format!("uid mismatch: the provided object specified uid {}, and no existing object was found", meta::uid(&value))));
+                return Err(Status::conflict(
+                    row.group,
+                    row.plural,
+                    &exchange.info.name,
+                    format!(
+                        "uid mismatch: the provided object specified uid {}, and no existing object was found",
+                        meta::uid(&value)
+                    ),
+                ));
             }
-            let mut empty = json!({"apiVersion": row.api_version(), "kind": row.kind, "metadata": {"name": exchange.info.name}});
+            let mut empty =
+                json!({"apiVersion": row.api_version(), "kind": row.kind, "metadata": {"name": exchange.info.name}});
             if row.namespaced {
                 empty["metadata"]["namespace"] = exchange.info.namespace.clone().into();
             }

@@ -24,13 +24,19 @@ impl Selection {
     /// 400 for a selector that cannot be read or a field that cannot be selected by.
     pub(crate) fn read(exchange: &Exchange, row: &'static Resource, stored: &'static Resource) -> Result<Self, Status> {
         let labels = exchange.query.text("labelSelector");
-        let labels = Selector::parse(labels).map_err(|error| Status::bad_request(format!("unable to parse requirement: {error}")))?;
+        let labels = Selector::parse(labels)
+            .map_err(|error| Status::bad_request(format!("unable to parse requirement: {error}")))?;
         let fields = FieldSelector::parse(exchange.query.text("fieldSelector")).map_err(Status::bad_request)?;
         for term in &fields.terms {
             let field = term.field.as_str();
-            let known = field == "metadata.name" || (field == "metadata.namespace" && row.namespaced) || row.fields.iter().any(|(own, _)| *own == field);
+            let known = field == "metadata.name"
+                || (field == "metadata.namespace" && row.namespaced)
+                || row.fields.iter().any(|(own, _)| *own == field);
             if !known && row.fields.is_empty() {
-                let text = format!("{} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", drydock_api::go_quote(field));
+                let text = format!(
+                    "{} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+                    drydock_api::go_quote(field)
+                );
                 return Err(Status::bad_request(text));
             }
             if !known {
@@ -47,7 +53,9 @@ impl Selection {
 
     /// Whether the entry is selected.
     pub(crate) fn matches(&self, entry: &Entry) -> bool {
-        if !self.labels.is_everything() && !self.labels.matches(entry.labels.iter().map(|(key, value)| (&**key, &**value))) {
+        if !self.labels.is_everything()
+            && !self.labels.matches(entry.labels.iter().map(|(key, value)| (&**key, &**value)))
+        {
             return false;
         }
         if self.fields.is_everything() {

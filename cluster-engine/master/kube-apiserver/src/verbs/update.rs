@@ -1,8 +1,8 @@
 //! Changing an object that exists: the compare-and-swap loop below `update`, `patch` and the subresources that write.
 
 use bytes::Bytes;
-use drydock_api::meta;
 use drydock_api::Status;
+use drydock_api::meta;
 use drydock_component::serve::Body;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value};
@@ -30,7 +30,11 @@ pub(crate) struct Change<'a> {
 
 /// Answers a PUT.
 pub(crate) async fn update(
-    server: &Server, exchange: &Exchange, row: &'static Resource, subresource: Option<Subresource>, bytes: &[u8],
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    subresource: Option<Subresource>,
+    bytes: &[u8],
 ) -> Result<Response<Body>, Status> {
     let options = exchange.write_options("UpdateOptions")?;
     let mut object = body::decode(exchange, bytes, &gvk(row), options.field_validation)?;
@@ -57,14 +61,20 @@ pub(crate) async fn update(
 pub(crate) fn check_name(exchange: &Exchange, row: &Resource, object: &Value) -> Result<(), Status> {
     let (name, asked) = (meta::name(object), exchange.info.name.as_str());
     if name.is_empty() {
-        return Err(Status::bad_request(format!("the name of the object ({asked} based on URL) was undeterminable: name must be provided")));
+        return Err(Status::bad_request(format!(
+            "the name of the object ({asked} based on URL) was undeterminable: name must be provided"
+        )));
     }
     if name != asked {
-        return Err(Status::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({asked})")));
+        return Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({asked})"
+        )));
     }
     let (namespace, asked) = (meta::namespace(object), exchange.info_namespace(row));
     if !namespace.is_empty() && row.namespaced && namespace != asked {
-        return Err(Status::bad_request(format!("the namespace of the object ({namespace}) does not match the namespace on the URL ({asked})")));
+        return Err(Status::bad_request(format!(
+            "the namespace of the object ({namespace}) does not match the namespace on the URL ({asked})"
+        )));
     }
     Ok(())
 }
@@ -73,7 +83,12 @@ pub(crate) fn check_name(exchange: &Exchange, row: &Resource, object: &Value) ->
 ///
 /// # Errors
 /// 404, 409, 422 and whatever `make` and admission refuse.
-pub(crate) async fn change_object<F>(server: &Server, exchange: &Exchange, change: &Change<'_>, make: F) -> Result<Bytes, Status>
+pub(crate) async fn change_object<F>(
+    server: &Server,
+    exchange: &Exchange,
+    change: &Change<'_>,
+    make: F,
+) -> Result<Bytes, Status>
 where
     F: Fn(&Value) -> Result<Value, Status>,
 {
@@ -81,7 +96,10 @@ where
     let key = storage_key(row, namespace, change.name);
     let missing = || Status::not_found(row.group, row.plural, change.name);
     // The cache may be a moment behind: what it says is only tried, and a failure is checked against etcd.
-    let mut cached = server.cache(row)?.get(&relative_key(namespace, change.name)).map(|entry| (entry.bytes.clone(), entry.revision));
+    let mut cached = server
+        .cache(row)?
+        .get(&relative_key(namespace, change.name))
+        .map(|entry| (entry.bytes.clone(), entry.revision));
     for _ in 0..TRIES {
         let (bytes, revision, fresh) = match cached.take() {
             Some((bytes, revision)) => (bytes, revision, false),
@@ -100,7 +118,9 @@ where
             // "Nothing to change" counts only against the newest state.
             Outcome::Unchanged(_) if !fresh => {}
             Outcome::Done(bytes) | Outcome::Unchanged(bytes) => return Ok(bytes),
-            Outcome::Overtaken(present) => cached = Some(present.ok_or_else(missing)?).map(|present| (present.bytes(), present.revision)),
+            Outcome::Overtaken(present) => {
+                cached = Some(present.ok_or_else(missing)?).map(|present| (present.bytes(), present.revision))
+            }
         }
     }
     Err(Status::modified(row.group, row.plural, change.name))
@@ -119,7 +139,13 @@ impl Stored {
 }
 
 /// The object as it is to be written, admitted and valid.
-async fn prepare<F>(server: &Server, exchange: &Exchange, change: &Change<'_>, old: &Value, make: &F) -> Result<Value, Status>
+async fn prepare<F>(
+    server: &Server,
+    exchange: &Exchange,
+    change: &Change<'_>,
+    old: &Value,
+    make: &F,
+) -> Result<Value, Status>
 where
     F: Fn(&Value) -> Result<Value, Status>,
 {
@@ -158,14 +184,22 @@ where
 }
 
 async fn write(
-    server: &Server, exchange: &Exchange, change: &Change<'_>, key: &str, revision: i64, old: &Value, mut new: Value,
+    server: &Server,
+    exchange: &Exchange,
+    change: &Change<'_>,
+    key: &str,
+    revision: i64,
+    old: &Value,
+    mut new: Value,
 ) -> Result<Outcome, Status> {
     let row = change.row;
     let mut held = None;
     if row.hook == Hook::ServiceAddresses && change.subresource.is_none() {
         held = Some(server.addresses.allocate(server, &mut new, Some(old)).await?);
     }
-    let wire = |object: &Value, revision| bytes_form::with_version(&bytes_form::encode(object, &row.api_version(), row.kind), revision);
+    let wire = |object: &Value, revision| {
+        bytes_form::with_version(&bytes_form::encode(object, &row.api_version(), row.kind), revision)
+    };
     let bytes = stored(row, &new);
     if bytes == stored(row, old) {
         exchange.notes.object(&new);
@@ -177,7 +211,11 @@ async fn write(
     }
     // The last finalizer is gone: the update is the deletion.
     let finished = super::delete::is_finished(row, &new);
-    let written = if finished { server.etcd.delete(key, revision).await } else { server.etcd.put(key, bytes, revision, server.time_to_live(row)).await };
+    let written = if finished {
+        server.etcd.delete(key, revision).await
+    } else {
+        server.etcd.put(key, bytes, revision, server.time_to_live(row)).await
+    };
     match written.map_err(storage_failure)? {
         Written::Conflict(present) => Ok(Outcome::Overtaken(present)),
         Written::Done(at) => {
@@ -236,7 +274,9 @@ fn restrict(row: &Resource, subresource: Option<Subresource>, new: &mut Value, o
 /// Takes resources and resize policies of containers from `asked`, by name.
 fn resize(pod: &mut Value, asked: &Value, list: &str) {
     let asked = asked.get(list).and_then(Value::as_array);
-    let Some(containers) = pod.get_mut("spec").and_then(|spec| spec.get_mut(list)).and_then(Value::as_array_mut) else { return };
+    let Some(containers) = pod.get_mut("spec").and_then(|spec| spec.get_mut(list)).and_then(Value::as_array_mut) else {
+        return;
+    };
     for container in containers {
         let found = asked.into_iter().flatten().find(|other| other.get("name") == container.get("name"));
         let (Some(found), Some(fields)) = (found, container.as_object_mut()) else { continue };
@@ -284,27 +324,40 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    static ROW: Resource = Resource { kind: "Pod", plural: "pods", subresources: &[Subresource::Status], ..Resource::BASE };
+    static ROW: Resource =
+        Resource { kind: "Pod", plural: "pods", subresources: &[Subresource::Status], ..Resource::BASE };
 
     #[test]
     fn each_endpoint_changes_its_own_part() {
-        let old = json!({"metadata": {"name": "a"}, "spec": {"x": 1, "finalizers": ["k"]}, "status": {"phase": "Running"}});
-        let wish = json!({"metadata": {"name": "a", "labels": {"l": "m"}}, "spec": {"x": 2}, "status": {"phase": "Failed"}});
+        let old =
+            json!({"metadata": {"name": "a"}, "spec": {"x": 1, "finalizers": ["k"]}, "status": {"phase": "Running"}});
+        let wish =
+            json!({"metadata": {"name": "a", "labels": {"l": "m"}}, "spec": {"x": 2}, "status": {"phase": "Failed"}});
         let after = |subresource| {
             let mut new = wish.clone();
             restrict(&ROW, subresource, &mut new, &old);
             new
         };
-        assert_eq!(after(None), json!({"metadata": wish["metadata"], "spec": {"x": 2}, "status": {"phase": "Running"}}));
-        assert_eq!(after(Some(Subresource::Status)), json!({"metadata": wish["metadata"], "spec": {"x": 1, "finalizers": ["k"]}, "status": {"phase": "Failed"}}));
+        assert_eq!(
+            after(None),
+            json!({"metadata": wish["metadata"], "spec": {"x": 2}, "status": {"phase": "Running"}})
+        );
+        assert_eq!(
+            after(Some(Subresource::Status)),
+            json!({"metadata": wish["metadata"], "spec": {"x": 1, "finalizers": ["k"]}, "status": {"phase": "Failed"}})
+        );
         assert_eq!(after(Some(Subresource::Finalize))["spec"], json!({"x": 1}));
     }
 
     #[test]
     fn a_resize_touches_resources_only() {
         let old = json!({"spec": {"containers": [{"name": "c", "image": "i", "resources": {}}]}});
-        let mut new = json!({"spec": {"containers": [{"name": "c", "image": "j", "resources": {"limits": {"cpu": "1"}}}]}});
+        let mut new =
+            json!({"spec": {"containers": [{"name": "c", "image": "j", "resources": {"limits": {"cpu": "1"}}}]}});
         restrict(&ROW, Some(Subresource::Resize), &mut new, &old);
-        assert_eq!(new["spec"]["containers"][0], json!({"name": "c", "image": "i", "resources": {"limits": {"cpu": "1"}}}));
+        assert_eq!(
+            new["spec"]["containers"][0],
+            json!({"name": "c", "image": "i", "resources": {"limits": {"cpu": "1"}}})
+        );
     }
 }

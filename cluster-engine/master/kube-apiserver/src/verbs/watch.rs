@@ -32,7 +32,11 @@ const SHORTEST: u64 = 1800;
 const CHUNK: usize = 64 << 10;
 
 /// Answers a watch: the events end with the stream.
-pub(crate) async fn watch(server: &Server, exchange: &Exchange, row: &'static Resource) -> Result<Response<Body>, Status> {
+pub(crate) async fn watch(
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+) -> Result<Response<Body>, Status> {
     let initial = validate(exchange)?;
     let cache = server.cache(row)?;
     let selection = Selection::read(exchange, row, cache.row)?;
@@ -73,8 +77,17 @@ pub(crate) async fn watch(server: &Server, exchange: &Exchange, row: &'static Re
     };
     let now = Instant::now();
     let mut watcher = Watcher {
-        row, selection, prefix, accept: exchange.accept, table, cursor, bookmarks,
-        out: VecDeque::new(), first: true, deadline: now + Duration::from_secs(timeout), bookmark_at: now + BOOKMARK_EVERY,
+        row,
+        selection,
+        prefix,
+        accept: exchange.accept,
+        table,
+        cursor,
+        bookmarks,
+        out: VecDeque::new(),
+        first: true,
+        deadline: now + Duration::from_secs(timeout),
+        bookmark_at: now + BOOKMARK_EVERY,
         closed: server.shutdown.clone(),
     };
     for entry in &entries {
@@ -107,12 +120,20 @@ fn validate(exchange: &Exchange) -> Result<Option<bool>, Status> {
     let mut errors = Vec::new();
     match initial {
         None if !matching.is_empty() => {
-            errors.push(FieldError::forbidden(&path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
+            errors.push(FieldError::forbidden(
+                &path,
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            ));
         }
         Some(_) if matching.is_empty() => {
-            errors.push(FieldError::forbidden(&path, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+            errors.push(FieldError::forbidden(
+                &path,
+                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+            ));
         }
-        Some(_) if matching != "NotOlderThan" => errors.push(FieldError::not_supported(&path, matching, &["NotOlderThan"])),
+        Some(_) if matching != "NotOlderThan" => {
+            errors.push(FieldError::not_supported(&path, matching, &["NotOlderThan"]))
+        }
         _ => {}
     }
     if initial.is_some() && !query.text("continue").is_empty() {
@@ -230,7 +251,9 @@ impl Watcher {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
         let body = match (self.accept.form, &self.table) {
-            (Form::Partial(version), _) => json!({"kind": "PartialObjectMetadata", "apiVersion": version, "metadata": metadata}).to_string(),
+            (Form::Partial(version), _) => {
+                json!({"kind": "PartialObjectMetadata", "apiVersion": version, "metadata": metadata}).to_string()
+            }
             (_, Some(table)) => String::from_utf8_lossy(&table.bookmark(&revision)).into_owned(),
             _ => json!({"kind": self.row.kind, "apiVersion": self.row.api_version(), "metadata": metadata}).to_string(),
         };

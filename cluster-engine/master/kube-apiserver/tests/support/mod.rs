@@ -16,7 +16,9 @@ use drydock_kube_apiserver::Options;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
+};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -113,7 +115,9 @@ impl Cluster {
             "--advertise-address=127.0.0.1".to_owned(),
             "--default-not-ready-toleration-seconds=10".to_owned(),
         ];
-        let flags = std::iter::once("kube-apiserver".to_owned()).chain(flags).chain(extra.iter().map(|flag| (*flag).to_owned()));
+        let flags = std::iter::once("kube-apiserver".to_owned())
+            .chain(flags)
+            .chain(extra.iter().map(|flag| (*flag).to_owned()));
         let options = Options::try_parse_from(flags)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port_of(&options))).await?;
         let address = listener.local_addr()?;
@@ -193,16 +197,29 @@ pub struct Client {
 pub type Answer = Result<(StatusCode, Value)>;
 
 impl Client {
-    async fn send(&self, method: Method, path: &str, kind: &str, accept: &str, body: Vec<u8>) -> Result<http::Response<hyper::body::Incoming>> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        accept: &str,
+        body: Vec<u8>,
+    ) -> Result<http::Response<hyper::body::Incoming>> {
         let file = |extension: &str| self.folder.join(format!("{}.{extension}", self.name));
         let (cert, key) = (file("crt"), file("key"));
         let identity = (!self.name.is_empty()).then_some((cert.as_path(), key.as_path()));
         let config = drydock_component::tls::client_config(&self.folder.join("ca.crt"), identity)?;
         let stream = TcpStream::connect(self.address).await?;
-        let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect("localhost".try_into()?, stream).await?;
+        let stream =
+            tokio_rustls::TlsConnector::from(Arc::new(config)).connect("localhost".try_into()?, stream).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        let mut request = Request::builder().method(method).uri(path).header("host", "localhost").header("user-agent", "test/1").header("accept", accept);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "localhost")
+            .header("user-agent", "test/1")
+            .header("accept", accept);
         if !kind.is_empty() {
             request = request.header("content-type", kind);
         }
@@ -216,7 +233,8 @@ impl Client {
         let answer = self.send(method, path, kind, accept, body).await?;
         let status = answer.status();
         let bytes = answer.into_body().collect().await?.to_bytes();
-        let value = serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        let value = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
         Ok((status, value))
     }
 
@@ -237,7 +255,14 @@ impl Client {
     }
 
     pub async fn patch(&self, path: &str, kind: &str, body: Value) -> Answer {
-        self.json(Method::PATCH, path, &format!("application/{kind}"), "application/json", body.to_string().into_bytes()).await
+        self.json(
+            Method::PATCH,
+            path,
+            &format!("application/{kind}"),
+            "application/json",
+            body.to_string().into_bytes(),
+        )
+        .await
     }
 
     pub async fn delete(&self, path: &str) -> Answer {
@@ -249,7 +274,9 @@ impl Client {
         let mut body = self.send(Method::GET, path, "", "application/json", Vec::new()).await?.into_body();
         let (mut events, mut rest) = (Vec::new(), Vec::new());
         while events.len() < count {
-            let frame = tokio::time::timeout(Duration::from_secs(10), body.frame()).await.with_context(|| format!("only {events:?}"))?;
+            let frame = tokio::time::timeout(Duration::from_secs(10), body.frame())
+                .await
+                .with_context(|| format!("only {events:?}"))?;
             let Some(frame) = frame else { break };
             rest.extend_from_slice(frame?.data_ref().map_or(&[][..], |data| data));
             while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {

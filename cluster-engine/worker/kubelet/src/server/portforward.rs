@@ -33,12 +33,18 @@ pub(super) async fn serve(kubelet: Arc<Kubelet>, place: Place, request: Request<
         Err(status) => return refuse(&status),
     };
     let Some(sandbox) = sandbox else {
-        return refuse(&Status::failure(404, "NotFound", format!("pod {}_{} is not running", place.pod, place.namespace)));
+        return refuse(&Status::failure(
+            404,
+            "NotFound",
+            format!("pod {}_{} is not running", place.pod, place.namespace),
+        ));
     };
     if websocket::is_requested(&request) {
         let offered = websocket::offered(&request);
         if !offered.iter().any(|protocol| protocol == TUNNEL) {
-            return refuse(&Status::bad_request(format!("unable to upgrade: none of the protocols {offered:?} is supported")));
+            return refuse(&Status::bad_request(format!(
+                "unable to upgrade: none of the protocols {offered:?} is supported"
+            )));
         }
         return websocket::accept(request, TUNNEL, move |socket| async move {
             let (ours, theirs) = tokio::io::duplex(64 * 1024);
@@ -49,7 +55,9 @@ pub(super) async fn serve(kubelet: Arc<Kubelet>, place: Place, request: Request<
     }
     if spdy::is_requested(&request) {
         let Some(protocol) = spdy::negotiate(&request, &[PROTOCOL]) else {
-            return refuse(&Status::bad_request("unable to upgrade: unable to negotiate protocol: client supports none of [portforward.k8s.io]"));
+            return refuse(&Status::bad_request(
+                "unable to upgrade: unable to negotiate protocol: client supports none of [portforward.k8s.io]",
+            ));
         };
         return spdy::accept(request, protocol, move |events, sender| forward(sandbox, events, sender));
     }
@@ -129,7 +137,14 @@ async fn forward(sandbox: SandboxView, mut events: mpsc::Receiver<Event>, sender
     }
 }
 
-async fn connection(sandbox: SandboxView, port: u16, error: u32, data: u32, mut input: mpsc::Receiver<Bytes>, sender: Sender) {
+async fn connection(
+    sandbox: SandboxView,
+    port: u16,
+    error: u32,
+    data: u32,
+    mut input: mpsc::Receiver<Bytes>,
+    sender: Sender,
+) {
     match connect(&sandbox, port).await {
         Ok(stream) => {
             let (mut reader, mut writer) = stream.into_split();
@@ -153,7 +168,9 @@ async fn connection(sandbox: SandboxView, port: u16, error: u32, data: u32, mut 
             // When the pod's side has ended, nobody reads what the client might still send.
             let upload = std::pin::pin!(upload);
             let download = std::pin::pin!(download);
-            if let futures_util::future::Either::Left(((), download)) = futures_util::future::select(upload, download).await {
+            if let futures_util::future::Either::Left(((), download)) =
+                futures_util::future::select(upload, download).await
+            {
                 download.await;
             }
         }
@@ -163,7 +180,11 @@ async fn connection(sandbox: SandboxView, port: u16, error: u32, data: u32, mut 
                 sandbox.id,
                 sandbox.pid,
                 sandbox.id,
-                if refused.kind() == io::ErrorKind::ConnectionRefused { "connect: connection refused".to_owned() } else { refused.to_string() },
+                if refused.kind() == io::ErrorKind::ConnectionRefused {
+                    "connect: connection refused".to_owned()
+                } else {
+                    refused.to_string()
+                },
             );
             let _ = sender.data(error, text.into()).await;
             let _ = sender.finish(data).await;

@@ -23,10 +23,18 @@ use super::streams::{Input, Output, Session, Wanted, parse_size};
 /// What the client does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    Opened { id: u32, headers: BTreeMap<String, String> },
-    Data { id: u32, bytes: Bytes },
+    Opened {
+        id: u32,
+        headers: BTreeMap<String, String>,
+    },
+    Data {
+        id: u32,
+        bytes: Bytes,
+    },
     /// The client sends nothing more on the stream.
-    Finished { id: u32 },
+    Finished {
+        id: u32,
+    },
 }
 
 /// Sends frames; clones share the connection.
@@ -169,7 +177,8 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut expected = vec!["error"];
-    let others = [("stdin", wanted.stdin), ("stdout", wanted.stdout), ("stderr", wanted.stderr), ("resize", wanted.tty)];
+    let others =
+        [("stdin", wanted.stdin), ("stdout", wanted.stdout), ("stderr", wanted.stderr), ("resize", wanted.tty)];
     expected.extend(others.into_iter().filter(|(_, wanted)| *wanted).map(|(name, _)| name));
     let mut streams: BTreeMap<String, u32> = BTreeMap::new();
     let mut early = Vec::new();
@@ -254,7 +263,11 @@ mod tests {
         }));
         let (mut reader, mut writer) = tokio::io::split(client);
         let (mut compressor, mut decompressor) = (headers::Compressor::new(), headers::Decompressor::new());
-        let open = |id: u32, kind: &str| Frame::SynStream { id, fin: false, headers: [("streamtype".to_owned(), kind.to_owned())].into() };
+        let open = |id: u32, kind: &str| Frame::SynStream {
+            id,
+            fin: false,
+            headers: [("streamtype".to_owned(), kind.to_owned())].into(),
+        };
         let frames = [
             open(1, "error"),
             open(3, "stdin"),

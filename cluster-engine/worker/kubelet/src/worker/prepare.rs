@@ -339,6 +339,10 @@ impl Worker {
     }
 
     /// Tells the worker when the sandbox's process has ended.
+    #[allow(
+        deprecated,
+        reason = "its successor is unsafe; the descriptor is owned here and never closed behind its back"
+    )]
     fn watch_sandbox(&mut self, sandbox: &drydock_container_runtime::Sandbox) {
         let (sender, id) = (self.sender.clone(), sandbox.id.clone());
         let process = rustix::process::Pid::from_raw(sandbox.pid)

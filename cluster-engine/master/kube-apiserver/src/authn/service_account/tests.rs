@@ -49,7 +49,14 @@ fn a_bound_token_dies_with_its_pod() {
     let account = objects.put("/registry/serviceaccounts", "a", "default", "u1");
     let pod = objects.put("/registry/pods", "a", "p", "u2");
     let tokens = tokens(Arc::clone(&objects));
-    let new = NewToken { namespace: "a", account: &account, bound: Some(("pod", &pod)), node: None, audiences: tokens.audiences.clone(), seconds: 3607 };
+    let new = NewToken {
+        namespace: "a",
+        account: &account,
+        bound: Some(("pod", &pod)),
+        node: None,
+        audiences: tokens.audiences.clone(),
+        seconds: 3607,
+    };
     let (token, told) = tokens.issue(&new).expect("token");
     assert!((told - drydock_api::time::unix_now() - 3607).abs() <= 1);
     let claims = jwt::peek(&token).expect("claims");
@@ -68,7 +75,14 @@ fn a_token_expires() {
     let objects = Arc::new(Objects::default());
     let account = objects.put("/registry/serviceaccounts", "a", "default", "u1");
     let tokens = tokens(objects);
-    let new = NewToken { namespace: "a", account: &account, bound: None, node: None, audiences: tokens.audiences.clone(), seconds: -5 };
+    let new = NewToken {
+        namespace: "a",
+        account: &account,
+        bound: None,
+        node: None,
+        audiences: tokens.audiences.clone(),
+        seconds: -5,
+    };
     let (token, _) = tokens.issue(&new).expect("token");
     assert_eq!(tokens.authenticate(&token, &[]).err(), Some(TokenError::Expired));
     assert_eq!(tokens.authenticate("abc", &[]).err(), Some(TokenError::Invalid));

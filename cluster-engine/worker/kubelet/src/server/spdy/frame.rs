@@ -11,12 +11,26 @@ use super::headers::{Compressor, Decompressor};
 /// A frame, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Frame {
-    SynStream { id: u32, fin: bool, headers: BTreeMap<String, String> },
-    SynReply { id: u32 },
-    Reset { id: u32 },
-    Ping { id: u32 },
+    SynStream {
+        id: u32,
+        fin: bool,
+        headers: BTreeMap<String, String>,
+    },
+    SynReply {
+        id: u32,
+    },
+    Reset {
+        id: u32,
+    },
+    Ping {
+        id: u32,
+    },
     GoAway,
-    Data { id: u32, fin: bool, bytes: Bytes },
+    Data {
+        id: u32,
+        fin: bool,
+        bytes: Bytes,
+    },
     /// Settings, window updates and the like.
     Other,
 }
@@ -37,7 +51,10 @@ const LONGEST: usize = 1 << 20;
 ///
 /// # Errors
 /// When the connection breaks or the bytes are no SPDY.
-pub(super) async fn read<R: AsyncRead + Unpin>(reader: &mut R, decompressor: &mut Decompressor) -> io::Result<Option<Frame>> {
+pub(super) async fn read<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    decompressor: &mut Decompressor,
+) -> io::Result<Option<Frame>> {
     let mut head = [0; 8];
     match reader.read_exact(&mut head).await {
         Ok(_) => {}
@@ -55,7 +72,8 @@ pub(super) async fn read<R: AsyncRead + Unpin>(reader: &mut R, decompressor: &mu
     if first & !STREAM == 0 {
         return Ok(Some(Frame::Data { id: first, fin: flags & FIN != 0, bytes: body.into() }));
     }
-    let number = |at: usize| body.get(at..at + 4).map(|bytes| u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+    let number =
+        |at: usize| body.get(at..at + 4).map(|bytes| u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
     let id = number(0).unwrap_or_default();
     Ok(Some(match (first & 0xffff) as u16 {
         SYN_STREAM => {

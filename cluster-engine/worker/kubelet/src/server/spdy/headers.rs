@@ -161,7 +161,8 @@ mod tests {
         let (mut compressor, mut decompressor) = (Compressor::new(), Decompressor::new());
         for round in 0..20 {
             let value = "x".repeat(round * 500);
-            let headers: BTreeMap<_, _> = [("streamtype".to_owned(), "data".to_owned()), ("port".to_owned(), value)].into();
+            let headers: BTreeMap<_, _> =
+                [("streamtype".to_owned(), "data".to_owned()), ("port".to_owned(), value)].into();
             let block = compressor.headers(&headers);
             assert_eq!(decompressor.headers(&block).unwrap(), headers);
         }
