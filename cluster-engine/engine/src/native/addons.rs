@@ -14,6 +14,29 @@ pub struct Addon {
     pub object: Value,
 }
 
+/// What every kubelet's pod network must see: which node has which pods' addresses. Upstream's network add-ons bring the
+/// same right with them, since a node's own rights end at its own Node.
+pub fn pod_network() -> Vec<Addon> {
+    let name = "drydock:pod-network";
+    vec![
+        Addon {
+            collection: "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+            object: json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name},
+                "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]}],
+            }),
+        },
+        Addon {
+            collection: "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+            object: json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:nodes"}],
+            }),
+        },
+    ]
+}
+
 /// The objects of the cluster DNS, in the order in which they are created.
 pub fn cluster_dns() -> Vec<Addon> {
     let labels = json!({"k8s-app": "kube-dns", "kubernetes.io/name": "ClusterDNS"});

@@ -3,9 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use drydock_engine::host::{HostError, Stream, Terminal, TerminalSpec};
-use drydock_supervisor::protocol::{Request, Response, SOCKET, frame};
+use drydock_supervisor::protocol::{Request, Response, frame, socket};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
@@ -19,13 +20,32 @@ pub(crate) async fn ask(folder: &Path, session: &str, request: &Request) -> Resu
     Ok(response)
 }
 
+/// How long an answer may take; a command takes as long as it takes.
+fn patience(request: &Request) -> Option<Duration> {
+    const PLAIN: Duration = Duration::from_secs(30);
+    match request {
+        Request::Exec { .. } => None,
+        Request::StopNode { grace_millis, .. } => Some(PLAIN.saturating_add(Duration::from_millis(*grace_millis))),
+        _ => Some(PLAIN),
+    }
+}
+
+/// The process that listens on a session's socket.
+pub(crate) async fn supervisor(folder: &Path) -> io::Result<Option<i32>> {
+    let (socket, _folder) = socket(folder)?;
+    Ok(UnixStream::connect(socket).await?.peer_cred()?.pid())
+}
+
 async fn open(folder: &Path, session: &str, request: &Request) -> Result<(BufReader<UnixStream>, Response), HostError> {
     let lost = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound if !folder.exists() => HostError::NoSession { session: session.to_owned() },
         _ => HostError::Io { action: format!("the supervisor of cluster {session:?} does not answer"), source },
     };
     let exchange = async {
-        let mut stream = BufReader::new(UnixStream::connect(folder.join(SOCKET)).await?);
+        let mut stream = BufReader::new({
+            let (socket, _folder) = socket(folder)?;
+            UnixStream::connect(socket).await?
+        });
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
         stream.write_all(&line).await?;
@@ -36,7 +56,13 @@ async fn open(folder: &Path, session: &str, request: &Request) -> Result<(BufRea
         }
         Ok((stream, serde_json::from_slice::<Response>(&answer)?))
     };
-    let (stream, response) = exchange.await.map_err(lost)?;
+    let outcome = match patience(request) {
+        Some(patience) => {
+            tokio::time::timeout(patience, exchange).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        }
+        None => exchange.await,
+    };
+    let (stream, response) = outcome.map_err(lost)?;
     match response {
         Response::NoNode(node) => Err(HostError::NoNode { session: session.to_owned(), node }),
         Response::Exists(name) => Err(HostError::Exists { name }),

@@ -9,6 +9,15 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 /// Below this, sessions would fill the disk.
 const FREE_BYTES: u64 = 1 << 30;
 
+/// The first kernel on which an overlay takes idmapped layers.
+const OLDEST_KERNEL: (u32, u32) = (5, 19);
+
+/// Major and minor number of a kernel release such as `6.1.0-18-amd64`.
+fn version(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
 /// Looks at everything.
 pub(crate) fn check(sessions: &Path) -> Result<(), HostError> {
     let missing = |sentence: &str| Err(HostError::Unsupported(sentence.to_owned()));
@@ -16,6 +25,21 @@ pub(crate) fn check(sessions: &Path) -> Result<(), HostError> {
         return missing("starting nodes needs root: run drydock with sudo");
     }
     let text = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    let capabilities = text("/proc/self/status");
+    let capabilities =
+        capabilities.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok());
+    for (bit, name) in [(21, "SYS_ADMIN"), (12, "NET_ADMIN")] {
+        if capabilities.unwrap_or(0) & (1 << bit) == 0 {
+            return missing(&format!(
+                "root lacks the capability CAP_{name}: in a container, add it (--cap-add {name}) and lift seccomp"
+            ));
+        }
+    }
+    let release = text("/proc/sys/kernel/osrelease");
+    if version(&release) < OLDEST_KERNEL {
+        let (major, minor) = OLDEST_KERNEL;
+        return missing(&format!("Linux {} is too old: nodes need {major}.{minor} or newer", release.trim()));
+    }
     if text("/proc/sys/user/max_user_namespaces").trim() == "0" {
         return missing("user namespaces are switched off: set the sysctl user.max_user_namespaces to 15000 or more");
     }
@@ -31,6 +55,14 @@ pub(crate) fn check(sessions: &Path) -> Result<(), HostError> {
     if socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkNetFilter).is_err() {
         return missing("this kernel has no nf_tables, which Services need: run modprobe nf_tables");
     }
+    if nix::sys::statfs::statfs(sessions)
+        .is_ok_and(|disk| disk.filesystem_type() == nix::sys::statfs::OVERLAYFS_SUPER_MAGIC)
+    {
+        return missing(&format!(
+            "{} is on an overlay file system, which cannot carry another one: put --data-dir on a volume",
+            sessions.display()
+        ));
+    }
     let disk = nix::sys::statvfs::statvfs(sessions);
     let free = disk.map(|disk| disk.blocks_available() * disk.fragment_size()).unwrap_or_default();
     if free < FREE_BYTES {
@@ -42,4 +74,21 @@ pub(crate) fn check(sessions: &Path) -> Result<(), HostError> {
         return missing(&sentence);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_compared_by_number() {
+        for (release, expected) in
+            [("6.1.0-18-amd64", (6, 1)), ("5.19.0", (5, 19)), ("6.18.44-fc-v669\n", (6, 18)), ("", (0, 0))]
+        {
+            assert_eq!(version(release), expected, "{release}");
+        }
+        assert!(
+            version("5.4.0") < OLDEST_KERNEL && version("5.19.1") >= OLDEST_KERNEL && version("6.1") > OLDEST_KERNEL
+        );
+    }
 }

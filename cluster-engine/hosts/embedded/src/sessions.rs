@@ -1,13 +1,14 @@
 //! Sessions as folders: created, found, repaired, removed.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use drydock_container_runtime::cgroup::Hierarchy;
 use drydock_engine::host::{HostError, HostSession, SessionSpec};
-use drydock_supervisor::protocol::{CGROUP, FIRST_ID, IDS, LOG, Request, Response};
+use drydock_supervisor::protocol::{self, CGROUP, FIRST_ID, IDS, LOCK, LOG, Request, Response};
 use drydock_supervisor::state::State;
 use nix::fcntl::{Flock, FlockArg};
 
@@ -15,10 +16,12 @@ use crate::{Embedded, connection};
 
 /// How long a supervisor may take to answer for the first time.
 const START_TIME: Duration = Duration::from_secs(20);
+/// How long a supervisor may take to end before it is killed.
+const END_TIME: Duration = Duration::from_secs(5);
 /// How often it is asked until then.
 const LOOK: Duration = Duration::from_millis(2);
 /// Sessions that have ids of their own.
-const RANGES: u32 = 4096;
+const RANGES: u32 = 8192;
 
 fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> HostError {
     let action = action.into();
@@ -61,8 +64,11 @@ fn free_ids(sessions: &Path) -> Result<u32, HostError> {
         .filter_map(|name| State::load(&sessions.join(name)).ok())
         .map(|state| state.first_id)
         .collect();
+    // Another server on this machine counts from elsewhere, most likely, so that its sessions are other users.
+    let start = fs::metadata(sessions).map_or(0, |metadata| metadata.ino() % u64::from(RANGES));
+    let start = u32::try_from(start).unwrap_or(0);
     (0..RANGES)
-        .map(|index| FIRST_ID + index * IDS)
+        .map(|index| FIRST_ID + (start + index) % RANGES * IDS)
         .find(|first| !taken.contains(first))
         .ok_or_else(|| failed("choose user ids", format!("all {RANGES} ranges are taken")))
 }
@@ -161,18 +167,48 @@ pub(crate) async fn remove(host: &Embedded, session: &str) -> Result<(), HostErr
     if session.contains('/') || !folder.is_dir() {
         return Ok(());
     }
+    let who = connection::supervisor(&folder).await.ok().flatten();
     match host.ask(session, &Request::End).await {
         // Without a supervisor there is no node: they die with it.
         Ok(_) | Err(HostError::Io { .. } | HostError::NoSession { .. }) => {}
         Err(error) => return Err(error),
     }
+    if let Some(pid) = who {
+        end(&folder, pid).await;
+    }
     sweep(host, session)
+}
+
+/// Waits until a supervisor is gone, and makes it so when it does not go by itself.
+async fn end(folder: &Path, pid: i32) {
+    // The lock is free when its holder has ended; the process id alone could be anybody's by now.
+    let gone = || {
+        let file = File::open(folder.join(LOCK)).ok()?;
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).err().map(|_| ())
+    };
+    for kill in [false, true] {
+        if kill {
+            tracing::warn!(process.pid = pid, "a supervisor does not end; it is killed");
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        }
+        let deadline = tokio::time::Instant::now() + END_TIME;
+        while tokio::time::Instant::now() < deadline {
+            if gone().is_none() {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
 }
 
 /// What the kernel does not remove by itself when a session's processes are gone: cgroups and files.
 fn sweep(host: &Embedded, session: &str) -> Result<(), HostError> {
     let hierarchy = Hierarchy::detect().map_err(|error| failed("find control groups", error))?;
-    let group = hierarchy.group(Path::new(CGROUP).join(session));
+    let folder = host.folder(session);
+    let group = match protocol::group(&folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        group => hierarchy.group(group.map_err(io(format!("cannot read {}", folder.display())))?),
+    };
     group
         .kill()
         .and_then(|()| group.remove())
@@ -181,7 +217,6 @@ fn sweep(host: &Embedded, session: &str) -> Result<(), HostError> {
     for directory in hierarchy.group(CGROUP).directories() {
         let _ = fs::remove_dir(directory);
     }
-    let folder = host.folder(session);
     match drydock_container_runtime::remove_tree(&folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(io(format!("cannot remove {}", folder.display()))(error))

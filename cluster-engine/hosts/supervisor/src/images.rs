@@ -54,7 +54,7 @@ fn user_namespace(mapping: UserMapping, reaper: &Arc<Reaper>) -> Result<File, Er
     let path = format!("/proc/{}/ns/user", held.pid);
     let namespace = File::open(&path).map_err(Error::io(format!("cannot open {path}")));
     let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(held.pid), nix::sys::signal::Signal::SIGKILL);
-    let _ = reaper.wait(held.pid);
+    let _ = held.end.wait();
     namespace
 }
 

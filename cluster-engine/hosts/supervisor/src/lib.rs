@@ -4,7 +4,6 @@
 //! session's network namespaces go with their last process, so the kernel cleans up whatever way the supervisor ends.
 //! It speaks JSON lines on `supervisor.sock` in the session's folder ([`protocol`]); `drydock-host-embedded` is the client.
 #![allow(unsafe_code, reason = "entering namespaces and idmapped mounts have no safe interface")]
-#![allow(dropping_copy_types, reason = "a sender's result is dropped on purpose: nobody waits any more")]
 
 mod images;
 mod network;

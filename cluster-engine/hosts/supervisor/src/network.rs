@@ -27,6 +27,7 @@ enum Order {
     Attach {
         port: String,
         namespace: File,
+        ip: Ipv4Addr,
         done: Answer<()>,
     },
     Plug {
@@ -77,7 +78,7 @@ impl Network {
         let action = format!("connect {port}");
         let inner = namespace.try_clone().map_err(Error::io("cannot duplicate a descriptor"))?;
         let (done, is_done) = oneshot::channel();
-        let order = Order::Attach { port: port.to_owned(), namespace, done };
+        let order = Order::Attach { port: port.to_owned(), namespace, ip, done };
         self.send(&action, order)?;
         answer(&action, is_done).await?;
         let (done, is_done) = oneshot::channel();
@@ -144,8 +145,8 @@ fn inside(gateway: Ipv4Addr, prefix: u8, ready: Answer<()>, mut orders: mpsc::Un
         let _ = ready.send(made);
         while let Some(order) = orders.recv().await {
             match order {
-                Order::Attach { port, namespace, done } => {
-                    let outcome = cable(&handle, &port, &namespace).await.map_err(|error| error.to_string());
+                Order::Attach { port, namespace, ip, done } => {
+                    let outcome = cable(&handle, &port, &namespace, ip).await.map_err(|error| error.to_string());
                     let _ = done.send(outcome);
                 }
                 Order::Plug { port, up, done } => {
@@ -197,12 +198,23 @@ async fn bridge(handle: &Handle, gateway: Ipv4Addr, prefix: u8) -> Result<(), rt
 }
 
 /// A pair of virtual cables: one end on the bridge, the other `eth0` of the node.
-async fn cable(handle: &Handle, port: &str, namespace: &File) -> Result<(), rtnetlink::Error> {
+async fn cable(handle: &Handle, port: &str, namespace: &File, ip: Ipv4Addr) -> Result<(), rtnetlink::Error> {
     let bridge = index(handle, BRIDGE).await?;
+    // The kernel takes a dead node's cable away in its own time, which may be after the node's next start.
+    if let Ok(old) = index(handle, port).await {
+        // Gone in this very moment, then.
+        let _ = handle.link().del(old).execute().await;
+    }
     let peer = format!("{port}-n");
     handle.link().add(LinkVeth::new(port, &peer).build()).execute().await?;
     let inner = index(handle, &peer).await?;
-    let rename = LinkUnspec::new_with_index(inner).name("eth0".to_owned()).setns_by_fd(namespace.as_raw_fd()).build();
+    // An address of its own for each IP address: the neighbours of a node that starts again still know it.
+    let [a, b, c, d] = ip.octets();
+    let rename = LinkUnspec::new_with_index(inner)
+        .name("eth0".to_owned())
+        .address(vec![0x02, 0xdd, a, b, c, d])
+        .setns_by_fd(namespace.as_raw_fd())
+        .build();
     handle.link().set(rename).execute().await?;
     let outer = index(handle, port).await?;
     handle.link().set(LinkUnspec::new_with_index(outer).controller(bridge).up().build()).execute().await

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use crate::Error;
 use crate::images::Images;
 use crate::network::Network;
-use crate::protocol::{CGROUP, IDS};
+use crate::protocol::IDS;
 
 /// Our executable: the helper that starts processes, and the node binary.
 const SELF: &str = "/proc/self/exe";
@@ -43,6 +43,8 @@ const OWN_NAMESPACES: i32 = libc::CLONE_NEWUSER | libc::CLONE_NEWNET;
 pub(crate) struct Shared {
     pub(crate) folder: PathBuf,
     pub(crate) session: String,
+    /// The session's control group.
+    pub(crate) group: PathBuf,
     pub(crate) first_id: u32,
     pub(crate) images: Images,
     pub(crate) network: Network,
@@ -57,6 +59,8 @@ pub(crate) struct Node {
     port: String,
     process: Option<Running>,
     frozen: bool,
+    /// Cut off the network, now and after the next start.
+    pub(crate) unplugged: bool,
 }
 
 struct Running {
@@ -64,9 +68,17 @@ struct Running {
     ended: Option<oneshot::Receiver<()>>,
 }
 
+/// One life of a node, from a start to the end of its first process.
+pub(crate) struct Life {
+    /// The first process.
+    pub(crate) pid: i32,
+    /// Resolves when it has ended.
+    pub(crate) ended: oneshot::Receiver<()>,
+}
+
 impl Node {
     pub(crate) fn new(spec: NodeSpec, number: usize) -> Node {
-        Node { spec, port: format!("n{number}"), process: None, frozen: false }
+        Node { spec, port: format!("n{number}"), process: None, frozen: false, unplugged: false }
     }
 
     pub(crate) fn state(&self) -> NodeState {
@@ -86,6 +98,15 @@ impl Node {
         &self.port
     }
 
+    /// Plugs its cable in or out; a node that is off starts that way.
+    pub(crate) async fn plug(&mut self, shared: &Shared, plugged: bool) -> Result<(), Error> {
+        if self.process.is_some() {
+            shared.network.plug(&self.port, plugged).await?;
+        }
+        self.unplugged = !plugged;
+        Ok(())
+    }
+
     fn folder(&self, shared: &Shared) -> PathBuf {
         shared.folder.join("nodes").join(&self.spec.name)
     }
@@ -96,7 +117,7 @@ impl Node {
     }
 
     fn group(&self, shared: &Shared) -> Group {
-        shared.cgroups.group(Path::new(CGROUP).join(&shared.session).join(&self.spec.name))
+        shared.cgroups.group(shared.group.join(&self.spec.name))
     }
 
     /// Writes the node's disk, once.
@@ -111,7 +132,7 @@ impl Node {
         create(&root)?;
         // Nobody but the machine's root and the session reads a node's disk.
         let folder = self.folder(shared);
-        fs::set_permissions(&shared.folder, fs::Permissions::from_mode(0o711))
+        fs::set_permissions(&shared.folder, fs::Permissions::from_mode(0o700))
             .map_err(Error::io("cannot set permissions"))?;
         own(&root)?;
         if self.spec.image.is_none() {
@@ -164,17 +185,11 @@ impl Node {
             launch::launch(Path::new(SELF), &shared.reaper, &holder, &Descriptors::default()).map_err(fail())?;
         let launched = self.start_in(shared, &group, &holder).await;
         // The first process keeps the namespaces from here on.
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(holder.pid), nix::sys::signal::Signal::SIGKILL);
-        shared.reaper.on_exit(holder.pid, Box::new(|_| {}));
+        let _ = rustix::process::pidfd_send_signal(&holder.pidfd, rustix::process::Signal::KILL);
         let init = launched?;
         let (tell, ended) = oneshot::channel();
-        shared.reaper.on_exit(
-            init.pid,
-            Box::new(move |_| {
-                // Nobody waits any more when the node was stopped on purpose.
-                let _ = tell.send(());
-            }),
-        );
+        // Nobody waits any more when the node was stopped on purpose.
+        init.end.on_exit(Box::new(move |_| tell.send(()).unwrap_or(())));
         self.process = Some(Running { init, ended: Some(ended) });
         self.frozen = false;
         Ok(())
@@ -185,6 +200,9 @@ impl Node {
         let path = format!("/proc/{}/ns/net", holder.pid);
         let namespace = File::open(&path).map_err(Error::io(format!("cannot open {path}")))?;
         shared.network.attach(&self.port, namespace, self.spec.ip).await?;
+        if self.unplugged {
+            shared.network.plug(&self.port, false).await?;
+        }
         let spec = Spec {
             join: OWN_NAMESPACES,
             new: NODE_NAMESPACES,
@@ -264,9 +282,10 @@ impl Node {
         })
     }
 
-    /// Resolves when the first process has ended by itself.
-    pub(crate) fn take_ended(&mut self) -> Option<oneshot::Receiver<()>> {
-        self.process.as_mut()?.ended.take()
+    /// Its present life, for who watches over its end; once per start.
+    pub(crate) fn take_life(&mut self) -> Option<Life> {
+        let running = self.process.as_mut()?;
+        Some(Life { pid: running.init.pid, ended: running.ended.take()? })
     }
 
     /// Asks the first process to end and kills all that is left after `grace`.
@@ -277,7 +296,7 @@ impl Node {
                 group.freeze(false).map_err(Error::runtime("cannot thaw a node"))?;
             }
             let (tell, ended) = oneshot::channel();
-            shared.reaper.on_exit(running.init.pid, Box::new(move |_| drop(tell.send(()))));
+            running.init.end.on_exit(Box::new(move |_| tell.send(()).unwrap_or(())));
             if !grace.is_zero() {
                 let _ = rustix::process::pidfd_send_signal(&running.init.pidfd, rustix::process::Signal::TERM);
                 let _ = tokio::time::timeout(grace, ended).await;
@@ -327,7 +346,11 @@ impl Node {
         env.extend(command.env);
         let spec = Spec {
             join: NODE_NAMESPACES | OWN_NAMESPACES,
-            cgroup_procs: self.group(shared).procs_files(),
+            cgroup_procs: self
+                .group(shared)
+                .leaf()
+                .map_err(Error::runtime("cannot find the node's cgroup"))?
+                .procs_files(),
             program: Program::Command(Box::new(Command {
                 env,
                 cwd: if is_node { "/".to_owned() } else { "/root".to_owned() },

@@ -3,23 +3,50 @@
 //! After the answer to [`Request::Dial`] the connection carries the bytes of the stream. After the answer to
 //! [`Request::Terminal`] it carries frames both ways: a byte for the kind, a `u32` (little endian) for the length, the bytes.
 
+use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use drydock_engine::host::{ExecOutput, HostSession, NodeSpec, NodeUsage, TerminalSpec};
 use serde::{Deserialize, Serialize};
 
 /// Name of the socket in the session's folder.
 pub const SOCKET: &str = "supervisor.sock";
+/// Name of the file that the session's one supervisor holds a lock on.
+pub const LOCK: &str = "supervisor.lock";
 /// Name of the state file in the session's folder.
 pub const STATE: &str = "session.json";
 /// Name of the log file in the session's folder.
 pub const LOG: &str = "supervisor.log";
-/// Group of a session's cgroups, below the root.
+/// Parent of all sessions' control groups, see [`group`].
 pub const CGROUP: &str = "drydock";
 /// User ids of one session.
 pub const IDS: u32 = 131_072;
 /// First user id of the first session.
 pub const FIRST_ID: u32 = 0x1000_0000;
+
+/// The session's control group. The folder's own number is in it, since two servers on one machine may each have a
+/// session of the same name.
+///
+/// # Errors
+/// When there is no such folder.
+pub fn group(folder: &Path) -> io::Result<PathBuf> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    Ok(Path::new(CGROUP).join(format!("{name}.{:x}", std::fs::metadata(folder)?.ino())))
+}
+
+/// The socket of the session in `folder`, under a name short enough for a socket's address however deep the folder is.
+/// It is good for as long as the returned file is open.
+///
+/// # Errors
+/// When there is no such folder.
+pub fn socket(folder: &Path) -> io::Result<(PathBuf, File)> {
+    let file = File::open(folder)?;
+    Ok((PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", file.as_raw_fd())), file))
+}
 
 /// Frame kinds of an attached terminal.
 pub mod frame {

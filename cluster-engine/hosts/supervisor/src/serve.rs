@@ -2,6 +2,7 @@
 
 mod answer;
 
+use std::fs::File;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use drydock_component::Shutdown;
 use drydock_container_runtime::Reaper;
 use drydock_container_runtime::cgroup::Hierarchy;
 use drydock_engine::host::{HostNode, HostSession};
+use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use tokio::net::{TcpListener, UnixListener};
@@ -17,8 +19,8 @@ use tokio::sync::{Mutex, Notify};
 use tokio::task::LocalSet;
 
 use crate::network::{Client, Network};
-use crate::node::{Node, Shared};
-use crate::protocol::{CGROUP, SOCKET};
+use crate::node::{Life, Node, Shared};
+use crate::protocol::{self, LOCK};
 use crate::state::{SavedNode, State};
 use crate::terminal::Terminals;
 use crate::{Error, Options, images};
@@ -41,6 +43,11 @@ pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Erro
 
 async fn live(options: Options, shutdown: Shutdown) -> Result<(), Error> {
     let folder = options.session_dir;
+    // Two supervisors would fight for the same nodes. The lock goes with the process.
+    let lock = folder.join(LOCK);
+    let lock = File::create(&lock).map_err(Error::io(format!("cannot write {}", lock.display())))?;
+    let _lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
+        .map_err(|(_, error)| Error::io("the session has a supervisor already")(error.into()))?;
     let mut state = State::load(&folder)?;
     // Its own session and mounts: a terminal's hang-up is not ours, and what we mount nobody else sees.
     let _ = nix::unistd::setsid();
@@ -48,8 +55,15 @@ async fn live(options: Options, shutdown: Shutdown) -> Result<(), Error> {
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .map_err(|error| Error::io("cannot make mounts private")(error.into()))?;
     let reaper = Reaper::start();
-    let gateway =
-        TcpListener::bind(("127.0.0.1", state.port)).await.map_err(Error::io("cannot open the gateway's port"))?;
+    let gateway = match TcpListener::bind(("127.0.0.1", state.port)).await {
+        // Somebody else took the port while the session was down: better another one than no session.
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            tracing::warn!(port = state.port, "the gateway's port is taken; it gets another one");
+            TcpListener::bind(("127.0.0.1", 0)).await
+        }
+        outcome => outcome,
+    };
+    let gateway = gateway.map_err(Error::io("cannot open the gateway's port"))?;
     let port = gateway.local_addr().map_err(Error::io("cannot read the gateway's port"))?.port();
     if state.port != port {
         state.port = port;
@@ -59,6 +73,7 @@ async fn live(options: Options, shutdown: Shutdown) -> Result<(), Error> {
     let cgroups = Hierarchy::detect().map_err(Error::runtime("cannot use cgroups"))?;
     let shared = Shared {
         session: state.spec.name.clone(),
+        group: protocol::group(&folder).map_err(Error::io(format!("cannot read {}", folder.display())))?,
         first_id: state.first_id,
         images: images::mount(&options.images, &folder.join("mounts"), state.first_id, &reaper)?,
         network,
@@ -66,7 +81,8 @@ async fn live(options: Options, shutdown: Shutdown) -> Result<(), Error> {
         cgroups,
         folder: folder.clone(),
     };
-    let socket = folder.join(SOCKET);
+    let (socket, _folder) =
+        protocol::socket(&folder).map_err(Error::io(format!("cannot open {}", folder.display())))?;
     let _ = std::fs::remove_file(&socket);
     let listener = UnixListener::bind(&socket).map_err(Error::io(format!("cannot listen on {}", socket.display())))?;
     private(&socket)?;
@@ -109,35 +125,36 @@ fn private(socket: &Path) -> Result<(), Error> {
 impl Supervisor {
     async fn restore(self: Rc<Self>, saved: SavedNode, number: usize) {
         let mut node = Node::new(saved.spec, number);
+        node.unplugged = saved.unplugged;
         let name = node.spec.name.clone();
         let stop = node.stop(&self.shared, Duration::ZERO).await;
         let start = if saved.stopped { Ok(()) } else { node.start(&self.shared).await };
         if let Err(error) = stop.and(start) {
             tracing::error!(node.name = name, %error, "cannot start a node again");
         }
-        let ended = node.take_ended();
+        let life = node.take_life();
         self.nodes.lock().await.push(node);
-        self.watch(name, ended);
+        self.watch(name, life);
     }
 
     /// Starts a node again whose first process ended by itself, as a machine that is switched on again would.
-    fn watch(self: Rc<Self>, name: String, ended: Option<tokio::sync::oneshot::Receiver<()>>) {
-        let Some(ended) = ended else { return };
+    fn watch(self: Rc<Self>, name: String, life: Option<Life>) {
+        let Some(Life { pid, ended }) = life else { return };
         tokio::task::spawn_local(async move {
             if ended.await.is_err() {
                 return;
             }
-            let pid_before = {
+            let cleaned = {
                 let mut nodes = self.nodes.lock().await;
-                let Some(node) = nodes.iter_mut().find(|node| node.spec.name == name) else { return };
-                if node.pid().is_none() {
+                // Switched off on purpose, and perhaps on again: none of our business.
+                let Some(node) = nodes.iter_mut().find(|node| node.spec.name == name && node.pid() == Some(pid)) else {
                     return;
-                }
+                };
                 node.ended();
                 tracing::warn!(node.name = name, "a node's first process ended; it is started again");
                 node.stop(&self.shared, Duration::ZERO).await
             };
-            if let Err(error) = pid_before {
+            if let Err(error) = cleaned {
                 tracing::error!(node.name = name, %error, "cannot clean a node");
             }
             tokio::time::sleep(RESTART_PAUSE).await;
@@ -150,9 +167,9 @@ impl Supervisor {
             if let Err(error) = node.start(&self.shared).await {
                 tracing::error!(node.name = name, %error, "cannot start a node again");
             }
-            let ended = node.take_ended();
+            let life = node.take_life();
             drop(nodes);
-            self.watch(name, ended);
+            self.watch(name, life);
         });
     }
 
@@ -205,7 +222,7 @@ impl Supervisor {
                 tracing::error!(node.name = node.spec.name, %error, "cannot end a node");
             }
         }
-        let group = self.shared.cgroups.group(Path::new(CGROUP).join(&self.shared.session));
+        let group = self.shared.cgroups.group(&self.shared.group);
         if let Err(error) = group.kill().and_then(|()| group.remove()) {
             tracing::error!(%error, "cannot remove the session's cgroup");
         }

@@ -31,6 +31,9 @@ pub struct SavedNode {
     pub spec: NodeSpec,
     /// Switched off.
     pub stopped: bool,
+    /// Cut off the session's network.
+    #[serde(default)]
+    pub unplugged: bool,
 }
 
 impl State {

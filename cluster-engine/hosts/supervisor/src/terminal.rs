@@ -15,6 +15,8 @@ const SCROLL_BACK: usize = 256 * 1024;
 const QUEUE: usize = 32;
 /// Who takes nothing for so long is detached; until then the program waits, so floods cost no memory.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the rest of a terminal's output is waited for after its program's end.
+const LINGER: Duration = Duration::from_millis(300);
 /// Bytes read at once.
 const CHUNK: usize = 16 * 1024;
 
@@ -25,11 +27,12 @@ pub(crate) type Terminals = HashMap<String, Arc<Terminal>>;
 pub(crate) struct Terminal {
     /// Node on which its program runs.
     pub(crate) node: String,
-    /// Its program.
-    pub(crate) pid: i32,
+    /// Its program: a descriptor, since a number may mean another process one day.
+    process: OwnedFd,
     master: AsyncFd<std::fs::File>,
     inner: Mutex<Inner>,
     exit: watch::Sender<Option<i32>>,
+    over: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -40,18 +43,17 @@ struct Inner {
 
 impl Terminal {
     /// Takes over a PTY whose program has just started.
-    #[allow(
-        deprecated,
-        reason = "its successor is unsafe; the descriptor is owned here and never closed behind its back"
-    )]
-    pub(crate) fn new(node: &str, pid: i32, master: OwnedFd) -> std::io::Result<Arc<Terminal>> {
+    pub(crate) fn new(node: &str, process: OwnedFd, master: OwnedFd) -> std::io::Result<Arc<Terminal>> {
         rustix::io::ioctl_fionbio(master.as_fd(), true)?;
+        // SAFETY: a file keeps its descriptor open, and the same, for as long as it lives.
+        let master = unsafe { AsyncFd::register(std::fs::File::from(master)) }?;
         let terminal = Arc::new(Terminal {
             node: node.to_owned(),
-            pid,
-            master: AsyncFd::new(std::fs::File::from(master))?,
+            process,
+            master,
             inner: Mutex::default(),
             exit: watch::Sender::new(None),
+            over: watch::Sender::new(false),
         });
         tokio::spawn(terminal.clone().read_all());
         Ok(terminal)
@@ -69,6 +71,14 @@ impl Terminal {
     /// The exit code, once there is one.
     pub(crate) fn exit(&self) -> watch::Receiver<Option<i32>> {
         self.exit.subscribe()
+    }
+
+    /// Ends the program. The kernel tells all who use the terminal when its first one is gone.
+    pub(crate) fn hang_up(&self) {
+        for signal in [rustix::process::Signal::HUP, rustix::process::Signal::KILL] {
+            // It may have ended by itself.
+            let _ = rustix::process::pidfd_send_signal(&self.process, signal);
+        }
     }
 
     /// Notes the program's end.
@@ -98,8 +108,21 @@ impl Terminal {
 
     async fn read_all(self: Arc<Self>) {
         let mut buffer = vec![0; CHUNK];
+        let mut exit = self.exit();
+        // What the program left in the background does not keep its terminal: the rest is read, then all are detached.
+        let over = async {
+            let _ = exit.wait_for(Option::is_some).await;
+            tokio::time::sleep(LINGER).await;
+        };
+        tokio::pin!(over);
         loop {
-            let Ok(mut guard) = self.master.readable().await else { break };
+            let mut guard = tokio::select! {
+                guard = self.master.readable() => match guard {
+                    Ok(guard) => guard,
+                    Err(_) => break,
+                },
+                () = &mut over => break,
+            };
             match guard.try_io(|master| master.get_ref().read(&mut buffer)) {
                 // A PTY whose last user is gone gives EIO.
                 Ok(Ok(0) | Err(_)) => break,
@@ -108,6 +131,13 @@ impl Terminal {
             }
         }
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).attached.clear();
+        self.over.send_replace(true);
+    }
+
+    /// Resolves when nothing more will come.
+    pub(crate) async fn over(&self) {
+        // The sender is ours: it cannot be gone.
+        let _ = self.over.subscribe().wait_for(|over| *over).await;
     }
 
     async fn deliver(&self, bytes: &[u8]) {

@@ -13,6 +13,8 @@ use crate::{Error, Limits, Stats};
 
 /// Where control groups are mounted.
 const MOUNT: &str = "/sys/fs/cgroup";
+/// Where the processes of a group go when it is divided.
+const LEAF: &str = "agent";
 /// The controllers of version 1 that we use, where present.
 const V1_CONTROLLERS: [&str; 5] = ["cpu", "cpuacct", "memory", "pids", "freezer"];
 
@@ -98,6 +100,24 @@ impl Group {
         self.directories().map(|dir| dir.join("cgroup.procs")).collect()
     }
 
+    /// The group that takes a further process of this one: itself, or, where version 2 has it divided (it allows no
+    /// process beside groups then), the leaf its own processes are in.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn leaf(&self) -> Result<Self, Error> {
+        let control = self.file("", "cgroup.subtree_control").filter(|_| self.hierarchy.unified);
+        let divided = control.is_some_and(|file| fs::read_to_string(file).is_ok_and(|text| !text.trim().is_empty()));
+        if !divided {
+            return Ok(self.clone());
+        }
+        let leaf = self.child(LEAF);
+        for dir in leaf.directories() {
+            make(&dir)?;
+        }
+        Ok(leaf)
+    }
+
     /// Makes the group and its parents. On version 2 the controllers are switched on all the way down.
     ///
     /// # Errors
@@ -110,12 +130,7 @@ impl Group {
                     enable_controllers(&dir)?;
                 }
                 dir.push(name);
-                match fs::create_dir(&dir) {
-                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                        return Err(Error::io("create cgroup", dir)(error));
-                    }
-                    _ => {}
-                }
+                make(&dir)?;
             }
         }
         Ok(())
@@ -369,17 +384,22 @@ fn enable_controllers(dir: &Path) -> Result<(), Error> {
     match write(&control, &missing.join(" ")) {
         // "No internal processes": the caller itself sits in the group it wants to divide. It moves into a leaf.
         Err(Error::Io { source, .. }) if source.raw_os_error() == Some(libc::EBUSY) => {
-            let leaf = dir.join("agent");
-            fs::create_dir(&leaf).or_else(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => Ok(()),
-                _ => Err(Error::io("create cgroup", &leaf)(error)),
-            })?;
+            let leaf = dir.join(LEAF);
+            make(&leaf)?;
             for pid in fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default().lines() {
                 write(&leaf.join("cgroup.procs"), pid)?;
             }
             write(&control, &missing.join(" "))
         }
         other => other,
+    }
+}
+
+/// Makes a group's directory unless it is there.
+fn make(dir: &Path) -> Result<(), Error> {
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io("create cgroup", dir)(error)),
+        _ => Ok(()),
     }
 }
 

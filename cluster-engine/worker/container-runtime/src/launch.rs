@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Hierarchy;
 use crate::wire::{self, Message};
-use crate::{Device, Error, Mount, Reaper, RootFs, UserMapping, UserSpec, sys};
+use crate::{Device, Ending, Error, Mount, Reaper, RootFs, UserMapping, UserSpec, sys};
 
 pub use crate::capabilities::CapabilitySet;
 
@@ -178,6 +178,8 @@ pub struct Launched {
     pub pidfd: OwnedFd,
     /// Master of its terminal.
     pub pty: Option<OwnedFd>,
+    /// Its end.
+    pub end: Ending,
 }
 
 /// Starts `spec` with the executable `helper`, which must call [`crate::helper_main`] when its `argv[0]` is `runtime`.
@@ -207,7 +209,7 @@ pub fn launch(
             .spawn()
             .map_err(broken("cannot be started"))?
     };
-    reaper.on_exit(child.id().cast_signed(), Box::new(|_| {}));
+    drop(reaper.ending(child.id().cast_signed()));
 
     let fds: Vec<_> = descriptors.stdio.iter().flatten().copied().chain(descriptors.target).collect();
     let request = wire::Request {
@@ -217,13 +219,12 @@ pub fn launch(
     };
     wire::send(ours.as_fd(), &request, &fds).map_err(broken("does not take its orders"))?;
 
-    let mut born: Option<(i32, Option<OwnedFd>)> = None;
+    let mut born: Option<(i32, Option<OwnedFd>, Ending)> = None;
     let mut pty = None;
     let failure = loop {
         match wire::receive::<Message>(ours.as_fd()) {
             Ok(Some((Message::Born { pid }, _))) => {
-                reaper.child_born();
-                born = Some((pid, sys::pidfd_open(pid).ok()));
+                born = Some((pid, sys::pidfd_open(pid).ok(), reaper.ending(pid)));
                 // It does not execute anything before we know it.
                 if let Err(error) = wire::go(ours.as_fd()) {
                     break Some(broken("does not answer")(error));
@@ -238,10 +239,10 @@ pub fn launch(
         }
     };
     match (failure, born) {
-        (None, Some((pid, Some(pidfd)))) => Ok(Launched { pid, pidfd, pty }),
+        (None, Some((pid, Some(pidfd), end))) => Ok(Launched { pid, pidfd, pty, end }),
         (None, _) => Err(Error::Helper { what: "ended without a word".to_owned(), source: None }),
         (Some(failure), born) => {
-            if let Some((_, Some(pidfd))) = born {
+            if let Some((_, Some(pidfd), _)) = born {
                 drop(sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL));
             }
             Err(failure)

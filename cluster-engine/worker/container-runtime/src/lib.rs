@@ -31,7 +31,7 @@ pub use error::{Error, ExecFailure};
 pub use files::remove_tree;
 pub use helper::{helper_main, pause_main};
 pub use native::{NativeRuntime, Options};
-pub use reaper::{Exit, ExitNotify, Reaper};
+pub use reaper::{Ending, Exit, ExitNotify, Reaper};
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::cgroup::{Group, Hierarchy};
 use crate::launch::{Descriptors, Launched, Namespaces, Program, Root, Spec, launch};
 use crate::{
-    ContainerConfig, ContainerRuntime, Error, ExecConfig, ExecProcess, Exit, ExitNotify, Limits, Reaper, Sandbox,
+    ContainerConfig, ContainerRuntime, Ending, Error, ExecConfig, ExecProcess, ExitNotify, Limits, Reaper, Sandbox,
     SandboxConfig, StartedContainer, Stats, files, sys,
 };
 
@@ -72,12 +72,7 @@ enum Phase {
 struct Process {
     pid: i32,
     pidfd: OwnedFd,
-    end: Mutex<End>,
-}
-
-enum End {
-    Waiting(Vec<ExitNotify>),
-    Ended(Exit),
+    end: Ending,
 }
 
 impl std::fmt::Debug for Process {
@@ -88,40 +83,14 @@ impl std::fmt::Debug for Process {
 
 impl Process {
     /// Takes a launched process over. `oom` tells at its end whether memory was the reason.
-    fn adopt(
-        launched: Launched,
-        reaper: &Reaper,
-        oom: impl FnOnce() -> bool + Send + 'static,
-    ) -> (Arc<Self>, Option<OwnedFd>) {
-        let Launched { pid, pidfd, pty } = launched;
-        let process = Arc::new(Self { pid, pidfd, end: Mutex::new(End::Waiting(Vec::new())) });
-        let ended = Arc::clone(&process);
-        reaper.on_exit(
-            pid,
-            Box::new(move |exit| {
-                let exit = Exit { oom_killed: oom(), ..exit };
-                let before = std::mem::replace(&mut *lock(&ended.end), End::Ended(exit));
-                if let End::Waiting(notify) = before {
-                    notify.into_iter().for_each(|notify| notify(exit));
-                }
-            }),
-        );
-        (process, pty)
-    }
-
-    fn on_exit(&self, notify: ExitNotify) {
-        let exit = match &mut *lock(&self.end) {
-            End::Waiting(waiting) => {
-                waiting.push(notify);
-                return;
-            }
-            End::Ended(exit) => *exit,
-        };
-        notify(exit);
+    fn adopt(launched: Launched, oom: impl FnOnce() -> bool + Send + 'static) -> (Arc<Self>, Option<OwnedFd>) {
+        let Launched { pid, pidfd, pty, end } = launched;
+        end.refine(Box::new(move |exit| exit.oom_killed = oom()));
+        (Arc::new(Self { pid, pidfd, end }), pty)
     }
 
     fn running(&self) -> bool {
-        matches!(*lock(&self.end), End::Waiting(_))
+        self.end.exit().is_none()
     }
 
     /// Signals it unless it ended; its descriptor never means another process.
@@ -216,7 +185,7 @@ impl NativeRuntime {
             [input.as_fd(), output.as_fd(), error.as_fd()]
         });
         let launched = self.launch(spec, &Descriptors { target: Some(target.pidfd.as_fd()), stdio })?;
-        let (process, pty) = Process::adopt(launched, &self.reaper, oom);
+        let (process, pty) = Process::adopt(launched, oom);
         let pid = process.pid;
         let (stdin, stdout, stderr) = match streams {
             Some(streams) => (streams.stdin, Some(streams.stdout), Some(streams.stderr)),
@@ -275,7 +244,7 @@ impl ContainerRuntime for NativeRuntime {
             ..Spec::default()
         };
         let launched = self.launch(&spec, &Descriptors::default()).inspect_err(|_| own.remove().unwrap_or(()))?;
-        let (process, _) = Process::adopt(launched, &self.reaper, || false);
+        let (process, _) = Process::adopt(launched, || false);
         let pid = process.pid;
         let netns = if config.host_network { "/proc/self/ns/net".into() } else { format!("/proc/{pid}/ns/net").into() };
         self.state().sandboxes.insert(config.id.clone(), PodSandbox { config: config.clone(), process, group });
@@ -378,7 +347,7 @@ impl ContainerRuntime for NativeRuntime {
     }
 
     fn on_exit(&self, id: &str, notify: ExitNotify) -> Result<(), Error> {
-        self.process(id)?.on_exit(notify);
+        self.process(id)?.end.on_exit(notify);
         Ok(())
     }
 
@@ -460,7 +429,7 @@ impl ContainerRuntime for NativeRuntime {
     fn on_exec_exit(&self, pid: i32, notify: ExitNotify) {
         let process = self.state().execs.remove(&pid);
         if let Some(process) = process {
-            process.on_exit(notify);
+            process.end.on_exit(notify);
         }
     }
 

@@ -26,13 +26,88 @@ pub struct Exit {
 /// Called once with a process's end, on the reaper's thread: it must not block.
 pub type ExitNotify = Box<dyn FnOnce(Exit) + Send + 'static>;
 
+/// The end of one child, to be waited for by any number of parties, before or after it came.
+#[derive(Clone)]
+pub struct Ending(Arc<Mutex<End>>);
+
+enum End {
+    Ahead { refine: Option<Refine>, waiting: Vec<ExitNotify> },
+    Came(Exit),
+}
+
+/// Adds to an exit what only its owner knows.
+type Refine = Box<dyn FnOnce(&mut Exit) + Send + 'static>;
+
+impl std::fmt::Debug for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Ending").field(&self.exit()).finish()
+    }
+}
+
+impl Ending {
+    /// How it ended, once it has.
+    #[must_use]
+    pub fn exit(&self) -> Option<Exit> {
+        match *self.lock() {
+            End::Ahead { .. } => None,
+            End::Came(exit) => Some(exit),
+        }
+    }
+
+    /// Calls `notify` once it has ended: from the reaper's thread, or at once.
+    pub fn on_exit(&self, notify: ExitNotify) {
+        let exit = match &mut *self.lock() {
+            End::Ahead { waiting, .. } => {
+                waiting.push(notify);
+                return;
+            }
+            End::Came(exit) => *exit,
+        };
+        notify(exit);
+    }
+
+    /// Blocks until it has ended.
+    #[must_use]
+    pub fn wait(&self) -> Exit {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        self.on_exit(Box::new(move |exit| sender.send(exit).unwrap_or(())));
+        receiver.recv().unwrap_or(Exit { code: 255, signal: None, oom_killed: false })
+    }
+
+    /// Lets `refine` complete the exit before anybody is told.
+    pub(crate) fn refine(&self, refine: Refine) {
+        match &mut *self.lock() {
+            End::Ahead { refine: slot, .. } => *slot = Some(refine),
+            End::Came(exit) => refine(exit),
+        }
+    }
+
+    fn came(&self, mut exit: Exit) {
+        let refine = match &mut *self.lock() {
+            End::Ahead { refine, .. } => refine.take(),
+            End::Came(_) => None,
+        };
+        if let Some(refine) = refine {
+            refine(&mut exit);
+        }
+        let before = std::mem::replace(&mut *self.lock(), End::Came(exit));
+        if let End::Ahead { waiting, .. } = before {
+            waiting.into_iter().for_each(|notify| notify(exit));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, End> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Exits nobody asked about yet that are kept. They bridge the moment between a child's birth and the registration of
 /// interest in it; orphans fall out at the end. Small enough that no process id comes round again within it.
 const UNCLAIMED: usize = 256;
 
 #[derive(Default)]
 struct State {
-    waiting: HashMap<i32, Vec<ExitNotify>>,
+    waiting: HashMap<i32, Ending>,
     unclaimed: VecDeque<(i32, Exit)>,
     children: u64,
 }
@@ -69,34 +144,22 @@ impl Reaper {
         }))
     }
 
-    /// Calls `notify` when child `pid` has ended; at once if it ended since it was born.
-    pub fn on_exit(&self, pid: i32, notify: ExitNotify) {
+    /// The end of child `pid`. To be asked for once, right after its birth.
+    pub(crate) fn ending(&self, pid: i32) -> Ending {
+        let ending = Ending(Arc::new(Mutex::new(End::Ahead { refine: None, waiting: Vec::new() })));
         let mut state = self.lock();
-        if let Some(at) = state.unclaimed.iter().position(|(dead, _)| *dead == pid) {
-            if let Some((_, exit)) = state.unclaimed.remove(at) {
-                drop(state);
-                notify(exit);
-            }
-            return;
+        if let Some(at) = state.unclaimed.iter().position(|(dead, _)| *dead == pid)
+            && let Some((_, exit)) = state.unclaimed.remove(at)
+        {
+            drop(state);
+            ending.came(exit);
+            return ending;
         }
-        state.waiting.entry(pid).or_default().push(notify);
+        state.waiting.insert(pid, ending.clone());
         state.children += 1;
         drop(state);
         self.born.notify_one();
-    }
-
-    /// Waits for child `pid` to end.
-    #[must_use]
-    pub fn wait(&self, pid: i32) -> Exit {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        self.on_exit(pid, Box::new(move |exit| sender.send(exit).unwrap_or(())));
-        receiver.recv().unwrap_or(Exit { code: 255, signal: None, oom_killed: false })
-    }
-
-    /// Tells the reaper that a child was started, so that it looks again.
-    pub(crate) fn child_born(&self) {
-        self.lock().children += 1;
-        self.born.notify_one();
+        ending
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -129,11 +192,9 @@ impl Reaper {
 
     fn ended(&self, pid: i32, exit: Exit) {
         let mut state = self.lock();
-        if let Some(notify) = state.waiting.remove(&pid) {
+        if let Some(ending) = state.waiting.remove(&pid) {
             drop(state);
-            for notify in notify {
-                notify(exit);
-            }
+            ending.came(exit);
             return;
         }
         if state.unclaimed.len() == UNCLAIMED {

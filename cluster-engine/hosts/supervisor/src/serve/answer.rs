@@ -2,18 +2,17 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use drydock_container_runtime::launch::Command;
 use drydock_engine::host::{ExecOutput, NodeSpec, NodeUsage, TerminalSpec};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::Supervisor;
 use crate::Error;
@@ -26,7 +25,9 @@ use crate::terminal::Terminal;
 /// No request is larger: a node's files are in it.
 const REQUEST_LIMIT: u64 = 8 << 20;
 /// Output of a command that is kept.
-const OUTPUT_LIMIT: u64 = 1 << 20;
+const OUTPUT_LIMIT: usize = 1 << 20;
+/// How long what a command left behind in its pipes is waited for after its end.
+const LINGER: Duration = Duration::from_millis(200);
 /// Bytes of a file that are read at once.
 const READ_LIMIT: usize = 1 << 20;
 
@@ -117,14 +118,14 @@ impl Supervisor {
                 self.save(|state| state.nodes.retain(|it| it.spec.name != node)).await?;
             }
             Request::PlugNode { node, plugged } => {
-                self.with(&node, async |node, shared| shared.network.plug(node.port(), plugged).await).await?;
+                self.with(&node, async |node, shared| node.plug(shared, plugged).await).await?;
+                self.change(&node, |node| node.unplugged = !plugged).await?;
             }
             Request::Exec { node, argv } => return Ok(Response::Exec(self.exec(&node, argv).await?)),
             Request::CloseTerminal { id } => {
                 if let Some(terminal) = self.terminals.lock().await.remove(&id) {
                     // The shell's whole foreground goes with it: a terminal that is closed hangs up.
-                    let _ = kill(Pid::from_raw(terminal.pid), Signal::SIGHUP);
-                    let _ = kill(Pid::from_raw(terminal.pid), Signal::SIGKILL);
+                    terminal.hang_up();
                 }
             }
             Request::ReadFile { node, path, offset, limit } => {
@@ -168,29 +169,33 @@ impl Supervisor {
             if nodes.iter().any(|node| node.spec.name == name) {
                 return Err(Error::Exists(name));
             }
-            let node = Node::new(spec.clone(), nodes.len());
+            // The least number that no node has: its cable's name.
+            let taken: Vec<_> = nodes.iter().map(|node| node.port().to_owned()).collect();
+            let number = (0..=taken.len()).find(|number| !taken.contains(&format!("n{number}"))).unwrap_or(taken.len());
+            let node = Node::new(spec.clone(), number);
             node.prepare(&self.shared)?;
             nodes.push(node);
         }
-        self.save(|state| state.nodes.push(SavedNode { spec, stopped: false })).await?;
+        self.save(|state| state.nodes.push(SavedNode { spec, stopped: false, unplugged: false })).await?;
         self.start(&name).await
     }
 
     async fn mark(&self, name: &str, stopped: bool) -> Result<(), Error> {
-        self.save(|state| {
-            state.nodes.iter_mut().filter(|node| node.spec.name == name).for_each(|node| node.stopped = stopped)
-        })
-        .await
+        self.change(name, |node| node.stopped = stopped).await
+    }
+
+    async fn change(&self, name: &str, change: impl FnMut(&mut SavedNode)) -> Result<(), Error> {
+        self.save(|state| state.nodes.iter_mut().filter(|node| node.spec.name == name).for_each(change)).await
     }
 
     async fn start(self: &Rc<Self>, name: &str) -> Result<(), Error> {
-        let ended = self
+        let life = self
             .with(name, async |node, shared| {
                 node.start(shared).await?;
-                Ok(node.take_ended())
+                Ok(node.take_life())
             })
             .await?;
-        self.clone().watch(name.to_owned(), ended);
+        self.clone().watch(name.to_owned(), life);
         Ok(())
     }
 
@@ -208,25 +213,17 @@ impl Supervisor {
             })
             .await?;
         drop((out_write, err_write));
-        let (tell, ended) = oneshot::channel();
-        self.shared.reaper.on_exit(launched.pid, Box::new(move |exit| drop(tell.send(exit.code))));
-        let read = |fd| {
-            tokio::task::spawn_blocking(move || {
-                let mut bytes = Vec::new();
-                let mut file = File::from(fd);
-                // What is over the limit is read and dropped, so that the command does not block.
-                let kept = Read::take(&mut file, OUTPUT_LIMIT).read_to_end(&mut bytes);
-                let dropped = std::io::copy(&mut file, &mut std::io::sink());
-                kept.and(dropped).map(|_| bytes)
-            })
-        };
-        let (stdout, stderr) = (read(out_read), read(err_read));
-        let code = ended.await.unwrap_or(-1);
-        let text = |outcome: Result<std::io::Result<Vec<u8>>, _>| outcome.ok().and_then(Result::ok).unwrap_or_default();
-        Ok(ExecOutput { code, stdout: text(stdout.await), stderr: text(stderr.await) })
+        let ended = watch::Sender::new(None);
+        let (exit, told) = (ended.subscribe(), ended.clone());
+        launched.end.on_exit(Box::new(move |exit| {
+            told.send_replace(Some(exit.code));
+        }));
+        let (stdout, stderr) = tokio::join!(collect(out_read, exit.clone()), collect(err_read, exit));
+        let code = ended.subscribe().wait_for(Option::is_some).await.ok().and_then(|code| *code).unwrap_or(-1);
+        Ok(ExecOutput { code, stdout, stderr })
     }
 
-    async fn terminal(&self, node: &str, spec: &TerminalSpec) -> Result<std::sync::Arc<Terminal>, Error> {
+    async fn terminal(self: &Rc<Self>, node: &str, spec: &TerminalSpec) -> Result<Arc<Terminal>, Error> {
         let mut terminals = self.terminals.lock().await;
         if let Some(terminal) = terminals.get(&spec.id).filter(|terminal| terminal.exit().borrow().is_none()) {
             return Ok(terminal.clone());
@@ -240,13 +237,18 @@ impl Supervisor {
         };
         let launched = self.with(node, async |node, shared| node.enter(shared, command, None)).await?;
         let no_terminal = || Error::io("cannot open a terminal")(std::io::ErrorKind::NotFound.into());
-        let terminal = Terminal::new(node, launched.pid, launched.pty.ok_or_else(no_terminal)?)
+        let terminal = Terminal::new(node, launched.pidfd, launched.pty.ok_or_else(no_terminal)?)
             .map_err(Error::io("cannot open a terminal"))?;
         let (tell, ended) = oneshot::channel();
-        self.shared.reaper.on_exit(launched.pid, Box::new(move |exit| drop(tell.send(exit.code))));
-        let told = terminal.clone();
-        tokio::task::spawn_local(async move { told.ended(ended.await.unwrap_or(-1)) });
+        launched.end.on_exit(Box::new(move |exit| tell.send(exit.code).unwrap_or(())));
         terminals.insert(spec.id.clone(), terminal.clone());
+        let (told, id, supervisor) = (terminal.clone(), spec.id.clone(), self.clone());
+        tokio::task::spawn_local(async move {
+            told.ended(ended.await.unwrap_or(-1));
+            told.over().await;
+            // Its scroll-back goes with it, and the kernel hangs up on what it left in the background.
+            supervisor.terminals.lock().await.retain(|other, terminal| *other != id || !Arc::ptr_eq(terminal, &told));
+        });
         Ok(terminal)
     }
 
@@ -260,6 +262,31 @@ impl Supervisor {
             pids: 1,
         });
         usage
+    }
+}
+
+/// The first bytes of what a command writes, up to its end and no further: what stays behind in the background with
+/// the pipe open is not waited for. What is over the limit is read and dropped, so that the command does not block.
+async fn collect(pipe: OwnedFd, mut exit: watch::Receiver<Option<i32>>) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let Ok(mut pipe) = tokio::net::unix::pipe::Receiver::from_owned_fd(pipe) else { return kept };
+    let mut buffer = vec![0; 16 * 1024];
+    let over = async {
+        // The sender lives as long as the reaper's promise to tell.
+        let _ = exit.wait_for(Option::is_some).await;
+        tokio::time::sleep(LINGER).await;
+    };
+    tokio::pin!(over);
+    loop {
+        let read = tokio::select! {
+            read = pipe.read(&mut buffer) => read.unwrap_or(0),
+            () = &mut over => 0,
+        };
+        if read == 0 {
+            return kept;
+        }
+        let room = OUTPUT_LIMIT.saturating_sub(kept.len()).min(read);
+        kept.extend_from_slice(&buffer[..room]);
     }
 }
 

@@ -121,7 +121,7 @@ fn in_node(work: &Path, filter: Option<&str>) -> i32 {
     let stdio = Some([input.as_fd(), output.as_fd(), error.as_fd()]);
     let descriptors = Descriptors { target: None, stdio };
     let code = match launch(Path::new("/proc/self/exe"), &reaper, &spec, &descriptors) {
-        Ok(node) => reaper.wait(node.pid).code,
+        Ok(node) => node.end.wait().code,
         Err(error) => {
             println!("node: cannot be started: {error}");
             1
