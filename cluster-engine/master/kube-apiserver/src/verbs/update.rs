@@ -16,7 +16,7 @@ use crate::storage::{Stored, Written, bytes_form, relative_key};
 use crate::{body, encode};
 
 /// How often a write that others keep overtaking is tried.
-const TRIES: usize = 20;
+const TRIES: usize = 500;
 
 /// One change to make.
 pub(crate) struct Change<'a> {
