@@ -12,12 +12,6 @@
 //!   by 65536 (the ids of pods with a user namespace); without the second one the first is used for all pods;
 //! - `/var/lib/kubelet`, `/var/log`, `/var/lib/cni` on a disk that is no overlay;
 //! - the executable answering to the name `runtime` (see `drydock_container_runtime::helper_main`).
-#![allow(
-    dropping_copy_types,
-    clippy::result_large_err,
-    clippy::single_match,
-    reason = "a sender's result is dropped on purpose; a Status is an answer, made once a request"
-)]
 
 mod config;
 mod create;

@@ -13,6 +13,7 @@ use crate::kubelet::Kubelet;
 use crate::pod::Pod;
 use crate::worker::{self, Handle, Message};
 
+pub(crate) use admission::Fit;
 pub(crate) use mirror::{Mirrors, synced};
 
 /// The workers by the pods' uids.
@@ -107,16 +108,23 @@ impl Pods {
         self.lock().workers.insert(uid, handle);
     }
 
+    /// The pods that use the node, without the one of that uid.
+    fn others(&self, uid: &str) -> Vec<Arc<Pod>> {
+        let active = |handle: &Handle| {
+            let view = handle.view();
+            let over = matches!(view.status.phase.as_str(), "Succeeded" | "Failed");
+            (!over && view.pod.metadata.uid != uid).then(|| view.pod.clone())
+        };
+        self.handles().iter().filter_map(active).collect()
+    }
+
+    /// Whether the node has room for what a pod on it asks for now.
+    pub(crate) fn fits(&self, kubelet: &Kubelet, pod: &Pod) -> Fit {
+        admission::fits(pod, &self.others(&pod.metadata.uid), &self.allocatable(kubelet))
+    }
+
     fn admit(&self, kubelet: &Kubelet, pod: &Pod) -> Option<crate::state::Failure> {
-        let handles = self.handles();
-        let others: Vec<Arc<Pod>> = handles
-            .iter()
-            .filter_map(|handle| {
-                let view = handle.view();
-                let over = matches!(view.status.phase.as_str(), "Succeeded" | "Failed");
-                (!over).then(|| view.pod.clone())
-            })
-            .collect();
+        let others = self.others(&pod.metadata.uid);
         let labels = self.lock().node_labels.clone();
         let node =
             admission::Node { name: &kubelet.node_name, labels: &labels, allocatable: &self.allocatable(kubelet) };
