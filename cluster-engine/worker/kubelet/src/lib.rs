@@ -16,6 +16,7 @@
 mod config;
 mod create;
 mod env;
+mod eviction;
 mod hook;
 mod kubelet;
 mod logs;
@@ -120,6 +121,7 @@ async fn run_with(
         node_ip: options.node_ip.unwrap_or_else(node_ip),
         machine: Machine::detect(&options.root_dir),
         network: watch::Sender::new(None),
+        started_at: kubelet::now(),
         pods: Pods::default(),
         options,
         config,

@@ -30,6 +30,8 @@ struct State {
     /// The manifests, by the pods' full names.
     manifests: BTreeMap<String, StaticPod>,
     mirrors: Mirrors,
+    /// What the node is short of, for admission.
+    pressures: Vec<crate::eviction::Signal>,
     /// Labels of the node, for admission.
     node_labels: BTreeMap<String, String>,
 }
@@ -63,6 +65,14 @@ impl Pods {
         let mut found: Vec<_> = workers.iter().filter(matches).cloned().collect();
         found.sort_by_key(|handle| handle.view().pod.metadata.is_deleting());
         found.into_iter().next()
+    }
+
+    pub(crate) fn set_pressures(&self, pressures: Vec<crate::eviction::Signal>) {
+        self.lock().pressures = pressures;
+    }
+
+    pub(crate) fn pressures(&self) -> Vec<crate::eviction::Signal> {
+        self.lock().pressures.clone()
     }
 
     pub(crate) fn set_node_labels(&self, labels: BTreeMap<String, String>) {
@@ -124,6 +134,9 @@ impl Pods {
     }
 
     fn admit(&self, kubelet: &Kubelet, pod: &Pod) -> Option<crate::state::Failure> {
+        if let Some(refused) = crate::eviction::refuses(pod, &self.lock().pressures) {
+            return Some(refused);
+        }
         let others = self.others(&pod.metadata.uid);
         let labels = self.lock().node_labels.clone();
         let node =

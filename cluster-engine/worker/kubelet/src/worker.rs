@@ -52,6 +52,8 @@ pub(crate) enum Message {
         id: String,
         verdict: probe::Verdict,
     },
+    /// The node needs what the pod uses, or the pod is beyond a limit of its own.
+    Evict(Failure),
     /// Something that the pod depends on changed: the network, a config map, a token's age.
     Refresh,
 }
@@ -260,6 +262,11 @@ impl Worker {
                     }
                 }
             }
+            Message::Evict(failure) => {
+                if self.state.failed.is_none() && self.state.terminating.is_none() {
+                    self.fail(failure);
+                }
+            }
             Message::HookDone { container, id, result } => self.hook_done(&container, &id, result),
             Message::Probed { container, id, verdict } => self.probed(&container, &id, verdict),
             Message::Refresh => {
@@ -278,9 +285,11 @@ impl Worker {
     }
 
     fn fail(&mut self, failure: Failure) {
-        self.kubelet.event(&self.pod, None, EventType::Normal, &failure.reason, failure.message.clone());
+        // An eviction is urgent: upstream gives it one second.
+        let (kind, grace) =
+            if failure.disruption { (EventType::Warning, 1) } else { (EventType::Normal, self.pod.grace_period()) };
+        self.kubelet.event(&self.pod, None, kind, &failure.reason, failure.message.clone());
         self.state.failed = Some(failure);
-        let grace = self.pod.grace_period();
         self.state.terminating.get_or_insert(Terminating { since: now(), grace });
     }
 
