@@ -21,6 +21,7 @@ mod authn;
 mod body;
 mod bootstrap;
 mod cache;
+mod cel;
 mod custom;
 mod documents;
 mod encode;
