@@ -18,7 +18,7 @@ mod rules;
 mod service_account;
 mod webhook;
 
-pub(crate) use webhook::{Failure, post};
+pub(crate) use policy::{OF_POLICIES, OF_WEBHOOKS, WITH_PARAMS};
 
 use drydock_api::meta::{self, Gvk};
 use drydock_api::Status;
@@ -233,7 +233,7 @@ impl<'a> Attempt<'a> {
             node_restriction::check(self, object)?;
         }
         if self.on("PodSecurity") {
-            pod_security::check(self, object).await?;
+            pod_security::check(self, object)?;
         }
         if let Some(class) = object
             && self.on_resource("scheduling.k8s.io", "priorityclasses")

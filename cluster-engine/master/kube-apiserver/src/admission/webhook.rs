@@ -9,7 +9,6 @@ use drydock_api::{Status, go_quote, meta};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-pub(crate) use self::call::{Failure, post};
 use super::{Attempt, rules};
 use crate::registry::Read as _;
 use crate::row::Resource;
