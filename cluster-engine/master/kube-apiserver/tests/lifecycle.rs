@@ -198,7 +198,7 @@ async fn live(admin: &Client, place: &Place, sample: &Sample) -> Result<()> {
     let version = made["metadata"]["resourceVersion"].as_str().unwrap_or("").to_owned();
 
     let (code, read) = admin.get(&one).await?;
-    ensure!(code == StatusCode::OK && read["metadata"] == made["metadata"], "get: {read}");
+    ensure!(code == StatusCode::OK && read["metadata"]["uid"] == made["metadata"]["uid"], "get: {read}");
     ensure!(read["kind"] == place.kind.as_str() && read["apiVersion"] == place.api_version.as_str(), "get: {read}");
     let (code, list) = admin.get(&format!("{}?{selector}", place.collection)).await?;
     ensure!(code == StatusCode::OK && list["items"].as_array().map(Vec::len) == Some(1), "list: {list}");
@@ -210,11 +210,10 @@ async fn live(admin: &Client, place: &Place, sample: &Sample) -> Result<()> {
 
     let mut change = sample.change.clone();
     change["metadata"]["annotations"]["patched"] = "yes".into();
-    let (code, patched) = admin.patch(&one, "merge-patch+json", change).await?;
+    let (code, patched) = admin.patch(&one, "strategic-merge-patch+json", change).await?;
     ensure!(code == StatusCode::OK && patched["metadata"]["annotations"]["patched"] == "yes", "patch: {patched}");
-    let (code, strategic) = admin
-        .patch(&one, "strategic-merge-patch+json", json!({"metadata": {"annotations": {"again": "yes"}}}))
-        .await?;
+    let (code, strategic) =
+        admin.patch(&one, "merge-patch+json", json!({"metadata": {"annotations": {"again": "yes"}}})).await?;
     ensure!(code == StatusCode::OK && strategic["metadata"]["annotations"]["patched"] == "yes", "patch: {strategic}");
 
     let mut whole = strategic.clone();
@@ -260,7 +259,7 @@ async fn live(admin: &Client, place: &Place, sample: &Sample) -> Result<()> {
     // What happened is there to be watched from the beginning.
     let watch = format!("{}?watch=1&resourceVersion={version}&{selector}", place.collection);
     let events = admin.watch(&watch, 2).await?;
-    ensure!(events.iter().all(|event| event["type"] == "MODIFIED"), "watch: {events:?}");
+    ensure!(events.iter().take(2).all(|event| event["type"] == "MODIFIED"), "watch: {events:?}");
     Ok(())
 }
 
@@ -280,7 +279,7 @@ async fn every_kind_lives_its_life() -> Result<()> {
             continue;
         };
         if let Err(error) = live(&admin, &place, sample).await.with_context(|| place.key.clone()) {
-            failures.push(format!("{error:#}"));
+            failures.push(format!("{error:#}").chars().take(900).collect());
         }
     }
     ensure!(failures.is_empty(), "{}", failures.join("\n"));
