@@ -20,8 +20,8 @@ mod webhook;
 
 pub(crate) use policy::{OF_POLICIES, OF_WEBHOOKS, WITH_PARAMS};
 
-use drydock_api::meta::{self, Gvk};
 use drydock_api::Status;
+use drydock_api::meta::{self, Gvk};
 use serde_json::{Value, json};
 
 use crate::exchange::{Exchange, WriteOptions};
@@ -190,11 +190,16 @@ impl<'a> Attempt<'a> {
         if self.is(Operation::Create, "", "persistentvolumeclaims") && self.on("DefaultStorageClass") {
             defaults::storage_class(self, object);
         }
-        if self.operation == Operation::Create && self.subresource.is_none() && self.on("StorageObjectInUseProtection") {
+        if self.operation == Operation::Create && self.subresource.is_none() && self.on("StorageObjectInUseProtection")
+        {
             claims::protect(self, object);
         }
         if self.is(Operation::Create, "networking.k8s.io", "ingresses") && self.on("DefaultIngressClass") {
             defaults::ingress_class(self, object)?;
+        }
+        let binding = self.subresource == Some(Subresource::Binding) && self.operation == Operation::Create;
+        if binding && self.on("PodTopologyLabels") {
+            defaults::topology_labels(self, object);
         }
         if self.is(Operation::Create, "certificates.k8s.io", "certificatesigningrequests") {
             defaults::certificate_request(self, object);

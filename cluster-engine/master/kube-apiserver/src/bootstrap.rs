@@ -2,6 +2,7 @@
 //!
 //! Missing objects are written in a few large transactions, so that a new cluster is ready within milliseconds.
 
+mod flow_control;
 mod objects;
 
 use std::sync::Arc;
@@ -86,6 +87,8 @@ async fn write_missing(server: &Server) -> Result<usize, StorageError> {
 fn all(server: &Server) -> Vec<Value> {
     let mut all = objects::namespaces();
     all.extend(objects::priority_classes());
+    all.extend(flow_control::levels());
+    all.extend(flow_control::schemas());
     all.extend(rbac::bootstrap::cluster_roles());
     all.extend(rbac::bootstrap::cluster_role_bindings());
     all.extend(rbac::bootstrap::roles());

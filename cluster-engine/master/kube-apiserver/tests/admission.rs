@@ -58,7 +58,9 @@ impl Hooks {
                 }
                 let mut response = json!({"uid": review["request"]["uid"], "allowed": path != "/deny"});
                 match path.as_str() {
-                    "/deny" => response["status"] = json!({"message": "the answer is no", "code": 403, "reason": "Forbidden"}),
+                    "/deny" => {
+                        response["status"] = json!({"message": "the answer is no", "code": 403, "reason": "Forbidden"})
+                    }
                     "/add-a" | "/add-b" => {
                         let key = &path[5..];
                         let patch = json!([{"op": "add", "path": format!("/data/{key}"), "value": "yes"}]);
@@ -68,7 +70,8 @@ impl Hooks {
                     }
                     _ => {}
                 }
-                let answer = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response});
+                let answer =
+                    json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response});
                 http::Response::new(serve::full(Bytes::from(answer.to_string())))
             }
         };
@@ -92,7 +95,12 @@ impl Hooks {
     }
 
     fn last(&self) -> Value {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).last().map(|(_, request)| request.clone()).unwrap_or_default()
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .last()
+            .map(|(_, request)| request.clone())
+            .unwrap_or_default()
     }
 }
 
@@ -108,7 +116,8 @@ async fn configure(admin: &Client, kind: &str, name: &str, hooks: Vec<Value>) ->
 /// Waits until the server's cache has seen an object: a list of the cache at its version.
 async fn settled(admin: &Client, path: &str, object: &Value) -> Result<()> {
     let version = object["metadata"]["resourceVersion"].as_str().unwrap_or("0");
-    let (code, list) = admin.get(&format!("{path}?resourceVersion={version}&resourceVersionMatch=NotOlderThan")).await?;
+    let (code, list) =
+        admin.get(&format!("{path}?resourceVersion={version}&resourceVersionMatch=NotOlderThan")).await?;
     ensure!(code == StatusCode::OK, "{list}");
     Ok(())
 }
@@ -119,14 +128,21 @@ async fn webhooks_refuse_and_change() -> Result<()> {
     let (admin, hooks) = (cluster.client("admin"), Hooks::start(&cluster).await?);
     let (_, kept) = admin.post(MAPS, map("kept", json!({"x": "1"}))).await?;
     let mut conditional = hooks.hook("deny.example.com", "/deny");
-    conditional["matchConditions"] = json!([{"name": "not-skipped", "expression": "!(object != null && object.metadata.name == 'skip-me')"}]);
+    conditional["matchConditions"] =
+        json!([{"name": "not-skipped", "expression": "!(object != null && object.metadata.name == 'skip-me')"}]);
     let denying = configure(&admin, "ValidatingWebhookConfiguration", "deny", vec![conditional]).await?;
     let denied = "admission webhook \"deny.example.com\" denied the request: the answer is no";
     let (code, status) = admin.post(MAPS, map("a", json!({}))).await?;
     assert_eq!((code, status["message"].as_str()), (StatusCode::FORBIDDEN, Some(denied)));
     let request = hooks.last();
     assert_eq!(
-        (&request["operation"], &request["resource"]["resource"], &request["object"]["kind"], &request["namespace"], &request["oldObject"]),
+        (
+            &request["operation"],
+            &request["resource"]["resource"],
+            &request["object"]["kind"],
+            &request["namespace"],
+            &request["oldObject"]
+        ),
         (&json!("CREATE"), &json!("configmaps"), &json!("ConfigMap"), &json!("default"), &Value::Null)
     );
     let (code, _) = admin.post(MAPS, map("skip-me", json!({}))).await?;
@@ -182,7 +198,10 @@ async fn webhooks_that_fail_are_closed_or_open() -> Result<()> {
     let (code, status) = admin.post(MAPS, map("b", json!({}))).await?;
     assert_eq!(code, StatusCode::INTERNAL_SERVER_ERROR);
     let text = status["message"].as_str().unwrap_or("");
-    assert!(text.contains("Post \"https://none.default.svc:443/?timeout=1s\": service") && text.contains("not found"), "{text}");
+    assert!(
+        text.contains("Post \"https://none.default.svc:443/?timeout=1s\": service") && text.contains("not found"),
+        "{text}"
+    );
     Ok(())
 }
 
@@ -194,7 +213,13 @@ async fn policies_speak_cel() -> Result<()> {
     let policy = |kind: &str, spec: Value| json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": "p"}, "spec": spec});
     let validating = format!("{WEBHOOKS}validatingadmissionpolicies");
     let (code, wrong) = admin
-        .post(&validating, policy("ValidatingAdmissionPolicy", json!({"matchConstraints": {"resourceRules": rules}, "validations": [{"expression": "nobody"}]})))
+        .post(
+            &validating,
+            policy(
+                "ValidatingAdmissionPolicy",
+                json!({"matchConstraints": {"resourceRules": rules}, "validations": [{"expression": "nobody"}]}),
+            ),
+        )
         .await?;
     assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(wrong["message"].as_str().is_some_and(|text| text.contains("undeclared reference to 'nobody'")), "{wrong}");
@@ -221,7 +246,10 @@ async fn policies_speak_cel() -> Result<()> {
     assert_eq!(admin.post(MAPS, map("small", json!({"a": "1"}))).await?.0, StatusCode::CREATED);
     let (code, status) = admin.post(MAPS, map("large", json!({"a": "1", "b": "2", "c": "3"}))).await?;
     let text = "configmaps \"large\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'p' denied request: at most 2 for kubernetes-admin";
-    assert_eq!((code, status["message"].as_str(), status["reason"].as_str()), (StatusCode::FORBIDDEN, Some(text), Some("Forbidden")));
+    assert_eq!(
+        (code, status["message"].as_str(), status["reason"].as_str()),
+        (StatusCode::FORBIDDEN, Some(text), Some("Forbidden"))
+    );
 
     let spec = json!({
         "failurePolicy": "Fail", "reinvocationPolicy": "Never", "matchConstraints": {"resourceRules": rules},
@@ -230,13 +258,19 @@ async fn policies_speak_cel() -> Result<()> {
             {"patchType": "JSONPatch", "jsonPatch": {"expression": "[JSONPatch{op: 'add', path: '/data/z', value: object.metadata.labels.by}]"}},
         ],
     });
-    let (code, made) = admin.post(&format!("{WEBHOOKS}mutatingadmissionpolicies"), policy("MutatingAdmissionPolicy", spec)).await?;
+    let (code, made) =
+        admin.post(&format!("{WEBHOOKS}mutatingadmissionpolicies"), policy("MutatingAdmissionPolicy", spec)).await?;
     assert_eq!(code, StatusCode::CREATED, "{made}");
     let bindings = format!("{WEBHOOKS}mutatingadmissionpolicybindings");
-    let (_, bound) = admin.post(&bindings, policy("MutatingAdmissionPolicyBinding", json!({"policyName": "p"}))).await?;
+    let (_, bound) =
+        admin.post(&bindings, policy("MutatingAdmissionPolicyBinding", json!({"policyName": "p"}))).await?;
     settled(&admin, &bindings, &bound).await?;
     let (code, made) = admin.post(MAPS, map("changed", json!({"a": "1"}))).await?;
-    assert_eq!((code, &made["metadata"]["labels"], &made["data"]), (StatusCode::CREATED, &json!({"by": "policy"}), &json!({"a": "1", "z": "policy"})), "{made}");
+    assert_eq!(
+        (code, &made["metadata"]["labels"], &made["data"]),
+        (StatusCode::CREATED, &json!({"by": "policy"}), &json!({"a": "1", "z": "policy"})),
+        "{made}"
+    );
     Ok(())
 }
 
@@ -275,18 +309,25 @@ async fn namespaces_say_how_secure_pods_are() -> Result<()> {
     let Some(cluster) = Cluster::start(&[]).await? else { return Ok(()) };
     let admin = cluster.client("admin");
     let namespace = |labels: Value| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "safe-", "labels": labels}});
-    let (code, wrong) = admin.post("/api/v1/namespaces", namespace(json!({"pod-security.kubernetes.io/enforce": "most"}))).await?;
+    let (code, wrong) =
+        admin.post("/api/v1/namespaces", namespace(json!({"pod-security.kubernetes.io/enforce": "most"}))).await?;
     assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY);
     let text = "metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: \"most\": must be one of privileged, baseline, restricted";
     assert!(wrong["message"].as_str().is_some_and(|message| message.ends_with(text)), "{wrong}");
-    let (code, made) = admin.post("/api/v1/namespaces", namespace(json!({"pod-security.kubernetes.io/enforce": "baseline"}))).await?;
+    let (code, made) =
+        admin.post("/api/v1/namespaces", namespace(json!({"pod-security.kubernetes.io/enforce": "baseline"}))).await?;
     let name = made["metadata"]["name"].as_str().unwrap_or("").to_owned();
-    assert_eq!((code, made["metadata"]["labels"]["kubernetes.io/metadata.name"].as_str()), (StatusCode::CREATED, Some(name.as_str())), "a generated name is known to the label");
+    assert_eq!(
+        (code, made["metadata"]["labels"]["kubernetes.io/metadata.name"].as_str()),
+        (StatusCode::CREATED, Some(name.as_str())),
+        "a generated name is known to the label"
+    );
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
     admin.post(&format!("/api/v1/namespaces/{name}/serviceaccounts"), account).await?;
     let pods = format!("/api/v1/namespaces/{name}/pods");
     let pod = |spec: Value| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec});
-    let (code, status) = admin.post(&pods, pod(json!({"hostNetwork": true, "containers": [{"name": "c", "image": "i"}]}))).await?;
+    let (code, status) =
+        admin.post(&pods, pod(json!({"hostNetwork": true, "containers": [{"name": "c", "image": "i"}]}))).await?;
     let text = "pods \"p\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true)";
     assert_eq!((code, status["message"].as_str()), (StatusCode::FORBIDDEN, Some(text)));
     let (code, made) = admin.post(&pods, pod(json!({"containers": [{"name": "c", "image": "i"}]}))).await?;
@@ -301,6 +342,9 @@ async fn generated_jobs_know_their_name() -> Result<()> {
     let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"generateName": "j-"}, "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}});
     let (code, made) = admin.post("/apis/batch/v1/namespaces/default/jobs", job).await?;
     assert_eq!(code, StatusCode::CREATED, "{made}");
-    assert_eq!(made["spec"]["template"]["metadata"]["labels"]["batch.kubernetes.io/job-name"], made["metadata"]["name"]);
+    assert_eq!(
+        made["spec"]["template"]["metadata"]["labels"]["batch.kubernetes.io/job-name"],
+        made["metadata"]["name"]
+    );
     Ok(())
 }

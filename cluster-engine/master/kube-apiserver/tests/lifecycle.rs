@@ -7,6 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
 use http::StatusCode;
 use serde_json::{Value, json};
 use support::{Client, Cluster};
@@ -44,13 +45,14 @@ fn conditions() -> Value {
 }
 
 /// The rows, by `group/version/plural`; core has an empty group.
-fn samples() -> BTreeMap<&'static str, Sample> {
+fn samples() -> Result<BTreeMap<&'static str, Sample>> {
+    let request = request()?;
     let selector = json!({"matchLabels": {"app": "a"}});
     let workload = || json!({"spec": {"selector": selector, "template": pod_template()}});
     let rule = json!([{"operations": ["CREATE"], "apiGroups": ["none.example.com"], "apiVersions": ["v1"], "resources": ["nothings"]}]);
     let webhooks = json!({"webhooks": [{"name": "a.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"], "rules": rule, "clientConfig": {"url": "https://127.0.0.1:1/x"}}]});
     let device = json!([{"name": "r", "exactly": {"deviceClassName": "c.example.com"}}]);
-    BTreeMap::from([
+    Ok(BTreeMap::from([
         ("/v1/configmaps", sample(json!({"data": {"a": "b"}})).change(json!({"data": {"a": "c"}}))),
         ("/v1/endpoints", sample(json!({"subsets": [{"addresses": [{"ip": "10.0.0.1"}], "ports": [{"port": 80}]}]}))),
         ("/v1/events", sample(json!({"involvedObject": {"kind": "Pod", "name": "p", "namespace": "life"}, "reason": "R", "type": "Normal"}))),
@@ -77,7 +79,7 @@ fn samples() -> BTreeMap<&'static str, Sample> {
         ("autoscaling/v1/horizontalpodautoscalers", sample(json!({"spec": {"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}}})).status(json!({"currentReplicas": 1, "desiredReplicas": 1}))),
         ("batch/v1/cronjobs", sample(json!({"spec": {"schedule": "* * * * *", "jobTemplate": {"spec": {"template": {"spec": {"restartPolicy": "OnFailure", "containers": [{"name": "c", "image": "i"}]}}}}}})).change(json!({"spec": {"suspend": true}})).status(json!({"lastScheduleTime": "2026-01-01T00:00:00Z"}))),
         ("batch/v1/jobs", sample(json!({"spec": {"template": {"spec": {"restartPolicy": "OnFailure", "containers": [{"name": "c", "image": "i"}]}}}})).change(json!({"spec": {"parallelism": 2}})).status(json!({"startTime": "2026-01-01T00:00:00Z", "conditions": [{"type": "X", "status": "True"}]}))),
-        ("certificates.k8s.io/v1/certificatesigningrequests", sample(json!({"spec": {"request": REQUEST, "signerName": "example.com/x", "usages": ["client auth"]}})).status(json!({"certificate": null, "conditions": [{"type": "StatusPatch", "status": "True", "reason": "R", "message": "m"}]}))),
+        ("certificates.k8s.io/v1/certificatesigningrequests", sample(json!({"spec": {"request": request, "signerName": "example.com/x", "usages": ["client auth"]}})).status(json!({"certificate": null, "conditions": [{"type": "StatusPatch", "status": "True", "reason": "R", "message": "m"}]}))),
         ("coordination.k8s.io/v1/leases", sample(json!({"spec": {"holderIdentity": "a", "leaseDurationSeconds": 30}})).change(json!({"spec": {"holderIdentity": "b"}}))),
         ("discovery.k8s.io/v1/endpointslices", sample(json!({"addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}], "ports": []}))),
         ("flowcontrol.apiserver.k8s.io/v1/flowschemas", sample(json!({"spec": {"matchingPrecedence": 10000, "priorityLevelConfiguration": {"name": "none"}}})).change(json!({"spec": {"matchingPrecedence": 9999}})).status(json!({"conditions": [{"type": "Dangling", "status": "True"}]}))),
@@ -111,11 +113,15 @@ fn samples() -> BTreeMap<&'static str, Sample> {
         ("resource.k8s.io/v1/resourceclaims", sample(json!({"spec": {"devices": {"requests": device}}})).status(json!({}))),
         ("resource.k8s.io/v1/resourceclaimtemplates", sample(json!({"spec": {"spec": {"devices": {"requests": device}}}}))),
         ("resource.k8s.io/v1/resourceslices", sample(json!({"spec": {"driver": "example.com", "nodeName": "n", "pool": {"name": "p", "generation": 1, "resourceSliceCount": 1}, "devices": []}}))),
-    ])
+    ]))
 }
 
-/// A certificate request for `CN=life`, in PEM, in base64; made anew would need a key a run.
-const REQUEST: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlHd01GZ0NBUUF3RHpFTk1Bc0dBMVVFQXd3RWJHbG1aVEJaTUJNR0J5cUdTTTQ5QWdFR0NDcUdTTTQ5QXdFSApBMElBQkFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBCi0tLS0tRU5EIENFUlRJRklDQVRFIFJFUVVFU1QtLS0tLQo=";
+/// A certificate request in PEM, in base64.
+fn request() -> Result<String> {
+    let key = rcgen::KeyPair::generate()?;
+    let request = rcgen::CertificateParams::new(vec!["life".to_owned()])?.serialize_request(&key)?;
+    Ok(base64::engine::general_purpose::STANDARD.encode(request.pem()?))
+}
 
 /// One resource as discovery names it.
 struct Place {
@@ -143,9 +149,17 @@ async fn places(admin: &Client) -> Result<Vec<Place>> {
         let resources = list["resources"].as_array().cloned().unwrap_or_default();
         for resource in &resources {
             let name = resource["name"].as_str().unwrap_or("");
-            let verbs: Vec<String> =
-                resource["verbs"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-            if name.contains('/') || !verbs.iter().any(|verb| verb == "create") || !verbs.iter().any(|verb| verb == "list") {
+            let verbs: Vec<String> = resource["verbs"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect();
+            if name.contains('/')
+                || !verbs.iter().any(|verb| verb == "create")
+                || !verbs.iter().any(|verb| verb == "list")
+            {
                 continue;
             }
             let namespaced = resource["namespaced"] == true;
@@ -202,8 +216,7 @@ async fn live(admin: &Client, place: &Place, sample: &Sample) -> Result<()> {
     ensure!(read["kind"] == place.kind.as_str() && read["apiVersion"] == place.api_version.as_str(), "get: {read}");
     let (code, list) = admin.get(&format!("{}?{selector}", place.collection)).await?;
     ensure!(code == StatusCode::OK && list["items"].as_array().map(Vec::len) == Some(1), "list: {list}");
-    let (code, table) =
-        admin.get_as(&one, "application/json;as=Table;v=v1;g=meta.k8s.io,application/json").await?;
+    let (code, table) = admin.get_as(&one, "application/json;as=Table;v=v1;g=meta.k8s.io,application/json").await?;
     ensure!(code == StatusCode::OK && table["rows"][0]["cells"].is_array(), "table: {table}");
     let (cells, columns) = (&table["rows"][0]["cells"], &table["columnDefinitions"]);
     ensure!(cells.as_array().map(Vec::len) == columns.as_array().map(Vec::len), "table: {table}");
@@ -271,7 +284,7 @@ async fn every_kind_lives_its_life() -> Result<()> {
     ensure!(admin.post("/api/v1/namespaces", namespace).await?.0 == StatusCode::CREATED);
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
     ensure!(admin.post("/api/v1/namespaces/life/serviceaccounts", account).await?.0 == StatusCode::CREATED);
-    let samples = samples();
+    let samples = samples()?;
     let mut failures = Vec::new();
     for place in places(&admin).await? {
         let Some(sample) = samples.get(place.key.as_str()) else {

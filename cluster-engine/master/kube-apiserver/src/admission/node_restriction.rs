@@ -35,7 +35,9 @@ pub(super) fn check(attempt: &Attempt<'_>, object: Option<&Value>) -> Result<(),
         ("coordination.k8s.io", "leases") => lease(attempt, node, object),
         ("storage.k8s.io", "csinodes") => {
             let name = attempt.shown_name(object);
-            (name != node).then(|| format!("can only access CSINode with the same name as the requesting node {}", go_quote(node)))
+            (name != node).then(|| {
+                format!("can only access CSINode with the same name as the requesting node {}", go_quote(node))
+            })
         }
         ("", "serviceaccounts") => token(attempt, node, object),
         _ => None,
@@ -59,25 +61,33 @@ fn pod(attempt: &Attempt<'_>, node: &str, object: Option<&Value>) -> Option<Stri
             .then(|| format!("node {quoted} can only delete pods with spec.nodeName set to itself")),
         (Operation::Update, "status") => {
             if !bound(attempt.old) {
-                return Some(format!("node {quoted} can only update pod status for pods with spec.nodeName set to itself"));
+                return Some(format!(
+                    "node {quoted} can only update pod status for pods with spec.nodeName set to itself"
+                ));
             }
             (attempt.old.map(meta::labels) != object.map(meta::labels))
                 .then(|| format!("node {quoted} cannot update labels through pod status"))
         }
         (Operation::Create, "eviction") => {
             let pod = attempt.server.object("/registry/pods", attempt.namespace, attempt.name);
-            (!bound(pod.as_ref())).then(|| format!("node {quoted} can only evict pods with spec.nodeName set to itself"))
+            (!bound(pod.as_ref()))
+                .then(|| format!("node {quoted} can only evict pods with spec.nodeName set to itself"))
         }
-        (operation, sub) => {
-            Some(format!("unexpected operation {} on pods{}{sub}", operation.name(), if sub.is_empty() { "" } else { "/" }))
-        }
+        (operation, sub) => Some(format!(
+            "unexpected operation {} on pods{}{sub}",
+            operation.name(),
+            if sub.is_empty() { "" } else { "/" }
+        )),
     }
 }
 
 fn mirror(node: &str, pod: &Value) -> Option<String> {
     let quoted = go_quote(node);
     if meta::annotation(pod, MIRROR).is_none() {
-        return Some(format!("pod does not have {} annotation, node {quoted} can only create mirror pods", go_quote(MIRROR)));
+        return Some(format!(
+            "pod does not have {} annotation, node {quoted} can only create mirror pods",
+            go_quote(MIRROR)
+        ));
     }
     if text(pod, "/spec/nodeName") != node {
         return Some(format!("node {quoted} can only create pods with spec.nodeName set to itself"));
@@ -96,7 +106,9 @@ fn mirror(node: &str, pod: &Value) -> Option<String> {
     }
     let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array);
     for volume in volumes.into_iter().flatten() {
-        for (key, word) in [("secret", "secrets"), ("configMap", "configmaps"), ("persistentVolumeClaim", "persistentvolumeclaims")] {
+        for (key, word) in
+            [("secret", "secrets"), ("configMap", "configmaps"), ("persistentVolumeClaim", "persistentvolumeclaims")]
+        {
             if volume.get(key).is_some() {
                 return Some(format!("node {quoted} can not create pods that reference {word}"));
             }
@@ -123,8 +135,7 @@ fn own_node(attempt: &Attempt<'_>, node: &str, object: Option<&Value>) -> Option
             if meta::owner_references(old).len() != meta::owner_references(object).len() {
                 return Some(format!("node {quoted} is not allowed to modify ownerReferences"));
             }
-            forbidden_labels(object, Some(old))
-                .map(|labels| format!("is not allowed to modify labels: {labels}"))
+            forbidden_labels(object, Some(old)).map(|labels| format!("is not allowed to modify labels: {labels}"))
         }
         _ => None,
     }
@@ -132,7 +143,8 @@ fn own_node(attempt: &Attempt<'_>, node: &str, object: Option<&Value>) -> Option
 
 /// Changed labels of `kubernetes.io` that are not the kubelet's to set.
 fn forbidden_labels(node: &Value, old: Option<&Value>) -> Option<String> {
-    let value = |object: Option<&Value>, key: &str| object.and_then(|object| meta::label(object, key)).map(str::to_owned);
+    let value =
+        |object: Option<&Value>, key: &str| object.and_then(|object| meta::label(object, key)).map(str::to_owned);
     let mut keys: Vec<&str> = [Some(node), old]
         .into_iter()
         .flatten()
@@ -144,7 +156,11 @@ fn forbidden_labels(node: &Value, old: Option<&Value>) -> Option<String> {
             let own = |base: &str| domain == base || domain.ends_with(&format!(".{base}"));
             let kubelets = ["kubelet.kubernetes.io", "node.kubernetes.io"].iter().any(|base| own(base));
             let restricted = own("node-restriction.kubernetes.io");
-            restricted || ((own("kubernetes.io") || own("k8s.io")) && !kubelets && !KUBELET_LABELS.contains(key) && *key != "beta.kubernetes.io/arch")
+            restricted
+                || ((own("kubernetes.io") || own("k8s.io"))
+                    && !kubelets
+                    && !KUBELET_LABELS.contains(key)
+                    && *key != "beta.kubernetes.io/arch")
         })
         .collect();
     keys.sort_unstable();
@@ -180,7 +196,8 @@ fn token(attempt: &Attempt<'_>, node: &str, object: Option<&Value>) -> Option<St
             meta::uid(&pod)
         ));
     }
-    (text(&pod, "/spec/nodeName") != node).then(|| "node requested token bound to a pod scheduled on a different node".to_owned())
+    (text(&pod, "/spec/nodeName") != node)
+        .then(|| "node requested token bound to a pod scheduled on a different node".to_owned())
 }
 
 #[cfg(test)]
@@ -198,10 +215,14 @@ mod tests {
 
     #[test]
     fn labels_of_others_stay() {
-        let node = json!({"metadata": {"labels": {"kubernetes.io/hostname": "a", "x": "y", "node.kubernetes.io/z": "1"}}});
+        let node =
+            json!({"metadata": {"labels": {"kubernetes.io/hostname": "a", "x": "y", "node.kubernetes.io/z": "1"}}});
         assert_eq!(forbidden_labels(&node, None), None);
         let node = json!({"metadata": {"labels": {"node-role.kubernetes.io/master": "", "node-restriction.kubernetes.io/a": "b"}}});
-        assert_eq!(forbidden_labels(&node, None).as_deref(), Some("node-restriction.kubernetes.io/a, node-role.kubernetes.io/master"));
+        assert_eq!(
+            forbidden_labels(&node, None).as_deref(),
+            Some("node-restriction.kubernetes.io/a, node-role.kubernetes.io/master")
+        );
         assert_eq!(forbidden_labels(&node, Some(&node)), None);
     }
 }

@@ -18,16 +18,8 @@ pub(super) fn check(attempt: &Attempt<'_>, object: Option<&Value>) -> Result<(),
     }
     let (now, before) = (meta::owner_references(object), attempt.old.map(meta::owner_references).unwrap_or_default());
     let may = |verb: &str, group: &str, resource: &str, subresource: &str, name: &str, namespace: &str| {
-        let question = Attributes {
-            user: &attempt.exchange.user,
-            verb,
-            group,
-            resource,
-            subresource,
-            name,
-            namespace,
-            path: "",
-        };
+        let question =
+            Attributes { user: &attempt.exchange.user, verb, group, resource, subresource, name, namespace, path: "" };
         attempt.server.chain.check(&question).map(|_| ()).map_err(|status| status.message)
     };
     let row = attempt.row;

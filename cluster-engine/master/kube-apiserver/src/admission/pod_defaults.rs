@@ -72,10 +72,8 @@ pub(super) fn one_default_class(attempt: &Attempt<'_>, class: &Value) -> Result<
     match other {
         None => Ok(()),
         Some(other) => {
-            let text = format!(
-                "PriorityClass {} is already marked as default. Only one default can exist",
-                meta::name(other)
-            );
+            let text =
+                format!("PriorityClass {} is already marked as default. Only one default can exist", meta::name(other));
             Err(attempt.forbidden(meta::name(class), text))
         }
     }

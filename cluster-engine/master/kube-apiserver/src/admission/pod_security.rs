@@ -64,7 +64,9 @@ impl Policy {
         let label = |suffix: &str| meta::label(namespace, &format!("{PREFIX}{mode}{suffix}"));
         let level = match label("") {
             None => Level::Privileged,
-            Some(text) => Level::parse(text).unwrap_or(if mode == "enforce" { Level::Restricted } else { Level::Privileged }),
+            Some(text) => {
+                Level::parse(text).unwrap_or(if mode == "enforce" { Level::Restricted } else { Level::Privileged })
+            }
         };
         Self { level, minor: label("-version").and_then(minor) }
     }
@@ -195,7 +197,9 @@ fn is_significant(new: &Value, old: &Value) -> bool {
     let bare = |pod: &Value| {
         let mut spec = pod.at("spec").clone();
         if let Some(fields) = spec.as_object_mut() {
-            for key in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName", "schedulingGates"] {
+            for key in
+                ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName", "schedulingGates"]
+            {
                 fields.remove(key);
             }
         }
@@ -237,7 +241,10 @@ fn namespace(attempt: &Attempt<'_>, namespace: &Value) -> Result<(), Status> {
     }
     let Some(old) = attempt.old else { return Ok(()) };
     let (before, after) = (Policy::of(old, "enforce"), Policy::of(namespace, "enforce"));
-    if after.level == Level::Privileged || before == after || (after.level < before.level && after.minor == before.minor) {
+    if after.level == Level::Privileged
+        || before == after
+        || (after.level < before.level && after.minor == before.minor)
+    {
         return Ok(());
     }
     let name = meta::name(namespace);
@@ -324,7 +331,10 @@ mod tests {
             Policy { level: Level::Restricted, minor: None },
             &json!({"volumes": [{"name": "v", "hostPath": {}}, {"name": "w", "nfs": {}}, {"name": "x", "emptyDir": {}}]}),
         );
-        assert_eq!(details(&violations), r#"restricted volume types (volumes "v", "w" use restricted volume types "hostPath", "nfs")"#);
+        assert_eq!(
+            details(&violations),
+            r#"restricted volume types (volumes "v", "w" use restricted volume types "hostPath", "nfs")"#
+        );
     }
 
     #[test]
@@ -333,7 +343,10 @@ mod tests {
         let policy = Policy::of(&namespace, "enforce");
         assert_eq!((policy.to_string().as_str(), policy.since(25), policy.since(24)), ("baseline:v1.24", false, true));
         assert_eq!(Policy::of(&namespace, "warn").to_string(), "privileged:latest");
-        let pods = [json!({"metadata": {"name": "a"}, "spec": {"hostPID": true}}), json!({"metadata": {"name": "b"}, "spec": {"hostPID": true}})];
+        let pods = [
+            json!({"metadata": {"name": "a"}, "spec": {"hostPID": true}}),
+            json!({"metadata": {"name": "b"}, "spec": {"hostPID": true}}),
+        ];
         assert_eq!(violators(policy, &pods), ["a (and 1 other pod): host namespaces"]);
     }
 }

@@ -53,7 +53,10 @@ pub(super) fn validate(attempt: &Attempt<'_>, object: Option<&Value>) -> Result<
         };
         for (index, decision) in decisions {
             let actions: Vec<&str> = binding.items("spec.validationActions").iter().filter_map(Value::as_str).collect();
-            let text = format!("ValidatingAdmissionPolicy '{name}' with binding '{bound}' denied request: {}", decision.message);
+            let text = format!(
+                "ValidatingAdmissionPolicy '{name}' with binding '{bound}' denied request: {}",
+                decision.message
+            );
             if actions.contains(&"Warn") {
                 attempt.exchange.warn(format!(
                     "Validation failed for ValidatingAdmissionPolicy '{name}' with binding '{bound}': {}",
@@ -166,7 +169,10 @@ fn case<'a>(
     scope.val("variables", Box::new(own.clone()));
     for variable in policy.items("spec.variables") {
         let program = programs::rule(variable.text("expression"), variables);
-        own.set(variable.text("name"), program.as_ref().as_ref().map_err(Clone::clone).and_then(|program| program.evaluate_val(&scope)));
+        own.set(
+            variable.text("name"),
+            program.as_ref().as_ref().map_err(Clone::clone).and_then(|program| program.evaluate_val(&scope)),
+        );
     }
     Ok(Case { policy, scope, variables })
 }
@@ -182,7 +188,9 @@ fn holds(conditions: &[Value], scope: &Scope, variables: &'static [&'static str]
         match program.as_ref().as_ref().map_err(Clone::clone).and_then(|program| program.is_true(scope)) {
             Ok(true) => {}
             Ok(false) => return Ok(false),
-            Err(error) => errors.push(format!("match condition '{}' evaluation error: {error}", condition.text("name"))),
+            Err(error) => {
+                errors.push(format!("match condition '{}' evaluation error: {error}", condition.text("name")))
+            }
         }
     }
     if errors.is_empty() { Ok(true) } else { Err(drydock_api::field::join_errors(errors)) }

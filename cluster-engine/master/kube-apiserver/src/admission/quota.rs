@@ -32,7 +32,8 @@ pub(super) async fn check(attempt: &Attempt<'_>, object: Option<&Value>) -> Resu
     let Some(object) = object else { return Ok(()) };
     let row = attempt.row;
     let sub = attempt.subresource_name();
-    if !row.namespaced || attempt.namespace.is_empty() || !(sub.is_empty() || sub == "resize") || row.plural == "events" {
+    if !row.namespaced || attempt.namespace.is_empty() || !(sub.is_empty() || sub == "resize") || row.plural == "events"
+    {
         return Ok(());
     }
     let evaluator = Evaluator::of(row);
@@ -60,7 +61,8 @@ pub(super) async fn check(attempt: &Attempt<'_>, object: Option<&Value>) -> Resu
             }
         }
         let all: Vec<&Value> = books.iter().map(|book| &book.quota).collect();
-        let booked = plan(&evaluator, &all, object, old).map_err(|why| attempt.forbidden(attempt.shown_name(Some(object)), why))?;
+        let booked = plan(&evaluator, &all, object, old)
+            .map_err(|why| attempt.forbidden(attempt.shown_name(Some(object)), why))?;
         if attempt.dry_run {
             return Ok(());
         }
@@ -68,8 +70,12 @@ pub(super) async fn check(attempt: &Attempt<'_>, object: Option<&Value>) -> Resu
         for (index, quota) in booked {
             let name = meta::name(&quota).to_owned();
             let key = storage_key(quotas, attempt.namespace, &name);
-            let written =
-                attempt.server.etcd.put(&key, stored(quotas, &quota), books[index].revision, 0).await.map_err(storage_failure)?;
+            let written = attempt
+                .server
+                .etcd
+                .put(&key, stored(quotas, &quota), books[index].revision, 0)
+                .await
+                .map_err(storage_failure)?;
             if let Written::Conflict(_) = written {
                 waiting.push(name);
             }
@@ -114,8 +120,11 @@ fn plan(
     delta.retain(|_, amount| amount.signum() > 0);
     let mut booked = Vec::new();
     for (index, hard, used) in interesting {
-        let asked: Amounts =
-            delta.iter().filter(|(key, _)| hard.contains_key(*key)).map(|(key, amount)| (key.clone(), *amount)).collect();
+        let asked: Amounts = delta
+            .iter()
+            .filter(|(key, _)| hard.contains_key(*key))
+            .map(|(key, amount)| (key.clone(), *amount))
+            .collect();
         if asked.is_empty() {
             continue;
         }
@@ -176,7 +185,12 @@ mod tests {
         let pods = || quota(json!({"pods": "2"}), json!({"pods": "1"}), json!({}));
         check(("", "pods"), pods(), json!({"spec": {}}), Ok(json!({"pods": "2"})));
         let full = quota(json!({"pods": "1"}), json!({"pods": "1"}), json!({}));
-        check(("", "pods"), full, json!({"spec": {}}), Err("exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"));
+        check(
+            ("", "pods"),
+            full,
+            json!({"spec": {}}),
+            Err("exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"),
+        );
         check(("", "configmaps"), pods(), json!({}), Ok(json!(null)));
         let apps = quota(json!({"count/deployments.apps": "1"}), json!({"count/deployments.apps": "0"}), json!({}));
         check(("apps", "deployments"), apps, json!({}), Ok(json!({"count/deployments.apps": "1"})));
@@ -186,13 +200,29 @@ mod tests {
 
     #[test]
     fn compute_needs_to_be_said() {
-        let cpu = || quota(json!({"requests.cpu": "1", "limits.memory": "1Gi"}), json!({"requests.cpu": "500m", "limits.memory": "0"}), json!({}));
+        let cpu = || {
+            quota(
+                json!({"requests.cpu": "1", "limits.memory": "1Gi"}),
+                json!({"requests.cpu": "500m", "limits.memory": "0"}),
+                json!({}),
+            )
+        };
         let silent = json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}]}});
-        check(("", "pods"), cpu(), silent, Err("failed quota: q: must specify limits.memory for: a,b; requests.cpu for: a,b"));
+        check(
+            ("", "pods"),
+            cpu(),
+            silent,
+            Err("failed quota: q: must specify limits.memory for: a,b; requests.cpu for: a,b"),
+        );
         let small = json!({"spec": {"containers": [{"name": "a", "resources": {"requests": {"cpu": "250m"}, "limits": {"memory": "1Mi"}}}]}});
         check(("", "pods"), cpu(), small, Ok(json!({"requests.cpu": "750m", "limits.memory": "1Mi"})));
         let large = json!({"spec": {"containers": [{"name": "a", "resources": {"requests": {"cpu": "2"}, "limits": {"memory": "1Mi"}}}]}});
-        check(("", "pods"), cpu(), large, Err("exceeded quota: q, requested: requests.cpu=2, used: requests.cpu=500m, limited: requests.cpu=1"));
+        check(
+            ("", "pods"),
+            cpu(),
+            large,
+            Err("exceeded quota: q, requested: requests.cpu=2, used: requests.cpu=500m, limited: requests.cpu=1"),
+        );
     }
 
     #[test]
@@ -200,17 +230,46 @@ mod tests {
         let best = || quota(json!({"pods": "1"}), json!({"pods": "1"}), json!({"scopes": ["BestEffort"]}));
         let guarded = json!({"spec": {"containers": [{"name": "a", "resources": {"requests": {"cpu": "1"}}}]}});
         check(("", "pods"), best(), guarded, Ok(json!(null)));
-        check(("", "pods"), best(), json!({"spec": {"containers": [{"name": "a"}]}}), Err("exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"));
-        let class = quota(json!({"pods": "1"}), json!({"pods": "1"}), json!({"scopeSelector": {"matchExpressions": [{"scopeName": "PriorityClass", "operator": "In", "values": ["high"]}]}}));
+        check(
+            ("", "pods"),
+            best(),
+            json!({"spec": {"containers": [{"name": "a"}]}}),
+            Err("exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"),
+        );
+        let class = quota(
+            json!({"pods": "1"}),
+            json!({"pods": "1"}),
+            json!({"scopeSelector": {"matchExpressions": [{"scopeName": "PriorityClass", "operator": "In", "values": ["high"]}]}}),
+        );
         check(("", "pods"), class, json!({"spec": {"priorityClassName": "low"}}), Ok(json!(null)));
     }
 
     #[test]
     fn services_and_claims() {
-        let ports = quota(json!({"services": "5", "services.nodeports": "1"}), json!({"services": "0", "services.nodeports": "0"}), json!({}));
-        check(("", "services"), ports, json!({"spec": {"type": "NodePort", "ports": [{}, {}]}}), Err("exceeded quota: q, requested: services.nodeports=2, used: services.nodeports=0, limited: services.nodeports=1"));
-        let gold = quota(json!({"gold.storageclass.storage.k8s.io/requests.storage": "10Gi"}), json!({"gold.storageclass.storage.k8s.io/requests.storage": "0"}), json!({}));
+        let ports = quota(
+            json!({"services": "5", "services.nodeports": "1"}),
+            json!({"services": "0", "services.nodeports": "0"}),
+            json!({}),
+        );
+        check(
+            ("", "services"),
+            ports,
+            json!({"spec": {"type": "NodePort", "ports": [{}, {}]}}),
+            Err(
+                "exceeded quota: q, requested: services.nodeports=2, used: services.nodeports=0, limited: services.nodeports=1",
+            ),
+        );
+        let gold = quota(
+            json!({"gold.storageclass.storage.k8s.io/requests.storage": "10Gi"}),
+            json!({"gold.storageclass.storage.k8s.io/requests.storage": "0"}),
+            json!({}),
+        );
         let claim = json!({"spec": {"storageClassName": "gold", "resources": {"requests": {"storage": "1Gi"}}}});
-        check(("", "persistentvolumeclaims"), gold, claim, Ok(json!({"gold.storageclass.storage.k8s.io/requests.storage": "1Gi"})));
+        check(
+            ("", "persistentvolumeclaims"),
+            gold,
+            claim,
+            Ok(json!({"gold.storageclass.storage.k8s.io/requests.storage": "1Gi"})),
+        );
     }
 }

@@ -34,7 +34,9 @@ pub(super) fn find(attempt: &Attempt<'_>, rules: &[Value], policy: &str) -> Opti
     }
     let others = attempt.server.rows.all();
     let mut others = others.into_iter().filter(|row| {
-        row.stored() && row.storage == attempt.row.storage && (row.group, row.version) != (attempt.row.group, attempt.row.version)
+        row.stored()
+            && row.storage == attempt.row.storage
+            && (row.group, row.version) != (attempt.row.group, attempt.row.version)
     });
     others.find(|row| rules.iter().any(|rule| matches(attempt, rule, row)))
 }
@@ -46,7 +48,8 @@ fn matches(attempt: &Attempt<'_>, rule: &Value, row: &Resource) -> bool {
         "Cluster" => !row.namespaced,
         _ => true,
     };
-    let named = rule.items("resourceNames").is_empty() || rule.items("resourceNames").iter().any(|name| name == attempt.name);
+    let named =
+        rule.items("resourceNames").is_empty() || rule.items("resourceNames").iter().any(|name| name == attempt.name);
     scope
         && named
         && has("operations", attempt.operation.name())
@@ -65,12 +68,17 @@ fn matches(attempt: &Attempt<'_>, rule: &Value, row: &Resource) -> bool {
 pub(super) fn selected(attempt: &Attempt<'_>, by: &Value, object: Option<&Value>) -> Result<bool, Status> {
     let read = |key: &str| {
         let selector = by.at(key);
-        if selector.is_null() { Ok(Selector::everything()) } else { Selector::from_label_selector(selector).map_err(Status::internal) }
+        if selector.is_null() {
+            Ok(Selector::everything())
+        } else {
+            Selector::from_label_selector(selector).map_err(Status::internal)
+        }
     };
     let namespaces = read("namespaceSelector")?;
     if !namespaces.is_everything() {
         let of_namespaces = attempt.on_resource("", "namespaces");
-        let written = matches!(attempt.operation, Operation::Create | Operation::Update) && attempt.subresource.is_none();
+        let written =
+            matches!(attempt.operation, Operation::Create | Operation::Update) && attempt.subresource.is_none();
         let fits = match object.filter(|_| of_namespaces && written) {
             Some(namespace) => namespaces.matches_object(namespace),
             None if attempt.namespace.is_empty() => true,
@@ -84,7 +92,10 @@ pub(super) fn selected(attempt: &Attempt<'_>, by: &Value, object: Option<&Value>
     }
     let objects = read("objectSelector")?;
     Ok(objects.is_everything()
-        || [object, attempt.old].into_iter().flatten().any(|object| has_labels(object) && objects.matches_object(object)))
+        || [object, attempt.old]
+            .into_iter()
+            .flatten()
+            .any(|object| has_labels(object) && objects.matches_object(object)))
 }
 
 fn has_labels(object: &Value) -> bool {

@@ -195,8 +195,9 @@ async fn ask(attempt: &Attempt<'_>, hook: &Hook, object: Option<&Value>, mutatin
     let answer = call::post(attempt.server, hook.webhook.at("clientConfig"), request.to_string().into_bytes(), seconds)
         .await
         .map_err(|failure| Refusal::Failed(format!("failed to call webhook: {failure}")))?;
-    let answer: Value = serde_json::from_slice(&answer)
-        .map_err(|error| Refusal::Failed(format!("failed to call webhook: couldn't get version/kind; json parse error: {error}")))?;
+    let answer: Value = serde_json::from_slice(&answer).map_err(|error| {
+        Refusal::Failed(format!("failed to call webhook: couldn't get version/kind; json parse error: {error}"))
+    })?;
     let response = review::response(&answer, version, &uid, mutating)
         .map_err(|why| Refusal::Failed(format!("received invalid webhook response: {why}")))?;
     for (key, value) in response.annotations {

@@ -108,7 +108,8 @@ mod tests {
     fn objects_are_written_down() {
         let mut scope = Scope::new();
         scope.json("object", &json!({"spec": {"replicas": 2}}));
-        let patch = compile("Object{spec: Object.spec{replicas: object.spec.replicas + 1}}", &["object"]).expect("patch");
+        let patch =
+            compile("Object{spec: Object.spec{replicas: object.spec.replicas + 1}}", &["object"]).expect("patch");
         assert_eq!(patch.evaluate(&scope), Ok(json!({"spec": {"replicas": 3}})));
         let patch = compile("[JSONPatch{op: 'add', path: '/a', value: {'x': 'y'}}]", &[]).expect("patch");
         assert_eq!(patch.evaluate(&scope), Ok(json!([{"op": "add", "path": "/a", "value": {"x": "y"}}])));

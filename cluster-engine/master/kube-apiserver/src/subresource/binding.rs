@@ -84,6 +84,12 @@ fn assign(old: &Value, binding: &Value, node: &str, name: &str) -> Result<Value,
         }
         new["metadata"]["annotations"][key.as_str()] = value.clone();
     }
+    for (key, value) in meta::labels(binding).into_iter().flatten() {
+        if !new["metadata"]["labels"].is_object() {
+            new["metadata"]["labels"] = json!({});
+        }
+        new["metadata"]["labels"][key.as_str()] = value.clone();
+    }
     if !new["status"].is_object() {
         new["status"] = json!({});
     }

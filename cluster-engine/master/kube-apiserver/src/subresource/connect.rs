@@ -1,7 +1,7 @@
 //! `pods/exec`, `pods/attach` and `pods/portforward`: passed on to the kubelet of the pod's node.
 
-use drydock_api::meta::{self, Gvk};
 use drydock_api::Status;
+use drydock_api::meta::{self, Gvk};
 use drydock_component::serve::Body;
 use http::{Method, Response};
 use hyper::upgrade::OnUpgrade;

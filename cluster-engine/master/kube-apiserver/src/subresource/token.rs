@@ -7,8 +7,8 @@ use drydock_component::serve::Body;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::authn::service_account::{DEFAULT_SECONDS, NewToken};
 use crate::admission::{Attempt, Operation};
+use crate::authn::service_account::{DEFAULT_SECONDS, NewToken};
 use crate::exchange::Exchange;
 use crate::row::Subresource;
 use crate::server::Server;

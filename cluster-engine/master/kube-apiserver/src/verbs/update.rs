@@ -162,8 +162,7 @@ where
         .named(change.name)
         .over(old);
     // What a Binding or an Eviction changes was admitted as that.
-    let admitted = subresource == Some(Subresource::Binding)
-        || (exchange.info.is_resource && exchange.info.resource != row.plural);
+    let admitted = exchange.info.verb == "create";
     let scaled = match subresource {
         Some(paths @ Subresource::Scale { .. }) => Some((paths, scale_of(old, paths))),
         _ => None,

@@ -86,7 +86,11 @@ fn app_armor(metadata: &Value, spec: &Value) -> Option<Violation> {
     }
     if !names.is_empty() {
         setters.push(containers(&names));
-        values.extend(all(spec).filter(|one| forbidden(one)).map(|one| one.text("securityContext.appArmorProfile.type").to_owned()));
+        values.extend(
+            all(spec)
+                .filter(|one| forbidden(one))
+                .map(|one| one.text("securityContext.appArmorProfile.type").to_owned()),
+        );
     }
     let annotations: Vec<String> = metadata
         .strings("annotations")
@@ -146,8 +150,12 @@ fn host_namespaces(spec: &Value) -> Option<Violation> {
 }
 
 fn host_paths(spec: &Value) -> Option<Violation> {
-    let names: Vec<&str> =
-        spec.items("volumes").iter().filter(|volume| volume.has("hostPath")).map(|volume| volume.text("name")).collect();
+    let names: Vec<&str> = spec
+        .items("volumes")
+        .iter()
+        .filter(|volume| volume.has("hostPath"))
+        .map(|volume| volume.text("name"))
+        .collect();
     (!names.is_empty()).then(|| {
         let detail = format!("{} {}", plural("volume", "volumes", names.len()), quote(names.iter().copied()));
         Violation::new("hostPath volumes", detail)
@@ -176,7 +184,8 @@ fn host_ports(spec: &Value) -> Option<Violation> {
 }
 
 fn host_probes(spec: &Value) -> Option<Violation> {
-    const HANDLERS: [&str; 5] = ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle.postStart", "lifecycle.preStop"];
+    const HANDLERS: [&str; 5] =
+        ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle.postStart", "lifecycle.preStop"];
     let hosts = |container: &Value| -> Vec<String> {
         let handlers = HANDLERS.iter().map(|path| container.at(path));
         handlers
@@ -208,7 +217,9 @@ fn privileged(spec: &Value) -> Option<Violation> {
 fn proc_mount(spec: &Value) -> Option<Violation> {
     let forbidden = |container: &Value| !matches!(container.text("securityContext.procMount"), "" | "Default");
     let names = named(spec, forbidden);
-    let values = sorted(all(spec).filter(|one| forbidden(one)).map(|one| one.text("securityContext.procMount").to_owned()).collect());
+    let values = sorted(
+        all(spec).filter(|one| forbidden(one)).map(|one| one.text("securityContext.procMount").to_owned()).collect(),
+    );
     (!names.is_empty()).then(|| {
         let detail = format!(
             "{} must not set securityContext.procMount to {}",
@@ -222,7 +233,9 @@ fn proc_mount(spec: &Value) -> Option<Violation> {
 fn selinux(spec: &Value) -> Option<Violation> {
     let forbidden = |holder: &Value| {
         let options = holder.at("securityContext.seLinuxOptions");
-        !SELINUX_TYPES.contains(&options.text("type")) || !options.text("user").is_empty() || !options.text("role").is_empty()
+        !SELINUX_TYPES.contains(&options.text("type"))
+            || !options.text("user").is_empty()
+            || !options.text("role").is_empty()
     };
     let names = named(spec, forbidden);
     let pod = forbidden(spec);
@@ -231,7 +244,10 @@ fn selinux(spec: &Value) -> Option<Violation> {
     }
     let holders = || std::iter::once(spec).chain(all(spec)).map(|holder| holder.at("securityContext.seLinuxOptions"));
     let types = sorted(
-        holders().map(|options| options.text("type").to_owned()).filter(|kind| !SELINUX_TYPES.contains(&kind.as_str())).collect(),
+        holders()
+            .map(|options| options.text("type").to_owned())
+            .filter(|kind| !SELINUX_TYPES.contains(&kind.as_str()))
+            .collect(),
     );
     let mut data = Vec::new();
     if !types.is_empty() {
@@ -251,7 +267,8 @@ fn seccomp(spec: &Value) -> Option<Violation> {
     let names = named(spec, forbidden);
     let pod = forbidden(spec);
     (pod || !names.is_empty()).then(|| {
-        let detail = format!("{} must not set securityContext.seccompProfile.type to \"Unconfined\"", setters(pod, &names));
+        let detail =
+            format!("{} must not set securityContext.seccompProfile.type to \"Unconfined\"", setters(pod, &names));
         Violation::new("seccompProfile", detail)
     })
 }

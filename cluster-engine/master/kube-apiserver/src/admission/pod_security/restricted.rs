@@ -38,7 +38,8 @@ fn escalation(spec: &Value) -> Option<Violation> {
 }
 
 fn capabilities(spec: &Value) -> Option<Violation> {
-    let has_dropped = |container: &Value| container.items("securityContext.capabilities.drop").iter().any(|name| name == "ALL");
+    let has_dropped =
+        |container: &Value| container.items("securityContext.capabilities.drop").iter().any(|name| name == "ALL");
     let added = |container: &Value| -> Vec<String> {
         let list = container.items("securityContext.capabilities.add").iter().filter_map(Value::as_str);
         list.filter(|name| *name != "NET_BIND_SERVICE").map(str::to_owned).collect()
@@ -65,7 +66,8 @@ fn volumes(spec: &Value) -> Option<Violation> {
         let fields = volume.as_object().into_iter().flatten();
         fields.map(|(key, _)| key.as_str()).find(|key| *key != "name").unwrap_or("unknown").to_owned()
     };
-    let bad: Vec<&Value> = spec.items("volumes").iter().filter(|volume| !VOLUMES.contains(&kind(volume).as_str())).collect();
+    let bad: Vec<&Value> =
+        spec.items("volumes").iter().filter(|volume| !VOLUMES.contains(&kind(volume).as_str())).collect();
     let kinds = sorted(bad.iter().map(|volume| kind(volume)).collect());
     (!bad.is_empty()).then(|| {
         let detail = format!(

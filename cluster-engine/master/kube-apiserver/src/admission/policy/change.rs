@@ -89,10 +89,12 @@ fn patched(attempt: &Attempt<'_>, mut case: Case<'_>, object: &Value) -> Result<
         let program = programs::change(mutation.text(key), case.variables);
         let program = program.as_ref().as_ref().map_err(ToString::to_string)?;
         case.scope.json("object", &object);
-        let wanted = program.evaluate(&case.scope).map_err(|error| {
-            format!("expression '{}' resulted in error: {error}", mutation.text(key))
-        })?;
-        object = if whole { applied(attempt, &object, wanted)? } else {
+        let wanted = program
+            .evaluate(&case.scope)
+            .map_err(|error| format!("expression '{}' resulted in error: {error}", mutation.text(key)))?;
+        object = if whole {
+            applied(attempt, &object, wanted)?
+        } else {
             patch::json_patch(&object, wanted.to_string().as_bytes()).map_err(|status| status.message)?
         };
     }

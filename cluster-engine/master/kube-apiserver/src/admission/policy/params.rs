@@ -30,7 +30,9 @@ pub(super) fn of(attempt: &Attempt<'_>, policy: &Value, binding: &Value) -> Resu
         (false, "") => "",
         (false, _) => return Err("paramRef.namespace must not be provided for a cluster-scoped `paramKind`".to_owned()),
         (true, "") if attempt.namespace.is_empty() => {
-            return Err("cannot use namespaced paramRef in policy binding that matches cluster-scoped resources".to_owned());
+            return Err(
+                "cannot use namespaced paramRef in policy binding that matches cluster-scoped resources".to_owned()
+            );
         }
         (true, "") => attempt.namespace,
         (true, given) => given,

@@ -51,7 +51,16 @@ pub(super) fn scope(attempt: &Attempt<'_>, row: &Resource, object: Option<&Value
 pub(super) fn namespace(attempt: &Attempt<'_>) -> Value {
     let Some(namespace) = rules::namespace_object(attempt) else { return Value::Null };
     let mut metadata = json!({});
-    for key in ["name", "labels", "annotations", "creationTimestamp", "deletionTimestamp", "finalizers", "resourceVersion", "uid"] {
+    for key in [
+        "name",
+        "labels",
+        "annotations",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "finalizers",
+        "resourceVersion",
+        "uid",
+    ] {
         let value = namespace.at("metadata").at(key);
         if !value.is_null() {
             metadata[key] = value.clone();

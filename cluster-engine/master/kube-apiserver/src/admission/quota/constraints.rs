@@ -15,10 +15,8 @@ pub(super) fn check(evaluator: &Evaluator, hard: &[&str], pod: &Value) -> Result
     if evaluator.kind != Kind::Pod {
         return Ok(());
     }
-    let pod_level = compute(
-        &amounts(Some(pod.at("spec.resources.requests"))),
-        &amounts(Some(pod.at("spec.resources.limits"))),
-    );
+    let pod_level =
+        compute(&amounts(Some(pod.at("spec.resources.requests"))), &amounts(Some(pod.at("spec.resources.limits"))));
     let required: Vec<&str> =
         hard.iter().copied().filter(|name| SAID.contains(name) && !pod_level.contains_key(*name)).collect();
     let mut missing: BTreeMap<&str, Vec<&str>> = BTreeMap::new();

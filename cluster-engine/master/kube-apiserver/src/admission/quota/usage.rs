@@ -72,8 +72,11 @@ impl Evaluator {
         let alias = (row.group.is_empty()
             && matches!(row.plural, "configmaps" | "resourcequotas" | "replicationcontrollers" | "secrets"))
         .then_some(row.plural);
-        let object =
-            if row.group.is_empty() { format!("count/{}", row.plural) } else { format!("count/{}.{}", row.plural, row.group) };
+        let object = if row.group.is_empty() {
+            format!("count/{}", row.plural)
+        } else {
+            format!("count/{}.{}", row.plural, row.group)
+        };
         Self { kind, object, alias }
     }
 

@@ -108,8 +108,7 @@ fn place(config: &Value, seconds: u64) -> Result<Place, String> {
 async fn exchange(server: &Server, config: &Value, place: &Place, body: Vec<u8>) -> Result<(u16, Bytes), String> {
     let (host, port) = match &place.service {
         Some((namespace, name, port)) => {
-            let (host, port) =
-                endpoint(server, namespace, name, &port.to_string()).map_err(|status| status.message)?;
+            let (host, port) = endpoint(server, namespace, name, &port.to_string()).map_err(|status| status.message)?;
             (host, port)
         }
         None => (place.host.clone(), place.port),
@@ -122,9 +121,11 @@ async fn exchange(server: &Server, config: &Value, place: &Place, body: Vec<u8>)
     })?;
     let _ = stream.set_nodelay(true);
     let name = ServerName::try_from(place.host.clone()).map_err(|error| error.to_string())?;
-    let stream = TlsConnector::from(tls(config)?).connect(name, stream).await.map_err(|error| certificate_error(&error))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake::<_, Body>(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    let stream =
+        TlsConnector::from(tls(config)?).connect(name, stream).await.map_err(|error| certificate_error(&error))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake::<_, Body>(TokioIo::new(stream))
+        .await
+        .map_err(|error| error.to_string())?;
     let driver = tokio::spawn(connection);
     let request = Request::post(&place.path)
         .header("host", format!("{}:{}", place.host, place.port))
@@ -133,9 +134,13 @@ async fn exchange(server: &Server, config: &Value, place: &Place, body: Vec<u8>)
         .header("user-agent", "kube-apiserver-admission")
         .body(full(Bytes::from(body)))
         .map_err(|error| error.to_string())?;
-    let answer = sender.send_request(request).await.map_err(|error| if error.is_incomplete_message() { "EOF".to_owned() } else { error.to_string() })?;
+    let answer = sender
+        .send_request(request)
+        .await
+        .map_err(|error| if error.is_incomplete_message() { "EOF".to_owned() } else { error.to_string() })?;
     let code = answer.status().as_u16();
-    let bytes = Limited::new(answer.into_body(), ANSWER_LIMIT).collect().await.map_err(|error| error.to_string())?.to_bytes();
+    let bytes =
+        Limited::new(answer.into_body(), ANSWER_LIMIT).collect().await.map_err(|error| error.to_string())?.to_bytes();
     driver.abort();
     Ok((code, bytes))
 }
@@ -149,9 +154,7 @@ fn tls(config: &Value) -> Result<Arc<ClientConfig>, String> {
         let _ = roots.add(certificate);
     }
     if !bundle.is_empty() && roots.is_empty() {
-        return Err(
-            "unable to load root certificates: unable to parse bytes as PEM block".to_owned()
-        );
+        return Err("unable to load root certificates: unable to parse bytes as PEM block".to_owned());
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
@@ -185,10 +188,14 @@ mod tests {
 
     #[test]
     fn a_service_is_called_by_its_name() {
-        let found = place(&json!({"service": {"name": "hook", "namespace": "ns", "port": 8443, "path": "/pods"}}), 10).expect("place");
+        let found = place(&json!({"service": {"name": "hook", "namespace": "ns", "port": 8443, "path": "/pods"}}), 10)
+            .expect("place");
         assert_eq!(found.url, "https://hook.ns.svc:8443/pods?timeout=10s");
         assert_eq!((found.host.as_str(), found.path.as_str()), ("hook.ns.svc", "/pods?timeout=10s"));
         let found = place(&json!({"url": "https://10.0.0.1:9443/x"}), 3).expect("place");
-        assert_eq!((found.host.as_str(), found.port, found.url.as_str()), ("10.0.0.1", 9443, "https://10.0.0.1:9443/x?timeout=3s"));
+        assert_eq!(
+            (found.host.as_str(), found.port, found.url.as_str()),
+            ("10.0.0.1", 9443, "https://10.0.0.1:9443/x?timeout=3s")
+        );
     }
 }

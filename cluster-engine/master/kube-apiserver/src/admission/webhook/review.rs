@@ -121,7 +121,9 @@ pub(super) fn response(answer: &Value, version: &str, uid: &str, mutating: bool)
         match (patch.is_some(), response.at("patchType").as_str()) {
             (true, None) => return Err("webhook returned response.patch but not response.patchType".to_owned()),
             (true, Some("JSONPatch")) | (false, None) => {}
-            (true, Some(other)) => return Err(format!("webhook returned invalid response.patchType of {}", go_quote(other))),
+            (true, Some(other)) => {
+                return Err(format!("webhook returned invalid response.patchType of {}", go_quote(other)));
+            }
             (false, Some(_)) => return Err("webhook returned response.patchType but not response.patch".to_owned()),
         }
     } else if !mutating && version == "v1" && patch.is_some() {
@@ -167,8 +169,14 @@ mod tests {
         let status = denial("a.b.c", &json!({"message": "no"}));
         assert_eq!((status.code, status.message.as_str()), (400, "admission webhook \"a.b.c\" denied the request: no"));
         let status = denial("a.b.c", &json!({"code": 403, "reason": "Forbidden"}));
-        assert_eq!((status.code, status.message.as_str()), (403, "admission webhook \"a.b.c\" denied the request: Forbidden"));
-        assert_eq!(denial("a.b.c", &Value::Null).message, "admission webhook \"a.b.c\" denied the request without explanation");
+        assert_eq!(
+            (status.code, status.message.as_str()),
+            (403, "admission webhook \"a.b.c\" denied the request: Forbidden")
+        );
+        assert_eq!(
+            denial("a.b.c", &Value::Null).message,
+            "admission webhook \"a.b.c\" denied the request without explanation"
+        );
     }
 
     #[test]
@@ -176,7 +184,12 @@ mod tests {
         let answer = |response: Value| json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response});
         assert!(response(&answer(json!({"uid": "u", "allowed": true})), "v1", "u", true).is_ok_and(|r| r.allowed));
         assert!(response(&answer(json!({"uid": "v", "allowed": true})), "v1", "u", true).is_err());
-        let patched = response(&answer(json!({"uid": "u", "allowed": true, "patchType": "JSONPatch", "patch": "W10="})), "v1", "u", true);
+        let patched = response(
+            &answer(json!({"uid": "u", "allowed": true, "patchType": "JSONPatch", "patch": "W10="})),
+            "v1",
+            "u",
+            true,
+        );
         assert_eq!(patched.map(|r| r.patch), Ok(Some(b"[]".to_vec())));
         assert!(response(&answer(json!({"uid": "u", "allowed": true, "patch": "W10="})), "v1", "u", true).is_err());
         assert!(response(&json!({"kind": "x"}), "v1", "u", true).is_err());
