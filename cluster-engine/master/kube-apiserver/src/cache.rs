@@ -52,7 +52,8 @@ impl Entry {
             .flatten()
             .map(|(key, value)| (key.as_str().into(), value.as_str().unwrap_or("").into()))
             .collect();
-        let fields = row.fields.iter().map(|(_, value)| value(&object).into()).collect();
+        let own = row.fields.iter().map(|(_, value)| value(&object).into());
+        let fields = own.chain(row.custom.into_iter().flat_map(|custom| custom.selected(&object))).collect();
         Self { key: key.into(), revision, bytes: bytes_form::with_version(stored, revision), labels, fields }
     }
 

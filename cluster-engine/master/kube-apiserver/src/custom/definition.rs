@@ -175,6 +175,8 @@ pub(crate) fn rows(definition: &Value) -> Vec<&'static Resource> {
     let storage = leak(&format!("/registry/{group}/{plural}"));
     let several = versions(definition).count() > 1
         || definition["status"]["storedVersions"].as_array().is_some_and(|list| list.len() > 1);
+    // An object may have been stored under another schema.
+    let changed = definition["metadata"]["generation"].as_i64().unwrap_or(1) > 1;
     let mut rows: Vec<&'static Resource> = Vec::new();
     for version in versions(definition).filter(|version| version["served"] == true || version["name"] == stored) {
         let own = text(&version["name"]);
@@ -185,6 +187,9 @@ pub(crate) fn rows(definition: &Value) -> Vec<&'static Resource> {
             schema,
             preserve: spec["preserveUnknownFields"] == true,
             columns: columns(version),
+            selectable: selectable(version),
+            on_read: changed || has_default(&version["schema"]["openAPIV3Schema"]),
+            rules: std::sync::OnceLock::new(),
         };
         let row = Resource {
             group,
@@ -246,6 +251,26 @@ fn columns(version: &Value) -> Vec<PrinterColumn> {
         path: path::Path::parse(&text(column, "jsonPath")).unwrap_or_default(),
     };
     list.into_iter().flatten().map(read).collect()
+}
+
+/// Whether a schema fills anything in.
+fn has_default(schema: &Value) -> bool {
+    match schema {
+        Value::Object(own) => {
+            own.contains_key("default")
+                || own.get("properties").and_then(Value::as_object).is_some_and(|all| all.values().any(has_default))
+                || ["items", "additionalProperties"].iter().any(|key| own.get(*key).is_some_and(has_default))
+        }
+        _ => false,
+    }
+}
+
+fn selectable(version: &Value) -> Vec<(String, path::Path)> {
+    let paths = version["selectableFields"].as_array().into_iter().flatten();
+    paths
+        .filter_map(|field| field["jsonPath"].as_str())
+        .map(|text| (text.trim_start_matches('.').to_owned(), path::Path::parse(text).unwrap_or_default()))
+        .collect()
 }
 
 #[cfg(test)]

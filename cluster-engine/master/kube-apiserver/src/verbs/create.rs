@@ -77,7 +77,7 @@ pub(crate) async fn finish(
         }
         let mut errors = metadata::validate(row, &object);
         errors.extend((row.validate)(&object, &context));
-        errors.extend(row.custom.map(|custom| custom.validate(&object)).unwrap_or_default());
+        errors.extend(row.custom.map(|custom| custom.validate(&object, None)).unwrap_or_default());
         if !errors.is_empty() {
             return Err(Status::invalid(row.group, row.kind, meta::name(&object), errors));
         }

@@ -170,7 +170,7 @@ where
         None => (row.validate_update)(&new, old, &context),
         Some(_) => (row.validate_subresource)(&new, old, &context),
     });
-    errors.extend(row.custom.map(|custom| custom.validate(&new)).unwrap_or_default());
+    errors.extend(row.custom.map(|custom| custom.validate(&new, Some(old))).unwrap_or_default());
     if !errors.is_empty() {
         return Err(Status::invalid(row.group, row.kind, change.name, errors));
     }
