@@ -22,6 +22,7 @@ use crate::server::Server;
 use crate::{body, verbs};
 
 pub(crate) use binding::bind;
+pub(crate) use connect::escape;
 
 /// Answers a request for a subresource.
 pub(crate) async fn serve(
