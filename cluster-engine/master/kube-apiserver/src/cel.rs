@@ -13,6 +13,7 @@ mod format;
 mod lists;
 mod net;
 mod opaque;
+pub(crate) mod patch;
 mod quantity;
 mod regex;
 mod semver;

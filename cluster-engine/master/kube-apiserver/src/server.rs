@@ -32,7 +32,7 @@ pub(crate) struct Server {
     pub(crate) rows: Rows,
     pub(crate) authenticator: Authenticator,
     pub(crate) tokens: Arc<Tokens>,
-    pub(crate) chain: Chain,
+    pub(crate) chain: Arc<Chain>,
     pub(crate) rbac: Arc<rbac::Authorizer>,
     pub(crate) audit: AuditLog,
     pub(crate) metrics: Metrics,

@@ -23,6 +23,8 @@ use crate::{body, verbs};
 
 pub(crate) use binding::bind;
 pub(crate) use connect::escape;
+pub(crate) use proxy::endpoint;
+pub(crate) use scale::{scale_of, set_replicas};
 
 /// Answers a request for a subresource.
 pub(crate) async fn serve(

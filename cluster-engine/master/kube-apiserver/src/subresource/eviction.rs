@@ -8,6 +8,7 @@ use drydock_component::serve::Body;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use crate::admission::{Attempt, Operation};
 use crate::exchange::Exchange;
 use crate::row::Subresource;
 use crate::server::Server;
@@ -35,6 +36,11 @@ pub(super) async fn create(server: &Server, exchange: &Exchange, bytes: &[u8]) -
     if options.dry_run {
         delete.dry_run = vec!["All".to_owned()];
     }
+    let mut eviction = eviction;
+    let attempt = Attempt::new(server, exchange, row, Some(Subresource::Eviction), Operation::Create, &options)
+        .of_kind(gvk);
+    attempt.mutate(Some(&mut eviction)).await?;
+    attempt.validate(Some(&eviction)).await?;
     let pod = get::newest_value(server, row, &exchange.info.namespace, name).await?;
     if needs_budget(&pod) {
         spend(server, exchange, &pod, &options).await?;

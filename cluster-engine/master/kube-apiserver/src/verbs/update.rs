@@ -2,17 +2,18 @@
 
 use bytes::Bytes;
 use drydock_api::Status;
-use drydock_api::meta;
+use drydock_api::meta::{self, Gvk};
 use drydock_component::serve::Body;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value};
 
 use super::{create, gvk, managed, metadata, storage_failure, storage_key, stored, wire_value};
-use crate::admission::{self, Operation};
+use crate::admission::{Attempt, Operation};
 use crate::exchange::{Exchange, WriteOptions};
 use crate::row::{Hook, Resource, Subresource};
 use crate::server::Server;
 use crate::storage::{Stored, Written, bytes_form, relative_key};
+use crate::subresource::{scale_of, set_replicas};
 use crate::{body, encode};
 
 /// How often a write that others keep overtaking is tried.
@@ -157,7 +158,28 @@ where
     if !change.managed {
         managed::update(row, subresource, &change.options.field_manager, &exchange.now, Some(old), &mut new)?;
     }
-    admission::mutate(server, exchange, row, subresource, Operation::Update, &mut new).await?;
+    let attempt = Attempt::new(server, exchange, row, subresource, Operation::Update, change.options)
+        .named(change.name)
+        .over(old);
+    // What a Binding or an Eviction changes was admitted as that.
+    let admitted = subresource == Some(Subresource::Binding)
+        || (exchange.info.is_resource && exchange.info.resource != row.plural);
+    let scaled = match subresource {
+        Some(paths @ Subresource::Scale { .. }) => Some((paths, scale_of(old, paths))),
+        _ => None,
+    };
+    if let Some((paths, before)) = &scaled {
+        let attempt = Attempt::new(server, exchange, row, subresource, Operation::Update, change.options)
+            .of_kind(Gvk::new("autoscaling", "v1", "Scale"))
+            .named(change.name)
+            .over(before);
+        let mut scale = scale_of(&new, *paths);
+        attempt.mutate(Some(&mut scale)).await?;
+        attempt.validate(Some(&scale)).await?;
+        set_replicas(&mut new, *paths, &scale);
+    } else if !admitted {
+        attempt.mutate(Some(&mut new)).await?;
+    }
     let context = exchange.context(row, subresource);
     match subresource {
         None => (row.prepare_update)(&mut new, old, &context),
@@ -179,7 +201,9 @@ where
             exchange.warn(warning);
         }
     }
-    admission::validate(server, exchange, row, subresource, Operation::Update, Some(&new), Some(old)).await?;
+    if !admitted && scaled.is_none() {
+        attempt.validate(Some(&new)).await?;
+    }
     Ok(new)
 }
 
