@@ -87,7 +87,8 @@ impl Aggregator {
 pub(crate) async fn run(server: Arc<Server>) {
     server.caches.synced().await;
     let Some(row) = server.rows.find("apiregistration.k8s.io", "v1", "apiservices") else { return };
-    let caches = [row.storage, "/registry/services/specs", "/registry/endpointslices"].map(|key| server.caches.get(key));
+    let caches =
+        [row.storage, "/registry/services/specs", "/registry/endpointslices"].map(|key| server.caches.get(key));
     let [Some(own), Some(services), Some(slices)] = caches else { return };
     let mut cursors = [&own, &services, &slices].map(|cache| cache.list_and_follow("\u{10ffff}").2);
     let mut rows = server.rows.changes();

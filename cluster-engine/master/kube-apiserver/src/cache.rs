@@ -71,6 +71,17 @@ impl Entry {
         Self { key: self.key.clone(), revision, bytes, labels: self.labels.clone(), fields: self.fields.clone() }
     }
 
+    /// The same object as other bytes.
+    pub(crate) fn with_bytes(&self, bytes: Bytes) -> Self {
+        Self {
+            key: self.key.clone(),
+            revision: self.revision,
+            bytes,
+            labels: self.labels.clone(),
+            fields: self.fields.clone(),
+        }
+    }
+
     /// The namespace, empty for cluster scope.
     pub(crate) fn namespace(&self) -> &str {
         self.key.split_once('/').map_or("", |(namespace, _)| namespace)
@@ -96,6 +107,13 @@ pub(crate) struct Event {
     pub(crate) previous: Option<Arc<Entry>>,
     pub(crate) deleted: bool,
     at: Instant,
+}
+
+impl Event {
+    /// The same change of other objects.
+    pub(crate) fn of(&self, object: Arc<Entry>, previous: Option<Arc<Entry>>) -> Self {
+        Self { revision: self.revision, object, previous, deleted: self.deleted, at: self.at }
+    }
 }
 
 /// The cache of one storage prefix.

@@ -5,6 +5,7 @@
 //! Rows are leaked: they are a few hundred bytes and as many as definitions were ever changed.
 
 pub(crate) mod controller;
+pub(crate) mod conversion;
 pub(crate) mod definition;
 mod formats;
 mod path;
@@ -40,6 +41,8 @@ pub(crate) struct CustomKind {
     pub(crate) selectable: Vec<(String, path::Path)>,
     /// Stored objects may lack defaults or have fields that the schema no longer knows.
     pub(crate) on_read: bool,
+    /// Who converts objects of other versions.
+    pub(crate) webhook: Option<conversion::Webhook>,
     /// CEL rules, compiled when the first object is written.
     pub(crate) rules: OnceLock<Option<rules::Rules>>,
 }

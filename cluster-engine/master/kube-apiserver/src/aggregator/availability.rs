@@ -50,9 +50,8 @@ pub(super) fn endpoint(
     pick: usize,
 ) -> Result<(String, u16), Finding> {
     let quoted = drydock_api::go_quote(namespace);
-    let service = service.ok_or_else(|| {
-        Finding::failed("ServiceNotFound", format!("service/{name} in {quoted} is not present"))
-    })?;
+    let service = service
+        .ok_or_else(|| Finding::failed("ServiceNotFound", format!("service/{name} in {quoted} is not present")))?;
     let ports = service.items("spec.ports");
     let found = ports.iter().find(|own| own.int("port") == Some(i64::from(port)));
     let found = found.ok_or_else(|| {
@@ -67,7 +66,8 @@ pub(super) fn endpoint(
     }
     let mut addresses = Vec::new();
     for slice in own {
-        let port = slice.items("ports").iter().find(|own| own.text("name") == port_name).and_then(|own| own.int("port"));
+        let port =
+            slice.items("ports").iter().find(|own| own.text("name") == port_name).and_then(|own| own.int("port"));
         let Some(port) = port.and_then(|port| u16::try_from(port).ok()) else { continue };
         for endpoint in slice.items("endpoints") {
             let ready = endpoint.pointer("/conditions/ready").and_then(Value::as_bool).unwrap_or(true);
@@ -106,7 +106,11 @@ mod tests {
                 "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": ready}}]})
         };
         check(None, &[], Err("ServiceNotFound: service/s in \"n\" is not present"));
-        check(Some(json!({"spec": {"ports": []}})), &[], Err("ServicePortError: service/s in \"n\" is not listening on port 443"));
+        check(
+            Some(json!({"spec": {"ports": []}})),
+            &[],
+            Err("ServicePortError: service/s in \"n\" is not listening on port 443"),
+        );
         check(service(), &[], Err("EndpointsNotFound: cannot find endpointslices for service/s in \"n\""));
         check(
             service(),

@@ -60,7 +60,9 @@ pub(crate) fn add_to_aggregated(document: &mut Value, remotes: &[Arc<Remote>]) {
                     versions.push(own);
                 }
             }
-            None => items.push(json!({"metadata": {"name": remote.group, "creationTimestamp": null}, "versions": [own]})),
+            None => {
+                items.push(json!({"metadata": {"name": remote.group, "creationTimestamp": null}, "versions": [own]}))
+            }
         }
     }
 }
@@ -70,7 +72,8 @@ fn resources(list: &Value) -> Vec<Value> {
     let (group, version) = list["groupVersion"].as_str().unwrap_or("").split_once('/').unwrap_or(("", ""));
     let entries: Vec<&Value> = list["resources"].as_array().into_iter().flatten().collect();
     let kind = |entry: &Value| {
-        let text = |key: &str, other: &str| entry[key].as_str().filter(|text| !text.is_empty()).unwrap_or(other).to_owned();
+        let text =
+            |key: &str, other: &str| entry[key].as_str().filter(|text| !text.is_empty()).unwrap_or(other).to_owned();
         json!({"group": text("group", group), "version": text("version", version), "kind": entry["kind"]})
     };
     let mut out: Vec<Value> = Vec::new();
@@ -127,7 +130,10 @@ mod tests {
         let mut list = json!({"groups": [{"name": "apps", "versions": []}]});
         add_to_list(&mut list, &remote());
         assert_eq!(list["groups"][1]["preferredVersion"]["groupVersion"], "g.io/v1");
-        assert_eq!(group(None, "g.io", &remote()).map(|group| group["versions"][0]["version"].clone()), Some(json!("v1")));
+        assert_eq!(
+            group(None, "g.io", &remote()).map(|group| group["versions"][0]["version"].clone()),
+            Some(json!("v1"))
+        );
         assert_eq!(group(None, "h.io", &remote()), None);
         let mut document = json!({"items": []});
         add_to_aggregated(&mut document, &remote());

@@ -47,7 +47,8 @@ fn object(row: &Resource, now: &str) -> Value {
         // Versions of custom kinds are ordered by their names.
         (None, Some(_)) => (1000, 100, "true"),
     };
-    let mut spec = json!({"version": row.version, "groupPriorityMinimum": group_priority, "versionPriority": version_priority});
+    let mut spec =
+        json!({"version": row.version, "groupPriorityMinimum": group_priority, "versionPriority": version_priority});
     if !row.group.is_empty() {
         spec["group"] = row.group.into();
     }
@@ -95,7 +96,10 @@ mod tests {
         static HPA: Resource = Resource { group: "autoscaling", version: "v2", ..Resource::BASE };
         let all = objects(&[&POD, &NODE, &HPA], "now");
         assert_eq!(all.iter().map(meta::name).collect::<Vec<_>>(), ["v1.", "v2.autoscaling"]);
-        assert_eq!(all[1]["spec"], json!({"group": "autoscaling", "version": "v2", "groupPriorityMinimum": 17500, "versionPriority": 30}));
+        assert_eq!(
+            all[1]["spec"],
+            json!({"group": "autoscaling", "version": "v2", "groupPriorityMinimum": 17500, "versionPriority": 30})
+        );
         assert_eq!(missing(&[&POD, &HPA], &all).len(), 0);
         assert!(is_orphan(&all[1], &[&POD]));
         assert!(!is_orphan(&all[0], &[&POD]));

@@ -107,9 +107,8 @@ async fn fetch(server: &Server, remote: &Remote, path: &str) -> Result<Value, St
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     identify(&mut headers, &UserInfo::new("system:kube-aggregator", &["system:masters"]));
-    let answer = send(server, remote, &Method::GET, path, headers, full(Bytes::new()))
-        .await
-        .map_err(|status| status.message)?;
+    let answer =
+        send(server, remote, &Method::GET, path, headers, full(Bytes::new())).await.map_err(|status| status.message)?;
     if !answer.status().is_success() {
         return Err(format!("bad status from {path}: {}", answer.status().as_u16()));
     }
@@ -119,7 +118,8 @@ async fn fetch(server: &Server, remote: &Remote, path: &str) -> Result<Value, St
 
 /// Puts the user into headers that only our certificate makes believable.
 fn identify(headers: &mut HeaderMap, user: &UserInfo) {
-    let known: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with("x-remote-")).cloned().collect();
+    let known: Vec<HeaderName> =
+        headers.keys().filter(|name| name.as_str().starts_with("x-remote-")).cloned().collect();
     for name in known {
         headers.remove(name);
     }

@@ -117,6 +117,20 @@ pub(crate) fn with_status(definition: &Value, all: &[Value], now: &str) -> Optio
     (new != *definition).then_some(new)
 }
 
+/// A definition that is being deleted, with the condition that says so, if it does not say so yet.
+pub(crate) fn terminating(definition: &Value, now: &str) -> Option<Value> {
+    if condition(definition, "Terminating").is_some_and(|condition| condition["status"] == "True") {
+        return None;
+    }
+    let mut new = definition.clone();
+    if !new["status"].is_object() {
+        new["status"] = json!({});
+    }
+    let text = "CustomResource deletion is in progress";
+    set(&mut new["status"], "Terminating", "True", "InstanceDeletionInProgress", text, now);
+    Some(new)
+}
+
 /// Sets a condition; its transition time moves only when its status does.
 pub(crate) fn set(status: &mut Value, kind: &str, value: &str, reason: &str, message: &str, now: &str) {
     if !status["conditions"].is_array() {
@@ -189,6 +203,7 @@ pub(crate) fn rows(definition: &Value) -> Vec<&'static Resource> {
             columns: columns(version),
             selectable: selectable(version),
             on_read: changed || has_default(&version["schema"]["openAPIV3Schema"]),
+            webhook: super::conversion::Webhook::read(&spec["conversion"]),
             rules: std::sync::OnceLock::new(),
         };
         let row = Resource {
@@ -289,6 +304,12 @@ mod tests {
         assert!(is_established(&first));
         assert_eq!(first["status"]["storedVersions"], json!(["v1"]));
         assert_eq!(with_status(&first, &[], "later"), None, "twice changes nothing");
+        let ending = terminating(&first, "now").expect("changed");
+        assert_eq!(
+            condition(&ending, "Terminating").map(|own| own["reason"].clone()),
+            Some(json!("InstanceDeletionInProgress"))
+        );
+        assert_eq!(terminating(&ending, "later"), None);
         let rows = rows(&first);
         assert_eq!((rows.len(), rows[0].plural, rows[0].storage), (1, "things", "/registry/g.io/things"));
         let second = with_status(&definition("others", "Thing"), &[first], "now").expect("changed");
