@@ -16,7 +16,7 @@ mod policy;
 mod quota;
 mod rules;
 mod service_account;
-mod webhook;
+pub(crate) mod webhook;
 
 pub(crate) use policy::{OF_POLICIES, OF_WEBHOOKS, WITH_PARAMS};
 

@@ -95,7 +95,16 @@ fn all(server: &Server) -> Vec<Value> {
     all.extend(rbac::bootstrap::role_bindings());
     all.extend(objects::service(server));
     all.extend(objects::authentication(server));
+    all.extend(crate::aggregator::objects(&server.rows.all(), &drydock_api::time::now_rfc3339()));
     all
+}
+
+/// Writes one object of ours unless it is there already.
+pub(crate) async fn create(server: &Server, object: Value) -> Result<(), StorageError> {
+    if let Some(wanted) = wanted(server, object) {
+        server.etcd.put(&wanted.key, verbs::stored(wanted.row, &wanted.object), 0, 0).await?;
+    }
+    Ok(())
 }
 
 /// The object as it would be stored had a client created it.

@@ -8,6 +8,7 @@
 //! *Invariant:* an expression that compiled always ends: the language has no loops but those over lists, and the parser bounds nesting.
 
 pub(crate) mod authorizer;
+pub(crate) mod check;
 mod format;
 mod lists;
 mod net;

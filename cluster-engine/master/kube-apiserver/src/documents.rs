@@ -18,6 +18,7 @@ use http::header::{CONTENT_ENCODING, ETAG, HeaderValue, VARY};
 use http::{Response, StatusCode};
 use sha2::Digest as _;
 
+use crate::aggregator::discovery as remote;
 use crate::encode;
 use crate::exchange::Exchange;
 use crate::row::Resource;
@@ -142,9 +143,13 @@ impl Documents {
         let (document, _) = self.get(&name, "", |out| {
             let value = match aggregated {
                 Some(version) if matches!(path, "/api" | "/apis") => {
-                    Some(discovery::aggregated(&server.rows.all(), path == "/api", version))
+                    let mut document = discovery::aggregated(&server.rows.all(), path == "/api", version);
+                    if path == "/apis" {
+                        remote::add_to_aggregated(&mut document, &server.aggregator.all());
+                    }
+                    Some(document)
                 }
-                _ => discovery::legacy(&server.rows.all(), path, server),
+                _ => legacy(server, path),
             };
             serde_json::to_writer(out, &value.ok_or_else(Status::unknown_path)?).map_err(Status::internal)
         })?;
@@ -161,7 +166,14 @@ impl Documents {
             }
             "/openapi/v3" => {
                 let (document, _) = server.documents.get(path, "", |out| {
-                    serde_json::to_writer(out, &openapi::index(&server.rows.all())).map_err(Status::internal)
+                    let mut index = openapi::index(&server.rows.all());
+                    for remote in server.aggregator.all() {
+                        if let Some(url) = &remote.openapi {
+                            let name = format!("apis/{}/{}", remote.group, remote.version);
+                            index["paths"][name] = serde_json::json!({"serverRelativeURL": url});
+                        }
+                    }
+                    serde_json::to_writer(out, &index).map_err(Status::internal)
                 })?;
                 send(exchange, &document, "application/json")
             }
@@ -218,6 +230,19 @@ impl Documents {
         paths.dedup();
         paths
     }
+}
+
+/// A document of the older form, the groups of others included.
+fn legacy(server: &Server, path: &str) -> Option<serde_json::Value> {
+    let mut found = discovery::legacy(&server.rows.all(), path, server);
+    match (path.strip_prefix("/apis"), &mut found) {
+        (Some(""), Some(list)) => remote::add_to_list(list, &server.aggregator.all()),
+        (Some(group), _) if group.matches('/').count() == 1 => {
+            found = remote::group(found, group.trim_start_matches('/'), &server.aggregator.all());
+        }
+        _ => {}
+    }
+    found
 }
 
 /// Whether the v2 document is wanted as protobuf.

@@ -22,6 +22,7 @@ use crate::server::Server;
 use crate::{body, verbs};
 
 pub(crate) use binding::bind;
+pub(crate) use connect::escape;
 pub(crate) use proxy::endpoint;
 pub(crate) use scale::{scale_of, set_replicas};
 

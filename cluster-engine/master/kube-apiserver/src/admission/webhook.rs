@@ -1,6 +1,6 @@
 //! Admission webhooks: mutating ones in the order of their names, validating ones side by side.
 
-mod call;
+pub(crate) mod call;
 mod review;
 
 use std::sync::Arc;

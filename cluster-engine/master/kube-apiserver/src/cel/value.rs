@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use ::cel::common::types::{
-    CelBool, CelBytes, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelUInt,
+    CelBool, CelBytes, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelOptional, CelString, CelUInt,
 };
 use ::cel::common::value::{CowVal, Val};
 use base64::Engine as _;
@@ -25,6 +25,11 @@ pub(crate) fn dynamic(value: &Json) -> Box<dyn Val> {
         Json::Array(items) => Box::new(CelList::from(items.iter().map(dynamic).collect::<Vec<_>>())),
         Json::Object(fields) => map(fields.iter().map(|(key, value)| (key.clone(), dynamic(value)))),
     }
+}
+
+/// An optional value.
+pub(crate) fn optional(value: Option<Box<dyn Val>>) -> Box<dyn Val> {
+    Box::new(value.map_or_else(CelOptional::none, CelOptional::of))
 }
 
 fn string(text: &str) -> Box<dyn Val> {

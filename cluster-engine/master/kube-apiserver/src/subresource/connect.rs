@@ -157,7 +157,7 @@ fn port_forward_path(pod: &Value, query: &Query) -> String {
 }
 
 /// Percent-encodes a query value.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

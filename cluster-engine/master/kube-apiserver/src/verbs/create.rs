@@ -7,8 +7,9 @@ use drydock_component::serve::Body;
 use http::{Response, StatusCode};
 use serde_json::Value;
 
-use super::{gvk, managed, metadata, storage_failure, storage_key, stored};
+use super::{gvk, managed, metadata, storage_failure, storage_key};
 use crate::admission::{Attempt, Operation};
+use crate::custom::conversion;
 use crate::exchange::{Exchange, WriteOptions};
 use crate::row::{Hook, Resource};
 use crate::server::Server;
@@ -101,7 +102,7 @@ async fn finish_named(
     metadata::tidy(&mut object);
     let mut errors = metadata::validate(row, &object);
     errors.extend((row.validate)(&object, &context));
-    errors.extend(row.custom.map(|custom| custom.validate(&object)).unwrap_or_default());
+    errors.extend(row.custom.map(|custom| custom.validate(&object, None)).unwrap_or_default());
     if !errors.is_empty() {
         return Err(Status::invalid(row.group, row.kind, meta::name(&object), errors));
     }
@@ -126,7 +127,7 @@ async fn write(
     }
     let (namespace, name) = (exchange.info_namespace(row), meta::name(object));
     let key = storage_key(row, namespace, name);
-    let bytes = stored(row, object);
+    let bytes = conversion::stored(server, row, object).await?;
     if options.dry_run {
         let taken = server.etcd.get(&key).await.map_err(storage_failure)?.is_some();
         exchange.notes.object(object);

@@ -10,8 +10,9 @@ use http::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{storage_failure, storage_key, stored, wire_value};
+use super::{storage_failure, storage_key, wire_value};
 use crate::admission::{Attempt, Operation};
+use crate::custom::conversion;
 use crate::encode;
 use crate::exchange::{Exchange, FieldValidation, WriteOptions};
 use crate::row::Resource;
@@ -221,7 +222,8 @@ pub(crate) async fn delete_object(
             .await
             .map_err(storage_failure)?
             .ok_or_else(|| Status::not_found(row.group, row.plural, name))?;
-        let old = wire_value(row, &bytes_form::with_version(&present.value, present.revision))?;
+        let bytes = bytes_form::with_version(&present.value, present.revision);
+        let old = wire_value(row, &conversion::served(server, row, bytes).await?)?;
         check(row, &old, options)?;
         admit(server, exchange, row, &old, options).await?;
         let wire = |object: &Value, revision| {
@@ -236,7 +238,10 @@ pub(crate) async fn delete_object(
             Plan::Remove if dry => return Ok(Deleted::Gone(wire(&object, present.revision), uid)),
             Plan::Mark if dry => return Ok(Deleted::Waits(wire(&object, present.revision))),
             Plan::Remove => server.etcd.delete(&key, present.revision).await,
-            Plan::Mark => server.etcd.put(&key, stored(row, &object), present.revision, server.time_to_live(row)).await,
+            Plan::Mark => {
+                let bytes = conversion::stored(server, row, &object).await?;
+                server.etcd.put(&key, bytes, present.revision, server.time_to_live(row)).await
+            }
         };
         match (written.map_err(storage_failure)?, plan) {
             (Written::Done(at), Plan::Mark) => return Ok(Deleted::Waits(wire(&object, at))),

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{create, gvk, managed, metadata, storage_failure, storage_key, stored, wire_value};
 use crate::admission::{Attempt, Operation};
+use crate::custom::conversion;
 use crate::exchange::{Exchange, WriteOptions};
 use crate::row::{Hook, Resource, Subresource};
 use crate::server::Server;
@@ -109,7 +110,7 @@ where
                 (present.bytes(), present.revision, true)
             }
         };
-        let old = wire_value(row, &bytes)?;
+        let old = wire_value(row, &conversion::served(server, row, bytes).await?)?;
         let new = match prepare(server, exchange, change, &old, &make).await {
             Ok(new) => new,
             Err(_) if !fresh => continue,
@@ -191,7 +192,7 @@ where
         None => (row.validate_update)(&new, old, &context),
         Some(_) => (row.validate_subresource)(&new, old, &context),
     });
-    errors.extend(row.custom.map(|custom| custom.validate(&new)).unwrap_or_default());
+    errors.extend(row.custom.map(|custom| custom.validate(&new, Some(old))).unwrap_or_default());
     if !errors.is_empty() {
         return Err(Status::invalid(row.group, row.kind, change.name, errors));
     }
@@ -223,8 +224,7 @@ async fn write(
     let wire = |object: &Value, revision| {
         bytes_form::with_version(&bytes_form::encode(object, &row.api_version(), row.kind), revision)
     };
-    let bytes = stored(row, &new);
-    if bytes == stored(row, old) {
+    if stored(row, &new) == stored(row, old) {
         exchange.notes.object(&new);
         return Ok(Outcome::Unchanged(wire(&new, revision)));
     }
@@ -232,6 +232,7 @@ async fn write(
         exchange.notes.object(&new);
         return Ok(Outcome::Done(wire(&new, revision)));
     }
+    let bytes = conversion::stored(server, row, &new).await?;
     // The last finalizer is gone: the update is the deletion.
     let finished = super::delete::is_finished(row, &new);
     let written = if finished {
