@@ -43,6 +43,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("drydock-kube-proxy", &["drydock-api", "drydock-client", "drydock-component"]),
     ("drydock-dns", &["drydock-api", "drydock-client", "drydock-component"]),
+    ("drydock-local-path", &["drydock-api", "drydock-client", "drydock-component"]),
+    ("drydock-metrics-server", &["drydock-api", "drydock-client", "drydock-component"]),
     ("drydock-supervisor", &["drydock-component", "drydock-container-runtime", "drydock-engine", "drydock-images"]),
     (
         "drydock-node",
@@ -56,6 +58,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "drydock-kube-proxy",
             "drydock-kube-scheduler",
             "drydock-kubelet",
+            "drydock-local-path",
+            "drydock-metrics-server",
             "drydock-supervisor",
         ],
     ),

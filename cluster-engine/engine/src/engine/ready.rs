@@ -62,7 +62,9 @@ pub(super) async fn wait(
     })
     .await?;
     progress(Stage::Controllers);
-    for addon in native::addons::pod_network().into_iter().chain(native::addons::cluster_dns()) {
+    let addons = native::addons::pod_network().into_iter().chain(native::addons::cluster_dns());
+    let addons = addons.chain(native::addons::local_path()).chain(native::addons::metrics_server());
+    for addon in addons {
         let kind = addon.object["kind"].as_str().unwrap_or("object").to_owned();
         let waiting = format!("kube-apiserver does not take the {kind} of an add-on");
         until(deadline, &waiting, || create(client, addon.collection, &addon.object)).await?;

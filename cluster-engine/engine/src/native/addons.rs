@@ -1,6 +1,13 @@
-//! What runs inside every cluster beside the control plane: the cluster DNS.
+//! What runs inside every cluster beside the control plane: the cluster DNS, the provisioner of local volumes and the
+//! resource metrics API.
 //!
 //! As kubeadm does, the engine creates these objects through the API server once it answers.
+
+mod local_path;
+mod metrics;
+
+pub use local_path::local_path;
+pub use metrics::metrics_server;
 
 use serde_json::{Value, json};
 
@@ -122,4 +129,54 @@ pub fn cluster_dns() -> Vec<Addon> {
             }),
         },
     ]
+}
+
+/// What the tolerations of every addon are: it may run on the control plane's node.
+fn tolerations() -> Value {
+    json!([
+        {"key": "CriticalAddonsOnly", "operator": "Exists"},
+        {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"},
+    ])
+}
+
+/// What an addon's container must not do.
+fn confined() -> Value {
+    json!({
+        "allowPrivilegeEscalation": false,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": true,
+    })
+}
+
+fn service_account(name: &str, labels: &Value) -> Addon {
+    Addon {
+        collection: "/api/v1/namespaces/kube-system/serviceaccounts",
+        object: json!({
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {"name": name, "namespace": "kube-system", "labels": labels},
+        }),
+    }
+}
+
+fn cluster_role(name: &str, labels: &Value, rules: Value) -> Addon {
+    Addon {
+        collection: "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+        object: json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": {"name": name, "labels": labels}, "rules": rules,
+        }),
+    }
+}
+
+/// Binds a ClusterRole to a service account of kube-system.
+fn cluster_role_binding(name: &str, labels: &Value, role: &str, account: &str) -> Addon {
+    Addon {
+        collection: "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+        object: json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": {"name": name, "labels": labels},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": "kube-system"}],
+        }),
+    }
 }
