@@ -7,6 +7,7 @@ mod deployment;
 mod endpoint_slice;
 mod endpoints;
 mod garbage_collector;
+mod ingress_activation;
 mod job;
 mod namespace;
 mod node_ipam;
@@ -18,6 +19,7 @@ mod replica_set;
 mod revisions;
 mod root_ca;
 mod service_account;
+mod service_lb;
 mod stateful_set;
 mod taint_eviction;
 mod ttl_after_finished;
@@ -35,6 +37,7 @@ use crate::{Error, Options};
 pub(crate) struct Settings {
     root_ca: Option<String>,
     node_ranges: Option<node_ipam::Ranges>,
+    load_balancers: Option<service_lb::Range>,
 }
 
 impl Settings {
@@ -54,7 +57,8 @@ impl Settings {
         } else {
             None
         };
-        Ok(Settings { root_ca, node_ranges })
+        let load_balancers = options.load_balancer_cidr.as_deref().map(service_lb::range).transpose();
+        Ok(Settings { root_ca, node_ranges, load_balancers: load_balancers.map_err(Error::Flag)? })
     }
 }
 
@@ -81,6 +85,10 @@ pub(crate) fn start(context: &Arc<Context>, settings: Settings) -> JoinSet<()> {
     tasks.start("endpointslice-controller", endpoint_slice::run);
     tasks.start("endpoints-controller", endpoints::run);
     tasks.start("endpointslice-mirroring-controller", endpoint_slice::run_mirroring);
+    if let Some(range) = settings.load_balancers {
+        tasks.start("service-lb-controller", |context| service_lb::run(context, range));
+    }
+    tasks.start("ingress-activation-controller", ingress_activation::run);
     tasks.start("node-lifecycle-controller", node_lifecycle::run);
     tasks.start("taint-eviction-controller", taint_eviction::run);
     tasks.start("namespace-controller", namespace::run);
