@@ -20,9 +20,8 @@ pub(crate) struct Files {
 /// # Errors
 /// One sentence that says what is wrong with it.
 pub(crate) fn create(data: &Path) -> anyhow::Result<PathBuf> {
-    fs::create_dir_all(data).with_context(|| {
-        format!("cannot create the data folder {}; name another with --data-dir", data.display())
-    })?;
+    fs::create_dir_all(data)
+        .with_context(|| format!("cannot create the data folder {}; name another with --data-dir", data.display()))?;
     data.canonicalize().with_context(|| format!("cannot resolve {}", data.display()))
 }
 

@@ -1,6 +1,6 @@
 //! Finds what the build and the tests need, and installs it where it can.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};

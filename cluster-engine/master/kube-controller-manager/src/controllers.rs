@@ -10,6 +10,7 @@ mod endpoints;
 mod ephemeral_volume;
 mod garbage_collector;
 mod horizontal;
+mod ingress_activation;
 mod job;
 mod namespace;
 mod node_ipam;
@@ -23,6 +24,7 @@ mod replica_set;
 mod revisions;
 mod root_ca;
 mod service_account;
+mod service_lb;
 mod stateful_set;
 mod taint_eviction;
 mod ttl_after_finished;
@@ -40,6 +42,7 @@ use crate::{Error, Options};
 pub(crate) struct Settings {
     root_ca: Option<String>,
     node_ranges: Option<node_ipam::Ranges>,
+    load_balancers: Option<service_lb::Range>,
 }
 
 impl Settings {
@@ -59,7 +62,8 @@ impl Settings {
         } else {
             None
         };
-        Ok(Settings { root_ca, node_ranges })
+        let load_balancers = options.load_balancer_cidr.as_deref().map(service_lb::range).transpose();
+        Ok(Settings { root_ca, node_ranges, load_balancers: load_balancers.map_err(Error::Flag)? })
     }
 }
 
@@ -92,6 +96,10 @@ pub(crate) fn start(context: &Arc<Context>, settings: Settings) -> JoinSet<()> {
     tasks.start("persistentvolumeclaim-protection-controller", protection::run_claims);
     tasks.start("persistentvolume-protection-controller", protection::run_volumes);
     tasks.start("ephemeral-volume-controller", ephemeral_volume::run);
+    if let Some(range) = settings.load_balancers {
+        tasks.start("service-lb-controller", |context| service_lb::run(context, range));
+    }
+    tasks.start("ingress-activation-controller", ingress_activation::run);
     tasks.start("node-lifecycle-controller", node_lifecycle::run);
     tasks.start("taint-eviction-controller", taint_eviction::run);
     tasks.start("namespace-controller", namespace::run);
