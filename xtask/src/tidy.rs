@@ -48,6 +48,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("drydock-network-policy", &["drydock-api", "drydock-client", "drydock-component", "drydock-nftables"]),
     ("drydock-dns", &["drydock-api", "drydock-client", "drydock-component"]),
+    ("drydock-local-path", &["drydock-api", "drydock-client", "drydock-component"]),
+    ("drydock-metrics-server", &["drydock-api", "drydock-client", "drydock-component"]),
     ("drydock-ingress", &["drydock-api", "drydock-client", "drydock-component"]),
     ("drydock-supervisor", &["drydock-component", "drydock-container-runtime", "drydock-engine", "drydock-images"]),
     (
@@ -63,6 +65,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "drydock-kube-proxy",
             "drydock-kube-scheduler",
             "drydock-kubelet",
+            "drydock-local-path",
+            "drydock-metrics-server",
             "drydock-supervisor",
         ],
     ),

@@ -1,6 +1,13 @@
-//! What is inside every cluster beside the control plane: the cluster DNS, the ingress controller, and rights.
+//! What is inside every cluster beside the control plane: the cluster DNS, the ingress controller, the provisioner of
+//! local volumes, the resource metrics API, and rights.
 //!
 //! As kubeadm does, the engine creates these objects through the API server once it answers.
+
+mod local_path;
+mod metrics;
+
+pub use local_path::local_path;
+pub use metrics::metrics_server;
 
 use serde_json::{Value, json};
 
@@ -23,12 +30,13 @@ pub fn pod_network() -> Vec<Addon> {
         {"apiGroups": [""], "resources": ["pods", "namespaces"], "verbs": ["list", "watch"]},
     ]);
     let group = |kind: &str, name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name});
-    let mut addons = Vec::from(cluster_role("drydock:pod-network", &nodes, &group("Group", "system:nodes")));
-    addons.extend(cluster_role("drydock:network-policy", &policies, &group("User", "system:kube-proxy")));
+    let mut addons = Vec::from(granted("drydock:pod-network", &nodes, &group("Group", "system:nodes")));
+    addons.extend(granted("drydock:network-policy", &policies, &group("User", "system:kube-proxy")));
     addons
 }
 
-fn cluster_role(name: &str, rules: &Value, subject: &Value) -> [Addon; 2] {
+/// A ClusterRole and its binding to one subject.
+fn granted(name: &str, rules: &Value, subject: &Value) -> [Addon; 2] {
     let role = Addon {
         collection: "/apis/rbac.authorization.k8s.io/v1/clusterroles",
         object: json!({
@@ -64,7 +72,7 @@ pub fn ingress_controller() -> Vec<Addon> {
         collection: "/api/v1/namespaces/kube-system/serviceaccounts",
         object: json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata()}),
     }];
-    addons.extend(cluster_role("system:ingress-controller", &rules, &account(name)));
+    addons.extend(granted("system:ingress-controller", &rules, &account(name)));
     let starter = "ingress-activation-controller";
     let starter_metadata = json!({"name": format!("system:controller:{starter}"), "namespace": "kube-system"});
     addons.extend([
@@ -242,4 +250,54 @@ pub fn cluster_dns() -> Vec<Addon> {
             }),
         },
     ]
+}
+
+/// What the tolerations of every addon are: it may run on the control plane's node.
+fn tolerations() -> Value {
+    json!([
+        {"key": "CriticalAddonsOnly", "operator": "Exists"},
+        {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"},
+    ])
+}
+
+/// What an addon's container must not do.
+fn confined() -> Value {
+    json!({
+        "allowPrivilegeEscalation": false,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": true,
+    })
+}
+
+fn service_account(name: &str, labels: &Value) -> Addon {
+    Addon {
+        collection: "/api/v1/namespaces/kube-system/serviceaccounts",
+        object: json!({
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {"name": name, "namespace": "kube-system", "labels": labels},
+        }),
+    }
+}
+
+fn cluster_role(name: &str, labels: &Value, rules: Value) -> Addon {
+    Addon {
+        collection: "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+        object: json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": {"name": name, "labels": labels}, "rules": rules,
+        }),
+    }
+}
+
+/// Binds a ClusterRole to a service account of kube-system.
+fn cluster_role_binding(name: &str, labels: &Value, role: &str, account: &str) -> Addon {
+    Addon {
+        collection: "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+        object: json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": {"name": name, "labels": labels},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": "kube-system"}],
+        }),
+    }
 }

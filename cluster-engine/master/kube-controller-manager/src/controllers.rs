@@ -4,17 +4,22 @@ mod cluster_role_aggregation;
 mod cron_job;
 mod daemon_set;
 mod deployment;
+mod disruption;
 mod endpoint_slice;
 mod endpoints;
+mod ephemeral_volume;
 mod garbage_collector;
+mod horizontal;
 mod ingress_activation;
 mod job;
 mod namespace;
 mod node_ipam;
 mod node_lifecycle;
 mod owned;
+mod persistent_volume;
 mod pod_control;
 mod pod_gc;
+mod protection;
 mod replica_set;
 mod revisions;
 mod root_ca;
@@ -85,6 +90,12 @@ pub(crate) fn start(context: &Arc<Context>, settings: Settings) -> JoinSet<()> {
     tasks.start("endpointslice-controller", endpoint_slice::run);
     tasks.start("endpoints-controller", endpoints::run);
     tasks.start("endpointslice-mirroring-controller", endpoint_slice::run_mirroring);
+    tasks.start("disruption-controller", disruption::run);
+    tasks.start("horizontal-pod-autoscaler-controller", horizontal::run);
+    tasks.start("persistentvolume-binder-controller", persistent_volume::run);
+    tasks.start("persistentvolumeclaim-protection-controller", protection::run_claims);
+    tasks.start("persistentvolume-protection-controller", protection::run_volumes);
+    tasks.start("ephemeral-volume-controller", ephemeral_volume::run);
     if let Some(range) = settings.load_balancers {
         tasks.start("service-lb-controller", |context| service_lb::run(context, range));
     }
