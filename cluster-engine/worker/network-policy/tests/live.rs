@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -104,7 +105,7 @@ impl World {
 
     /// Brings the node's rules to those for these policies.
     fn apply(&self, before: Option<&Ruleset>, specs: &[Value]) -> Ruleset {
-        let policies: Vec<Box<NetworkPolicy>> = specs
+        let policies: Vec<Arc<NetworkPolicy>> = specs
             .iter()
             .enumerate()
             .map(|(index, spec)| {
@@ -118,7 +119,7 @@ impl World {
                 "status": {"podIP": address, "phase": "Running"},
             }))
         };
-        let pods: Vec<Box<Pod>> = vec![pod("a", A), pod("b", B)];
+        let pods: Vec<Arc<Pod>> = vec![pod("a", A), pod("b", B)];
         let namespaces = BTreeMap::from([("ns".to_owned(), Labels::new())]);
         let ruleset = plan(&policies, &pods, &namespaces, "n1").unwrap();
         self.inside("node", || {
@@ -130,8 +131,8 @@ impl World {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(value: Value) -> Box<T> {
-    Box::new(serde_json::from_value(value).unwrap())
+fn read<T: serde::de::DeserializeOwned>(value: Value) -> Arc<T> {
+    Arc::new(serde_json::from_value(value).unwrap())
 }
 
 fn greeted(stream: &mut TcpStream) -> io::Result<()> {
