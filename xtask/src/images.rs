@@ -19,8 +19,16 @@ use crate::tools;
 use archive::{ImageConfig, Layer};
 
 /// The names under which the node binary runs.
-const APPLETS: [&str; 7] =
-    ["kubelet", "kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler", "kube-proxy", "cluster-dns"];
+const APPLETS: [&str; 8] = [
+    "kubelet",
+    "kube-apiserver",
+    "etcd",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "cluster-dns",
+    "ingress-controller",
+];
 /// The demo application's versions; they differ in the version that they show.
 const DEMO_VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
 

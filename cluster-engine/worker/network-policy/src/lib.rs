@@ -14,8 +14,7 @@
 //! - a packet of a known connection passes, so answers need no rule, and a new policy does not cut what is open;
 //! - then the source's egress rules and the destination's ingress rules are asked, each on the pod's own node.
 //!
-//! A pod's rules are written as soon as its address is in its status, which the kubelet writes before it starts the
-//! containers; they are not waited for.
+//! A pod's rules are written when its address appears in its status; its containers are not held back until then.
 
 mod agent;
 pub mod objects;

@@ -55,7 +55,7 @@ pub(super) async fn run(context: Arc<Context>, range: Range) {
     let (add, all) = (queue.clone(), services.clone());
     nodes.handle(move |event| {
         let changed = match event {
-            Event::Applied(new, Some(old)) => plan::can_announce(new) != plan::can_announce(old),
+            Event::Applied(new, Some(old)) => plan::standing(new) != plan::standing(old),
             _ => true,
         };
         if changed {

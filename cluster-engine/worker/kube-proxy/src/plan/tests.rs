@@ -269,7 +269,7 @@ fn load_balancers_are_told_of_local_endpoints() {
 fn one_node_answers_for_a_load_balancer() {
     let mut balanced = service(json!({"type": "LoadBalancer"}));
     balanced.status = serde_json::from_value(json!({"loadBalancer": {"ingress": [{"ip": "10.20.0.130"}]}})).unwrap();
-    let announced = |service: &Box<Service>| plan(std::slice::from_ref(service), &[two()], &node()).announced;
+    let announced = |service: &Service| plan(&[service], &[two()], &node()).announced;
     balanced.metadata.annotations.insert(Service::ANNOUNCING_NODE.to_owned(), "n2".to_owned());
     assert!(announced(&balanced).is_empty());
     balanced.metadata.annotations.insert(Service::ANNOUNCING_NODE.to_owned(), "n1".to_owned());

@@ -1,5 +1,7 @@
 //! Policies as rules, in the words of nft.
 
+use std::sync::Arc;
+
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
@@ -13,20 +15,20 @@ pub(super) fn namespaces() -> BTreeMap<String, Labels> {
         .collect()
 }
 
-pub(super) fn policy(name: &str, mut value: Value) -> Box<NetworkPolicy> {
+pub(super) fn policy(name: &str, mut value: Value) -> Arc<NetworkPolicy> {
     value["metadata"]["name"] = json!(name);
-    Box::new(serde_json::from_value(value).unwrap())
+    Arc::new(serde_json::from_value(value).unwrap())
 }
 
-pub(super) fn pod(value: Value) -> Box<Pod> {
-    Box::new(serde_json::from_value(value).unwrap())
+pub(super) fn pod(value: Value) -> Arc<Pod> {
+    Arc::new(serde_json::from_value(value).unwrap())
 }
 
-fn red(spec: Value) -> Box<NetworkPolicy> {
+fn red(spec: Value) -> Arc<NetworkPolicy> {
     policy("it", json!({"metadata": {"namespace": "red"}, "spec": spec}))
 }
 
-fn running(namespace: &str, name: &str, node: &str, ip: &str) -> Box<Pod> {
+fn running(namespace: &str, name: &str, node: &str, ip: &str) -> Arc<Pod> {
     pod(json!({
         "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
         "spec": {"nodeName": node, "containers": [{"ports": [{"name": "http", "containerPort": 8080, "protocol": "TCP"}]}]},
@@ -34,7 +36,7 @@ fn running(namespace: &str, name: &str, node: &str, ip: &str) -> Box<Pod> {
     }))
 }
 
-fn pods() -> Vec<Box<Pod>> {
+fn pods() -> Vec<Arc<Pod>> {
     vec![
         running("red", "web", "n1", "10.244.1.2"),
         running("red", "db", "n1", "10.244.1.3"),
@@ -141,7 +143,7 @@ fn a_node_without_isolated_pods_has_no_table() {
     let spec = json!({"podSelector": {"matchLabels": {"app": "far"}}, "policyTypes": ["Ingress"]});
     assert_eq!(plan(&[red(spec.clone())], &pods(), &namespaces(), "n1"), None);
     assert!(plan(&[red(spec)], &pods(), &namespaces(), "n2").is_some());
-    assert_eq!(plan::<Box<NetworkPolicy>, _>(&[], &pods(), &namespaces(), "n1"), None);
+    assert_eq!(plan::<Arc<NetworkPolicy>, _>(&[], &pods(), &namespaces(), "n1"), None);
 }
 
 #[test]
@@ -180,7 +182,7 @@ fn policies_add_up() {
 
 #[test]
 fn the_address_of_a_pod_that_is_going_is_its_successors() {
-    let mut old = running("red", "web", "n1", "10.244.1.9");
+    let mut old = (*running("red", "web", "n1", "10.244.1.9")).clone();
     old.metadata.deletion_timestamp = Some("2026-01-01T00:00:00Z".to_owned());
     let new = running("red", "db", "n1", "10.244.1.9");
     let only_db = red(json!({
@@ -192,7 +194,7 @@ fn the_address_of_a_pod_that_is_going_is_its_successors() {
         json!({"metadata": {"namespace": "red"}, "spec": {
         "podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"]}}),
     );
-    let ruleset = plan(&[only_db, deny], &[old, new], &namespaces(), "n1").unwrap();
+    let ruleset = plan(&[only_db, deny], &[Arc::new(old), new], &namespaces(), "n1").unwrap();
     let packet = Packet {
         source: Ipv4Addr::new(10, 20, 0, 9),
         destination: Ipv4Addr::new(10, 244, 1, 9),

@@ -72,9 +72,14 @@ pub(super) fn assigned(service: &Service) -> Option<Assignment> {
 }
 
 /// Whether the node can answer at all.
-pub(super) fn can_announce(node: &Node) -> bool {
+fn can_announce(node: &Node) -> bool {
     let ready = node.status.conditions.iter().find(|condition| condition.kind == "Ready");
     ready.is_some_and(|condition| condition.status == "True") && !node.metadata.is_deleting()
+}
+
+/// What of a node a decision depends on.
+pub(super) fn standing(node: &Node) -> (bool, bool) {
+    (can_announce(node), node.metadata.labels.contains_key(EXCLUDE))
 }
 
 /// What the service shall have; none if no address is free.
