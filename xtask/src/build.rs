@@ -55,7 +55,13 @@ pub(crate) struct Programs {
     pub(crate) demo: PathBuf,
 }
 
-/// Compiles the native programs, statically linked: they run in images that hold nothing else.
+/// Statically linked, for the programs run in images that hold nothing else; and at a fixed address: a program that
+/// can be moved has its tables of addresses written anew in every process, which no two processes then share.
+const STATIC: &str = "-C target-feature=+crt-static -C relocation-model=static";
+/// What the Rust toolchain's own linker, the default there, can do besides: keep one of several equal functions.
+const FOLD: (&str, &str) = ("x86_64-unknown-linux-gnu", " -C link-arg=-Wl,--icf=all");
+
+/// Compiles the native programs.
 ///
 /// # Errors
 /// When cargo fails.
@@ -66,7 +72,7 @@ pub(crate) fn programs() -> anyhow::Result<Programs> {
     tools::run(
         Command::new("cargo")
             .current_dir(tools::root())
-            .env(flags, "-C target-feature=+crt-static")
+            .env(flags, format!("{STATIC}{}", if triple == FOLD.0 { FOLD.1 } else { "" }))
             .args(["build", "--release", "--locked", "--target", &triple])
             .args(["--package", "drydock", "--package", "drydock-node", "--package", "drydock-demo"]),
     )?;

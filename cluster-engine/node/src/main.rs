@@ -11,7 +11,7 @@ use clap::Parser;
 use drydock_component::{Shutdown, init_logging};
 
 /// What can be run, by upstream's names.
-const APPLETS: [&str; 9] = [
+const APPLETS: [&str; 12] = [
     "kubelet",
     "kube-apiserver",
     "etcd",
@@ -19,6 +19,9 @@ const APPLETS: [&str; 9] = [
     "kube-scheduler",
     "kube-proxy",
     "cluster-dns",
+    "local-path",
+    "metrics-server",
+    "ingress-controller",
     "drydock-supervisor",
     "runtime",
 ];
@@ -83,6 +86,11 @@ async fn run(name: &str, arguments: Vec<OsString>) -> anyhow::Result<()> {
         }
         "kube-proxy" => drydock_kube_proxy::run(drydock_kube_proxy::Options::parse_from(arguments), shutdown).await?,
         "cluster-dns" => drydock_dns::run(drydock_dns::Options::parse_from(arguments), shutdown).await?,
+        "local-path" => drydock_local_path::run(drydock_local_path::Options::parse_from(arguments), shutdown).await?,
+        "metrics-server" => {
+            drydock_metrics_server::run(drydock_metrics_server::Options::parse_from(arguments), shutdown).await?;
+        }
+        "ingress-controller" => drydock_ingress::run(drydock_ingress::Options::parse_from(arguments), shutdown).await?,
         "drydock-supervisor" => {
             drydock_supervisor::run(drydock_supervisor::Options::parse_from(arguments), shutdown).await?;
         }

@@ -15,8 +15,8 @@ pub mod options;
 pub mod row;
 
 mod addresses;
-mod aggregator;
 mod admission;
+mod aggregator;
 mod audit;
 mod authn;
 mod body;

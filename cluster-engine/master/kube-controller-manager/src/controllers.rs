@@ -4,20 +4,27 @@ mod cluster_role_aggregation;
 mod cron_job;
 mod daemon_set;
 mod deployment;
+mod disruption;
 mod endpoint_slice;
 mod endpoints;
+mod ephemeral_volume;
 mod garbage_collector;
+mod horizontal;
+mod ingress_activation;
 mod job;
 mod namespace;
 mod node_ipam;
 mod node_lifecycle;
 mod owned;
+mod persistent_volume;
 mod pod_control;
 mod pod_gc;
+mod protection;
 mod replica_set;
 mod revisions;
 mod root_ca;
 mod service_account;
+mod service_lb;
 mod stateful_set;
 mod taint_eviction;
 mod ttl_after_finished;
@@ -35,6 +42,7 @@ use crate::{Error, Options};
 pub(crate) struct Settings {
     root_ca: Option<String>,
     node_ranges: Option<node_ipam::Ranges>,
+    load_balancers: Option<service_lb::Range>,
 }
 
 impl Settings {
@@ -54,7 +62,8 @@ impl Settings {
         } else {
             None
         };
-        Ok(Settings { root_ca, node_ranges })
+        let load_balancers = options.load_balancer_cidr.as_deref().map(service_lb::range).transpose();
+        Ok(Settings { root_ca, node_ranges, load_balancers: load_balancers.map_err(Error::Flag)? })
     }
 }
 
@@ -81,6 +90,16 @@ pub(crate) fn start(context: &Arc<Context>, settings: Settings) -> JoinSet<()> {
     tasks.start("endpointslice-controller", endpoint_slice::run);
     tasks.start("endpoints-controller", endpoints::run);
     tasks.start("endpointslice-mirroring-controller", endpoint_slice::run_mirroring);
+    tasks.start("disruption-controller", disruption::run);
+    tasks.start("horizontal-pod-autoscaler-controller", horizontal::run);
+    tasks.start("persistentvolume-binder-controller", persistent_volume::run);
+    tasks.start("persistentvolumeclaim-protection-controller", protection::run_claims);
+    tasks.start("persistentvolume-protection-controller", protection::run_volumes);
+    tasks.start("ephemeral-volume-controller", ephemeral_volume::run);
+    if let Some(range) = settings.load_balancers {
+        tasks.start("service-lb-controller", |context| service_lb::run(context, range));
+    }
+    tasks.start("ingress-activation-controller", ingress_activation::run);
     tasks.start("node-lifecycle-controller", node_lifecycle::run);
     tasks.start("taint-eviction-controller", taint_eviction::run);
     tasks.start("namespace-controller", namespace::run);

@@ -6,7 +6,8 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drydock_client::{Error, Object, WorkQueue};
+use drydock_api::status::Status;
+use drydock_client::{Api, Client, Error, Object, WorkQueue};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -94,5 +95,58 @@ pub(crate) fn unless_gone<T>(result: Result<T, Error>) -> Result<Option<T>, Erro
         Ok(value) => Ok(Some(value)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Changes an object of which the cache holds only a part: reads all of it, lets `change` work on it and
+/// writes it (or the named subresource) back if `change` says that it did. `None` if the object is gone.
+///
+/// # Errors
+/// A conflict if the object is no longer as the cache has it: whoever decided must decide anew.
+pub(crate) async fn edit<K: Object>(
+    client: &Client,
+    seen: &K,
+    subresource: &str,
+    change: impl FnOnce(&mut Value) -> bool + Send,
+) -> Result<Option<K>, Error> {
+    let api = Api::<K>::namespaced(client.clone(), seen.namespace());
+    let Some(mut body) = unless_gone(api.get_as::<Value>(seen.name()).await)? else { return Ok(None) };
+    if body.pointer("/metadata/resourceVersion").and_then(Value::as_str) != Some(&seen.meta().resource_version) {
+        return Err(Error::Status(Box::new(Status::modified(K::GROUP, K::PLURAL, seen.name()))));
+    }
+    if !change(&mut body) {
+        return serde_json::from_value(body)
+            .map(Some)
+            .map_err(|error| Error::Decode { what: K::KIND.to_owned(), reason: error.to_string() });
+    }
+    unless_gone(api.replace_subresource(seen.name(), subresource, &body).await)
+}
+
+/// Adds or removes a finalizer of an object held as JSON; whether that changed it.
+pub(crate) fn set_finalizer(body: &mut Value, finalizer: &str, wanted: bool) -> bool {
+    let mut list = body.pointer("/metadata/finalizers").and_then(Value::as_array).cloned().unwrap_or_default();
+    let at = list.iter().position(|found| found == finalizer);
+    match (at, wanted) {
+        (None, true) => list.push(finalizer.into()),
+        (Some(at), false) => drop(list.remove(at)),
+        _ => return false,
+    }
+    body["metadata"]["finalizers"] = list.into();
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finalizers_come_and_go_once() {
+        let mut body = json!({"metadata": {"finalizers": ["other"]}});
+        assert!(set_finalizer(&mut body, "mine", true));
+        assert!(!set_finalizer(&mut body, "mine", true));
+        assert_eq!(body["metadata"]["finalizers"], json!(["other", "mine"]));
+        assert!(set_finalizer(&mut body, "mine", false));
+        assert!(!set_finalizer(&mut body, "mine", false));
+        assert_eq!(body["metadata"]["finalizers"], json!(["other"]));
     }
 }

@@ -18,7 +18,7 @@ use crate::subresource::{scale_of, set_replicas};
 use crate::{body, encode};
 
 /// How often a write that others keep overtaking is tried.
-const TRIES: usize = 20;
+const TRIES: usize = 500;
 
 /// One change to make.
 pub(crate) struct Change<'a> {

@@ -1,16 +1,11 @@
-//! Forgets UDP connections that the kernel would go on sending to endpoints that are gone.
-//!
-//! UDP has no end of connection: a client that keeps sending from one port renews the kernel's entry for ever,
-//! with the endpoint it chose, or with none, if there was none then.
+//! The kernel's list of UDP connections: read, and single ones forgotten.
 
 use std::net::Ipv4Addr;
 
-use crate::plan::UdpServices;
+use crate::attributes::{ACK, DUMP, GENERIC, Messages, REQUEST, find};
+use crate::batch::IPV4;
 use crate::ruleset::Protocol;
-
-use super::attributes::{ACK, DUMP, GENERIC, Messages, REQUEST, find};
-use super::nftables::IPV4;
-use super::{Error, Socket};
+use crate::{Error, Socket};
 
 const SUBSYSTEM: u16 = 1;
 const GET: u16 = SUBSYSTEM << 8 | 1;
@@ -49,32 +44,17 @@ pub struct Connection {
     pub translated: bool,
 }
 
-/// Whether a connection is to a service but not to one of its endpoints.
-pub fn is_stale(connection: &Connection, services: &UdpServices) -> bool {
-    let destination = connection.original.destination;
-    let endpoints = services.addresses.get(&destination).or_else(|| {
-        // A translated connection to a node port; one that was not may be to something else on the node.
-        services.node_ports.get(&destination.1).filter(|_| connection.translated)
-    });
-    match endpoints {
-        // Without any endpoint a connection can do no harm: its packets are refused.
-        Some(endpoints) if !endpoints.is_empty() => !endpoints.contains(&connection.reply.source),
-        Some(_) => connection.translated,
-        None => false,
-    }
-}
-
-/// Deletes the stale connections; answers how many there were.
+/// Forgets the UDP connections for which `is_stale` holds; answers how many there were.
 ///
 /// # Errors
 /// When the kernel has no connection tracking, or it may not be changed.
-pub fn forget_stale(socket: &Socket, services: &UdpServices) -> Result<usize, Error> {
+pub fn forget(socket: &Socket, is_stale: impl Fn(&Connection) -> bool) -> Result<usize, Error> {
     let mut request = Messages::default();
     request.message(GET, REQUEST | DUMP, 0, IPV4, 0, |_| {});
     let mut stale = Vec::new();
     socket.dump(&request.bytes, |body| {
         if let Some(connection) = body.get(GENERIC..).and_then(parse)
-            && is_stale(&connection, services)
+            && is_stale(&connection)
         {
             stale.push(connection);
         }
@@ -125,46 +105,4 @@ fn tuple(attributes: &[u8]) -> Option<Tuple> {
         source: (address(IP_SOURCE)?, port(PROTO_SOURCE)?),
         destination: (address(IP_DESTINATION)?, port(PROTO_DESTINATION)?),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn connection(destination: &str, reply: &str, translated: bool) -> Connection {
-        let end = |text: &str| {
-            let end: std::net::SocketAddrV4 = text.parse().expect("address:port");
-            (*end.ip(), end.port())
-        };
-        let client = end("10.20.0.9:4000");
-        Connection {
-            original: Tuple { source: client, destination: end(destination) },
-            reply: Tuple { source: end(reply), destination: client },
-            translated,
-        }
-    }
-
-    #[test]
-    fn stale_connections() {
-        let endpoint = (Ipv4Addr::new(10, 244, 1, 2), 53);
-        let mut services = UdpServices::default();
-        services.addresses.insert((Ipv4Addr::new(10, 96, 0, 10), 53), [endpoint].into());
-        services.addresses.insert((Ipv4Addr::new(10, 96, 0, 11), 53), [].into());
-        services.node_ports.insert(30053, [endpoint].into());
-        for (destination, reply, translated, stale) in [
-            ("10.96.0.10:53", "10.244.1.2:53", true, false),
-            ("10.96.0.10:53", "10.244.1.9:53", true, true),
-            // Begun before there was an endpoint.
-            ("10.96.0.10:53", "10.96.0.10:53", false, true),
-            ("10.96.0.10:54", "10.244.1.9:53", true, false),
-            ("10.96.0.11:53", "10.244.1.2:53", true, true),
-            ("10.20.0.2:30053", "10.244.1.9:53", true, true),
-            ("10.20.0.2:30053", "10.244.1.2:53", true, false),
-            // Somebody else's port of the same number.
-            ("8.8.8.8:30053", "8.8.8.8:30053", false, false),
-        ] {
-            let connection = connection(destination, reply, translated);
-            assert_eq!(is_stale(&connection, &services), stale, "{connection:?}");
-        }
-    }
 }

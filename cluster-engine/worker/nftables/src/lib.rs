@@ -1,16 +1,22 @@
-//! nftables' and conntrack's netlink messages, written and read without a C library.
+//! Packet rules as plain data, and nftables' netlink messages written without a C library.
+//!
+//! [`ruleset`] holds a table's chains and sets and says by which steps one becomes another; [`apply`] writes such steps
+//! to the kernel as one transaction; [`conntrack`] forgets connections. kube-proxy and the network policies plan with it.
+//!
+//! Applying needs CAP_NET_ADMIN in the user namespace that owns the network namespace, nothing else.
 
 mod attributes;
+mod batch;
 pub mod conntrack;
 mod expressions;
-mod nftables;
+pub mod ruleset;
 mod socket;
 
 use std::io;
 
 use thiserror::Error;
 
-pub use nftables::{apply, table_exists};
+pub use batch::{apply, remove_table, table_exists};
 pub use socket::Socket;
 
 /// What the kernel or the socket refused.

@@ -9,8 +9,8 @@ use nix::sys::socket::{
     sockopt,
 };
 
-use super::Error;
-use super::attributes::HEADER;
+use crate::Error;
+use crate::attributes::HEADER;
 
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
@@ -40,7 +40,7 @@ impl Socket {
 
     /// Sends requests and returns the errors they met, with their sequence numbers. Netfilter works a send off
     /// before it returns, so all errors are there by then.
-    pub(super) fn send_and_collect_errors(&self, requests: &[u8]) -> Result<Vec<(u32, io::Error)>, Error> {
+    pub(crate) fn send_and_collect_errors(&self, requests: &[u8]) -> Result<Vec<(u32, io::Error)>, Error> {
         self.send(requests)?;
         let mut errors = Vec::new();
         let mut buffer = vec![0; 64 << 10];
@@ -60,7 +60,7 @@ impl Socket {
     }
 
     /// Sends a dump request and calls `each` with every message of the answer.
-    pub(super) fn dump(&self, request: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), Error> {
+    pub(crate) fn dump(&self, request: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), Error> {
         self.send(request)?;
         let mut buffer = vec![0; 64 << 10];
         loop {

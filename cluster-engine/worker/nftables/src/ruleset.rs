@@ -1,14 +1,12 @@
-//! The packet rules as plain data: what `plan` decides and `netlink` writes to the kernel.
+//! The packet rules as plain data: what plans decide and `apply` writes to the kernel.
 //!
-//! It is the part of nftables that a service proxy needs, in nft's own terms; [`Ruleset`]'s `Display` is close
-//! to what `nft list table ip kube-proxy` prints.
+//! It is the part of nftables that a service proxy and network policies need, in nft's own terms; [`Ruleset`]'s `Display`
+//! is close to what `nft list table` prints.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
 
-/// The table that holds everything.
-pub const TABLE: &str = "kube-proxy";
 /// The packet mark that asks for masquerading, upstream's.
 pub const MASQUERADE_MARK: u32 = 0x4000;
 
@@ -93,6 +91,8 @@ impl fmt::Display for Prefix {
 pub enum Verdict {
     /// Nowhere, silently.
     Drop,
+    /// On its way, without regard to the rest of the base chain.
+    Accept,
     /// Back to where this chain was jumped to from.
     Return,
     /// Into a chain, and back.
@@ -105,6 +105,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Verdict::Drop => f.write_str("drop"),
+            Verdict::Accept => f.write_str("accept"),
             Verdict::Return => f.write_str("return"),
             Verdict::Jump(chain) => write!(f, "jump {chain}"),
             Verdict::Goto(chain) => write!(f, "goto {chain}"),
@@ -117,6 +118,8 @@ impl fmt::Display for Verdict {
 pub enum Statement {
     /// The packet begins a connection.
     CtNew,
+    /// The packet belongs to a connection that is known, or to one that such a connection expects.
+    CtKnown,
     /// The source is (or is not) in the prefix.
     Source {
         /// The prefix.
@@ -139,6 +142,23 @@ pub enum Statement {
     DestinationIn(String),
     /// The source is in the set.
     SourceIn(String),
+    /// Source and destination are a pair in the set.
+    AddressesIn(String),
+    /// Destination, protocol and port are in the set.
+    EndpointIn(String),
+    /// The verdict that the map has for the source.
+    SourceMap(String),
+    /// The verdict that the map has for the destination.
+    DestinationMap(String),
+    /// The protocol.
+    Protocol(Protocol),
+    /// The destination's port lies in this range, both ends included.
+    DestinationPort {
+        /// The first.
+        first: u16,
+        /// The last.
+        last: u16,
+    },
     /// One of so many, by chance.
     OneIn(u32),
     /// The verdict that the map has for destination, protocol and port.
@@ -178,12 +198,20 @@ impl fmt::Display for Statement {
         let not = |is: bool| if is { "" } else { "!= " };
         match self {
             Statement::CtNew => f.write_str("ct state new"),
+            Statement::CtKnown => f.write_str("ct state established,related"),
             Statement::Source { prefix, is } => write!(f, "ip saddr {}{prefix}", not(*is)),
             Statement::Destination { prefix, is } => write!(f, "ip daddr {}{prefix}", not(*is)),
             Statement::SourceLocal => f.write_str("fib saddr type local"),
             Statement::DestinationLocal => f.write_str("fib daddr type local"),
             Statement::DestinationIn(set) => write!(f, "ip daddr @{set}"),
             Statement::SourceIn(set) => write!(f, "ip saddr @{set}"),
+            Statement::AddressesIn(set) => write!(f, "ip saddr . ip daddr @{set}"),
+            Statement::EndpointIn(set) => write!(f, "ip daddr . meta l4proto . th dport @{set}"),
+            Statement::SourceMap(map) => write!(f, "ip saddr vmap @{map}"),
+            Statement::DestinationMap(map) => write!(f, "ip daddr vmap @{map}"),
+            Statement::Protocol(protocol) => write!(f, "meta l4proto {protocol}"),
+            Statement::DestinationPort { first, last } if first == last => write!(f, "th dport {first}"),
+            Statement::DestinationPort { first, last } => write!(f, "th dport {first}-{last}"),
             Statement::OneIn(count) => write!(f, "numgen random mod {count} 0"),
             Statement::ServiceMap(map) => write!(f, "ip daddr . meta l4proto . th dport vmap @{map}"),
             Statement::PortMap(map) => write!(f, "meta l4proto . th dport vmap @{map}"),
@@ -244,26 +272,59 @@ pub enum SetKind {
     Services,
     /// (protocol, port) → verdict.
     Ports,
+    /// (address, protocol, port).
+    Endpoints,
     /// Addresses.
     Addresses,
+    /// Address → verdict.
+    AddressVerdicts,
+    /// (source, destination).
+    AddressPairs,
     /// Addresses that rules add and that go by themselves.
     Remembered,
 }
 
 /// A member of a set; the parts that the set's kind has no use for are unset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    /// An address.
+    /// An address; of a pair the source.
     pub address: Option<Ipv4Addr>,
+    /// Of a pair the destination.
+    pub destination: Option<Ipv4Addr>,
     /// A protocol and port.
     pub port: Option<(Protocol, u16)>,
+}
+
+impl Key {
+    /// An address.
+    pub fn address(address: Ipv4Addr) -> Key {
+        Key { address: Some(address), ..Key::default() }
+    }
+
+    /// A source and a destination.
+    pub fn pair(source: Ipv4Addr, destination: Ipv4Addr) -> Key {
+        Key { address: Some(source), destination: Some(destination), port: None }
+    }
+
+    /// An address with a protocol and port.
+    pub fn endpoint(address: Ipv4Addr, protocol: Protocol, port: u16) -> Key {
+        Key { address: Some(address), destination: None, port: Some((protocol, port)) }
+    }
+
+    /// A protocol and port.
+    pub fn port(protocol: Protocol, port: u16) -> Key {
+        Key { port: Some((protocol, port)), ..Key::default() }
+    }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.address, self.port) {
             (Some(address), Some((protocol, port))) => write!(f, "{address} . {protocol} . {port}"),
-            (Some(address), None) => address.fmt(f),
+            (Some(address), None) => match self.destination {
+                Some(destination) => write!(f, "{address} . {destination}"),
+                None => address.fmt(f),
+            },
             (None, Some((protocol, port))) => write!(f, "{protocol} . {port}"),
             (None, None) => Ok(()),
         }

@@ -2,9 +2,8 @@
 //!
 //! Numbers are those of `linux/netfilter/nf_tables.h`.
 
+use crate::attributes::Attributes;
 use crate::ruleset::{MASQUERADE_MARK, Prefix, Statement, Verdict};
-
-use super::attributes::Attributes;
 
 /// The register of a verdict.
 const VERDICT: u32 = 0;
@@ -25,6 +24,8 @@ const EQUAL: u32 = 0;
 const NOT_EQUAL: u32 = 1;
 const CT_STATE: u32 = 0;
 const CT_STATE_NEW: u32 = 8;
+/// Established and related.
+const CT_STATE_KNOWN: u32 = 2 | 4;
 const FIB_ADDRTYPE: u32 = 3;
 const FIB_SADDR: u32 = 1;
 const FIB_DADDR: u32 = 2;
@@ -32,7 +33,7 @@ const RTN_LOCAL: u32 = 2;
 const FULLY_RANDOM: u32 = 1 << 4;
 
 /// Writes the expressions of a rule, to lie in the rule's list of expressions.
-pub(super) fn rule(list: &mut Attributes<'_>, statements: &[Statement]) {
+pub(crate) fn rule(list: &mut Attributes<'_>, statements: &[Statement]) {
     for part in statements {
         statement(list, part);
     }
@@ -40,15 +41,8 @@ pub(super) fn rule(list: &mut Attributes<'_>, statements: &[Statement]) {
 
 fn statement(list: &mut Attributes<'_>, statement: &Statement) {
     match statement {
-        Statement::CtNew => {
-            expression(list, "ct", |a| {
-                a.number(1, R0);
-                a.number(2, CT_STATE);
-            });
-            // Conntrack's state is a number in the machine's own order.
-            bitwise(list, &CT_STATE_NEW.to_ne_bytes(), &[0; 4]);
-            compare(list, NOT_EQUAL, &[0; 4]);
-        }
+        Statement::CtNew => connection_state(list, CT_STATE_NEW),
+        Statement::CtKnown => connection_state(list, CT_STATE_KNOWN),
         Statement::Source { prefix, is } => in_prefix(list, SOURCE_OFFSET, *prefix, *is),
         Statement::Destination { prefix, is } => in_prefix(list, DESTINATION_OFFSET, *prefix, *is),
         Statement::SourceLocal => local(list, FIB_SADDR),
@@ -61,6 +55,40 @@ fn statement(list: &mut Attributes<'_>, statement: &Statement) {
             payload(list, NETWORK, SOURCE_OFFSET, 4, R0);
             lookup(list, set, None);
         }
+        Statement::AddressesIn(set) => {
+            payload(list, NETWORK, SOURCE_OFFSET, 4, R0);
+            payload(list, NETWORK, DESTINATION_OFFSET, 4, R1);
+            lookup(list, set, None);
+        }
+        Statement::EndpointIn(set) => {
+            endpoint(list);
+            lookup(list, set, None);
+        }
+        Statement::SourceMap(map) => {
+            payload(list, NETWORK, SOURCE_OFFSET, 4, R0);
+            lookup(list, map, Some(VERDICT));
+        }
+        Statement::DestinationMap(map) => {
+            payload(list, NETWORK, DESTINATION_OFFSET, 4, R0);
+            lookup(list, map, Some(VERDICT));
+        }
+        Statement::Protocol(protocol) => {
+            meta(list, META_L4PROTO, R0);
+            compare(list, EQUAL, &[protocol.number()]);
+        }
+        Statement::DestinationPort { first, last } => {
+            payload(list, TRANSPORT, DESTINATION_PORT_OFFSET, 2, R0);
+            if first == last {
+                compare(list, EQUAL, &first.to_be_bytes());
+            } else {
+                expression(list, "range", |a| {
+                    a.number(1, R0);
+                    a.number(2, EQUAL);
+                    data(a, 3, &first.to_be_bytes());
+                    data(a, 4, &last.to_be_bytes());
+                });
+            }
+        }
         Statement::OneIn(count) => {
             expression(list, "numgen", |a| {
                 a.number(1, R0);
@@ -71,9 +99,7 @@ fn statement(list: &mut Attributes<'_>, statement: &Statement) {
             compare(list, EQUAL, &[0; 4]);
         }
         Statement::ServiceMap(map) => {
-            payload(list, NETWORK, DESTINATION_OFFSET, 4, R0);
-            meta(list, META_L4PROTO, R1);
-            payload(list, TRANSPORT, DESTINATION_PORT_OFFSET, 2, R2);
+            endpoint(list);
             lookup(list, map, Some(VERDICT));
         }
         Statement::PortMap(map) => {
@@ -103,7 +129,7 @@ fn statement(list: &mut Attributes<'_>, statement: &Statement) {
             immediate(list, R1, &port.to_be_bytes());
             expression(list, "nat", |a| {
                 a.number(1, 1);
-                a.number(2, u32::from(super::nftables::IPV4));
+                a.number(2, u32::from(crate::batch::IPV4));
                 a.number(3, R0);
                 a.number(5, R1);
             });
@@ -122,9 +148,10 @@ fn statement(list: &mut Attributes<'_>, statement: &Statement) {
 }
 
 /// A verdict as the data of a register or a map.
-pub(super) fn verdict_data(a: &mut Attributes<'_>, verdict: &Verdict) {
+pub(crate) fn verdict_data(a: &mut Attributes<'_>, verdict: &Verdict) {
     let (code, chain) = match verdict {
         Verdict::Drop => (0, None),
+        Verdict::Accept => (1, None),
         Verdict::Jump(chain) => (-3_i32, Some(chain)),
         Verdict::Goto(chain) => (-4, Some(chain)),
         Verdict::Return => (-5, None),
@@ -197,6 +224,23 @@ fn lookup(list: &mut Attributes<'_>, set: &str, to: Option<u32>) {
             a.number(3, register);
         }
     });
+}
+
+/// Destination, protocol and port, as the key of a set.
+fn endpoint(list: &mut Attributes<'_>) {
+    payload(list, NETWORK, DESTINATION_OFFSET, 4, R0);
+    meta(list, META_L4PROTO, R1);
+    payload(list, TRANSPORT, DESTINATION_PORT_OFFSET, 2, R2);
+}
+
+fn connection_state(list: &mut Attributes<'_>, wanted: u32) {
+    expression(list, "ct", |a| {
+        a.number(1, R0);
+        a.number(2, CT_STATE);
+    });
+    // Conntrack's state is a number in the machine's own order.
+    bitwise(list, &wanted.to_ne_bytes(), &[0; 4]);
+    compare(list, NOT_EQUAL, &[0; 4]);
 }
 
 fn in_prefix(list: &mut Attributes<'_>, offset: u32, prefix: Prefix, is: bool) {

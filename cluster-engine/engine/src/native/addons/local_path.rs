@@ -1,0 +1,85 @@
+//! The provisioner of local volumes and the cluster's default StorageClass.
+
+use serde_json::json;
+
+use super::{Addon, NODE_IMAGE, cluster_role, cluster_role_binding, confined, service_account, tolerations};
+
+const NAME: &str = "local-path-provisioner";
+
+/// The objects of the provisioner, in the order in which they are created.
+pub fn local_path() -> Vec<Addon> {
+    let labels = json!({"app": NAME});
+    vec![
+        service_account(NAME, &labels),
+        cluster_role(
+            NAME,
+            &labels,
+            json!([
+                {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"]},
+                {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["get", "list", "watch", "update"]},
+                {"apiGroups": [""], "resources": ["persistentvolumes"], "verbs": ["get", "list", "watch", "create", "update", "delete"]},
+                {"apiGroups": ["storage.k8s.io"], "resources": ["storageclasses"], "verbs": ["get", "list", "watch"]},
+                {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch", "update"]},
+            ]),
+        ),
+        cluster_role_binding(NAME, &labels, NAME, NAME),
+        Addon {
+            collection: "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/roles",
+            object: json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+                "metadata": {"name": NAME, "namespace": "kube-system", "labels": labels},
+                "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "create", "delete"]}],
+            }),
+        },
+        Addon {
+            collection: "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/rolebindings",
+            object: json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+                "metadata": {"name": NAME, "namespace": "kube-system", "labels": labels},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": NAME},
+                "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": "kube-system"}],
+            }),
+        },
+        Addon {
+            collection: "/apis/storage.k8s.io/v1/storageclasses",
+            object: json!({
+                "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+                "metadata": {
+                    "name": "local-path",
+                    "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+                },
+                "provisioner": "drydock.dev/local-path",
+                "reclaimPolicy": "Delete",
+                "volumeBindingMode": "WaitForFirstConsumer",
+            }),
+        },
+        Addon {
+            collection: "/apis/apps/v1/namespaces/kube-system/deployments",
+            object: json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": NAME, "namespace": "kube-system", "labels": labels},
+                "spec": {
+                    "replicas": 1,
+                    "selector": {"matchLabels": labels},
+                    "strategy": {"type": "Recreate"},
+                    "template": {
+                        "metadata": {"labels": labels},
+                        "spec": {
+                            "serviceAccountName": NAME,
+                            "priorityClassName": "system-cluster-critical",
+                            "tolerations": tolerations(),
+                            "containers": [{
+                                "name": NAME,
+                                "image": NODE_IMAGE,
+                                "imagePullPolicy": "IfNotPresent",
+                                "command": ["drydock-node", "local-path", format!("--helper-image={NODE_IMAGE}")],
+                                "resources": {"requests": {"cpu": "5m", "memory": "8Mi"}, "limits": {"memory": "64Mi"}},
+                                "securityContext": confined(),
+                            }],
+                        },
+                    },
+                },
+            }),
+        },
+    ]
+}
