@@ -41,6 +41,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             "--exclude",
             "drydock-tests-integration",
             "--exclude",
+            "drydock-tests-clients",
+            "--exclude",
             "drydock-tests-browser",
         ]))
     })?;
@@ -58,7 +60,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         command
     };
     progress.step("clusters with genuine kubectl", || {
-        tools::run(&mut with_product(&["--package", "drydock-tests-integration", "--", "--test-threads=1"]))
+        tools::run(&mut with_product(&["--package", "drydock-tests-integration", "--", "--test-threads=1"]))?;
+        tools::run(&mut with_product(&["--package", "drydock-tests-clients", "--", "--test-threads=1"]))
     })?;
     progress.step("browser journey", || {
         tools::run(&mut with_product(&["--package", "drydock-tests-browser", "--", "--test-threads=1"]))

@@ -89,6 +89,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("drydock-tests-harness", &[]),
     ("drydock-tests-bench", &["drydock-client", "drydock-tests-harness"]),
     ("drydock-tests-integration", &["drydock-tests-harness"]),
+    ("drydock-tests-clients", &["drydock-tests-harness"]),
     ("drydock-tests-browser", &["drydock-tests-harness"]),
 ];
 

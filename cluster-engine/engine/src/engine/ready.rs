@@ -64,6 +64,7 @@ pub(super) async fn wait(
     progress(Stage::Controllers);
     let addons = [
         native::addons::pod_network(),
+        native::addons::activation(),
         native::addons::cluster_dns(),
         native::addons::local_path(),
         native::addons::metrics_server(),

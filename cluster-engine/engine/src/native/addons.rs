@@ -54,13 +54,40 @@ fn granted(name: &str, rules: &Value, subject: &Value) -> [Addon; 2] {
     [role, binding]
 }
 
+/// What the controller manager may do to start add-ons that wait for the first object of a kind.
+pub fn activation() -> Vec<Addon> {
+    let account = "addon-activation-controller";
+    let metadata = json!({"name": format!("system:controller:{account}"), "namespace": "kube-system"});
+    let waiting = ["ingress-controller", "local-path-provisioner"];
+    vec![
+        Addon {
+            collection: "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/roles",
+            object: json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata,
+                "rules": [
+                    {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": waiting, "verbs": ["get", "patch"]},
+                    {"apiGroups": [""], "resources": ["services"], "resourceNames": waiting, "verbs": ["patch"]},
+                ],
+            }),
+        },
+        Addon {
+            collection: "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/rolebindings",
+            object: json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata,
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": metadata["name"]},
+                "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": "kube-system"}],
+            }),
+        },
+    ]
+}
+
 /// The ingress controller. Its Deployment has no replicas and its Service no load balancer until the controller manager
 /// sees the first Ingress and gives it both; so a session without one runs no process for it.
 pub fn ingress_controller() -> Vec<Addon> {
     let name = "ingress-controller";
     let labels = json!({"app.kubernetes.io/name": name});
     let metadata = || json!({"name": name, "namespace": "kube-system", "labels": labels});
-    let account = |name: &str| json!({"kind": "ServiceAccount", "name": name, "namespace": "kube-system"});
+    let account = json!({"kind": "ServiceAccount", "name": name, "namespace": "kube-system"});
     let rules = json!([
         {"apiGroups": [""], "resources": ["services"], "verbs": ["list", "watch"]},
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]},
@@ -72,28 +99,8 @@ pub fn ingress_controller() -> Vec<Addon> {
         collection: "/api/v1/namespaces/kube-system/serviceaccounts",
         object: json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata()}),
     }];
-    addons.extend(granted("system:ingress-controller", &rules, &account(name)));
-    let starter = "ingress-activation-controller";
-    let starter_metadata = json!({"name": format!("system:controller:{starter}"), "namespace": "kube-system"});
+    addons.extend(granted("system:ingress-controller", &rules, &account));
     addons.extend([
-        Addon {
-            collection: "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/roles",
-            object: json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": starter_metadata,
-                "rules": [
-                    {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": [name], "verbs": ["get", "patch"]},
-                    {"apiGroups": [""], "resources": ["services"], "resourceNames": [name], "verbs": ["patch"]},
-                ],
-            }),
-        },
-        Addon {
-            collection: "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/rolebindings",
-            object: json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": starter_metadata,
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": starter_metadata["name"]},
-                "subjects": [account(starter)],
-            }),
-        },
         Addon {
             collection: "/apis/networking.k8s.io/v1/ingressclasses",
             object: json!({
@@ -236,6 +243,8 @@ pub fn cluster_dns() -> Vec<Addon> {
                                     {"name": "dns-tcp", "containerPort": 53, "protocol": "TCP"},
                                 ],
                                 "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}, "limits": {"memory": "64Mi"}},
+                                // Every second until it answers, seldom from then on.
+                                "startupProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 1, "failureThreshold": 60},
                                 "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 10},
                                 "livenessProbe": {"httpGet": {"path": "/health", "port": 8080}, "periodSeconds": 20, "failureThreshold": 5},
                                 "securityContext": {

@@ -104,6 +104,7 @@ pub(super) fn kube_apiserver(advertise: Ipv4Addr) -> String {
             "--service-account-signing-key-file=/etc/kubernetes/pki/sa.key",
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
             "--authorization-mode=Node,RBAC",
+            "--enable-admission-plugins=NodeRestriction",
             "--kubelet-client-certificate=/etc/kubernetes/pki/apiserver-kubelet-client.crt",
             "--kubelet-client-key=/etc/kubernetes/pki/apiserver-kubelet-client.key",
             "--kubelet-certificate-authority=/etc/kubernetes/pki/ca.crt",

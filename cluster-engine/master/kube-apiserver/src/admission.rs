@@ -83,7 +83,7 @@ impl<'a> Attempt<'a> {
         operation: Operation,
         options: &WriteOptions,
     ) -> Self {
-        let mut sent = json!({"kind": options_kind(exchange.info.verb), "apiVersion": "meta.k8s.io/v1"});
+        let mut sent = json!({"kind": options_kind(operation, exchange.info.verb), "apiVersion": "meta.k8s.io/v1"});
         if options.dry_run {
             sent["dryRun"] = json!(["All"]);
         }
@@ -279,11 +279,12 @@ impl<'a> Attempt<'a> {
     }
 }
 
-fn options_kind(verb: &str) -> &'static str {
-    match verb {
-        "update" => "UpdateOptions",
-        "patch" => "PatchOptions",
-        "delete" | "deletecollection" => "DeleteOptions",
+fn options_kind(operation: Operation, verb: &str) -> &'static str {
+    match (operation, verb) {
+        (Operation::Update, "patch") => "PatchOptions",
+        (Operation::Update, _) => "UpdateOptions",
+        (Operation::Delete, _) => "DeleteOptions",
+        // An apply or update that creates is a create.
         _ => "CreateOptions",
     }
 }

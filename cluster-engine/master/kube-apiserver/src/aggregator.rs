@@ -10,6 +10,7 @@ mod local;
 mod proxy;
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -138,6 +139,10 @@ enum State {
 
 /// One look at everything.
 async fn round(server: &Arc<Server>, row: &'static Resource) -> Result<State, StorageError> {
+    if !server.bootstrapped.load(Ordering::Acquire) {
+        // Those of the built-in groups are being written just now.
+        return Ok(State::Unavailable);
+    }
     let existing = server.objects(row.storage, "");
     for object in local::missing(&server.rows.all(), &existing) {
         bootstrap::create(server, object).await?;

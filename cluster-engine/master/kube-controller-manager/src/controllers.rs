@@ -1,5 +1,6 @@
 //! The controllers, one room each, and which of them run.
 
+mod addon_activation;
 mod cluster_role_aggregation;
 mod cron_job;
 mod daemon_set;
@@ -10,7 +11,6 @@ mod endpoints;
 mod ephemeral_volume;
 mod garbage_collector;
 mod horizontal;
-mod ingress_activation;
 mod job;
 mod namespace;
 mod node_ipam;
@@ -99,7 +99,7 @@ pub(crate) fn start(context: &Arc<Context>, settings: Settings) -> JoinSet<()> {
     if let Some(range) = settings.load_balancers {
         tasks.start("service-lb-controller", |context| service_lb::run(context, range));
     }
-    tasks.start("ingress-activation-controller", ingress_activation::run);
+    tasks.start("addon-activation-controller", addon_activation::run);
     tasks.start("node-lifecycle-controller", node_lifecycle::run);
     tasks.start("taint-eviction-controller", taint_eviction::run);
     tasks.start("namespace-controller", namespace::run);

@@ -6,12 +6,11 @@ use serde_json::{Value, json};
 
 use super::Attempt;
 
-/// A new claim, volume or attributes class is kept until nobody uses it.
+/// A new claim or volume is kept until nobody uses it; the controller manager takes the finalizer away.
 pub(super) fn protect(attempt: &Attempt<'_>, object: &mut Value) {
     let finalizer = match (attempt.row.group, attempt.row.plural) {
         ("", "persistentvolumeclaims") => "kubernetes.io/pvc-protection",
         ("", "persistentvolumes") => "kubernetes.io/pv-protection",
-        ("storage.k8s.io", "volumeattributesclasses") => "kubernetes.io/vac-protection",
         _ => return,
     };
     if meta::finalizers(object).contains(&finalizer) || !object["metadata"].is_object() {

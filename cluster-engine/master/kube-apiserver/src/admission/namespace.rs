@@ -25,8 +25,13 @@ pub(super) async fn admit(attempt: &Attempt<'_>, object: Option<&Value>) -> Resu
     let name = info.namespace.as_str();
     let namespace = match attempt.server.cache(namespaces)?.get(name) {
         Some(entry) => entry.value(),
-        // It may be younger than the cache.
-        None => get::newest_value(attempt.server, namespaces, "", name).await?,
+        None => {
+            // It may be younger than the cache; those who look into it next must find it there.
+            let found = get::newest_value(attempt.server, namespaces, "", name).await?;
+            let revision = meta::resource_version(&found).parse().unwrap_or(0);
+            attempt.server.cache(namespaces)?.wait(revision).await?;
+            found
+        }
     };
     if meta::deletion_timestamp(&namespace).is_none()
         && namespace.pointer("/status/phase").and_then(Value::as_str) != Some("Terminating")

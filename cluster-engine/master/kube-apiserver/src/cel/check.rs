@@ -65,6 +65,15 @@ pub(crate) fn rule(program: &Program, source: &str, schema: &Value, resource: bo
     }
 }
 
+/// Looks at a policy's expression: `object` and `oldObject` are of a schema, its other variables are not known before.
+pub(crate) fn objects(program: &Program, source: &str, schema: &Value, variables: &[&'static str]) -> Vec<String> {
+    let of = |name: &str| if matches!(name, "object" | "oldObject") { Type::Schema(schema, false) } else { Type::Dyn };
+    let variables = variables.iter().map(|name| (*name, of(name))).collect();
+    let mut checker = Checker { program, source, variables, errors: Vec::new() };
+    checker.expression(program.expression());
+    checker.errors
+}
+
 /// The most elements a list or map of this schema can have.
 pub(crate) fn most(schema: &Value) -> u64 {
     let (limit, element) =

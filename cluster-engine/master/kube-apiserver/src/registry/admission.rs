@@ -1,6 +1,7 @@
 //! `admissionregistration.k8s.io`: webhooks and admission policies.
 
 mod expressions;
+mod typecheck;
 mod validate;
 
 use serde_json::Value;
@@ -76,8 +77,9 @@ pub(super) static VALIDATING_POLICIES: Resource = Resource {
     default: default_policy,
     prepare_create: |policy, _| observed(policy, 1),
     prepare_update: |new, old, _| {
-        let changed = !same(new.at("spec"), old.at("spec"));
-        observed(new, old.int("metadata.generation").unwrap_or(1) + i64::from(changed));
+        if !same(new.at("spec"), old.at("spec")) {
+            observed(new, old.int("metadata.generation").unwrap_or(1) + 1);
+        }
     },
     validate: validate::policy,
     validate_update: |new, _, context| validate::policy(new, context),
@@ -154,9 +156,10 @@ fn default_webhooks(object: &mut Value) {
 
 /// The status of a policy whose expressions have been looked at; they compile, or it would not be written.
 fn observed(policy: &mut Value, generation: i64) {
+    let found = typecheck::status(policy);
     if let Some(status) = child(policy, "status") {
         status["observedGeneration"] = generation.into();
-        default(status, "typeChecking", serde_json::json!({}));
+        status["typeChecking"] = found;
     }
 }
 

@@ -8,7 +8,7 @@ use hyper::upgrade::OnUpgrade;
 use serde_json::{Value, json};
 
 use crate::admission::{Attempt, Operation};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, FieldValidation, WriteOptions};
 use crate::kubelet::{Scheme, Target};
 use crate::request::Query;
 use crate::row::{Resource, Subresource};
@@ -77,7 +77,9 @@ pub(super) async fn admit(
     if !lists.is_empty() {
         object["command"] = json!(lists);
     }
-    let options = exchange.write_options("ConnectOptions")?;
+    // The query is for the other side, not for us.
+    let options =
+        WriteOptions { dry_run: false, field_manager: String::new(), field_validation: FieldValidation::Ignore };
     let mut attempt = Attempt::new(server, exchange, row, Some(subresource), Operation::Connect, &options)
         .of_kind(Gvk::new("", "v1", kind));
     attempt.options = Value::Null;
