@@ -5,8 +5,9 @@
 //! Ingresses name, `status` writes the address under which all of this is reached into the Ingresses.
 //!
 //! # When it runs
-//! Every session has the IngressClass, a Deployment with no replicas and a LoadBalancer service: three objects, no process.
-//! The controller manager, which watches Ingresses anyway, starts the Deployment when the first Ingress is there. A
+//! Every session has the IngressClass, a Deployment with no replicas and a plain Service: three objects, no process.
+//! The controller manager, which watches Ingresses anyway, scales the Deployment up and gives the Service a load balancer
+//! when the first Ingress is there. A
 //! process that waits would cost every session some megabytes for a thing that few lessons use; a flag of the session would
 //! have to be known before the learner writes `kind: Ingress`.
 //!

@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 
 pub(super) use self::plan::Range;
-use self::plan::{Assignment, Facts, assigned, is_ours, plan};
+use self::plan::{Assignment, Facts, assigned, is_marked, is_ours, plan};
 use crate::context::Context;
 use crate::work::{Key, Next, Reconcile, key, unless_gone, work};
 
@@ -48,7 +48,7 @@ pub(super) async fn run(context: Arc<Context>, range: Range) {
     let add = queue.clone();
     services.handle(move |event| {
         let service = event.object();
-        if is_ours(service) || assigned(service).is_some() {
+        if is_ours(service) || is_marked(service) {
             add.add(key(&**service));
         }
     });
@@ -127,7 +127,7 @@ impl Reconcile for Controller {
         let Some(service) = self.services.get(&key.0, &key.1) else { return Ok(Next::Change) };
         let current = assigned(&service);
         if !is_ours(&service) {
-            if current.is_some() {
+            if is_marked(&service) {
                 self.write(&service, None).await?;
             }
             return Ok(Next::Change);

@@ -64,11 +64,15 @@ pub(super) fn is_ours(service: &Service) -> bool {
     service.spec.kind == "LoadBalancer" && service.spec.load_balancer_class.is_none() && !service.metadata.is_deleting()
 }
 
-/// What we gave the service; nothing if it was somebody else.
+/// Whether we once gave the service an address.
+pub(super) fn is_marked(service: &Service) -> bool {
+    service.metadata.annotations.contains_key(Service::ANNOUNCING_NODE)
+}
+
+/// What the service has.
 pub(super) fn assigned(service: &Service) -> Option<Assignment> {
-    let node = service.metadata.annotations.get(Service::ANNOUNCING_NODE);
     let address = service.status.load_balancer.ingress.first()?.ip.parse().ok()?;
-    Some(Assignment { address, node: Some(node?.clone()) })
+    Some(Assignment { address, node: service.metadata.annotations.get(Service::ANNOUNCING_NODE).cloned() })
 }
 
 /// Whether the node can answer at all.
@@ -101,6 +105,10 @@ fn node(service: &Service, current: Option<String>, facts: &Facts<'_>) -> Option
     let able: Vec<&Node> = facts.nodes.iter().map(|node| &**node).filter(|node| can_announce(node)).collect();
     let mut candidates: Vec<&str> =
         able.iter().filter(|node| !node.metadata.labels.contains_key(EXCLUDE)).map(|node| node.name()).collect();
+    if able.is_empty() {
+        // Nobody can do better.
+        return current;
+    }
     if candidates.is_empty() {
         candidates = able.iter().map(|node| node.name()).collect();
     }
@@ -207,6 +215,18 @@ mod tests {
     }
 
     #[test]
+    fn without_any_node_nothing_changes() {
+        let range = Range::new(Ipv4Addr::new(10, 20, 0, 128), 30);
+        let facts = Facts { range, others: &[], nodes: &[], slices: &[] };
+        let kept = service("web", having("10.20.0.130", "w1"));
+        assert_eq!(plan(&kept, &facts), assigned(&kept));
+        let alone = service("web", json!({"status": {"loadBalancer": {"ingress": [{"ip": "10.20.0.130"}]}}}));
+        assert_eq!(plan(&alone, &facts), assigned(&alone));
+        let first = Assignment { address: Ipv4Addr::new(10, 20, 0, 128), node: None };
+        assert_eq!(plan(&service("web", json!({})), &facts), Some(first));
+    }
+
+    #[test]
     fn an_address_can_be_asked_for() {
         let asking = |address: &str| service("web", json!({"spec": {"loadBalancerIP": address}}));
         check(&asking("10.20.0.131"), &[], Some(("10.20.0.131", Some("w1"))));
@@ -233,6 +253,6 @@ mod tests {
         assert!(!is_ours(&service("web", json!({"spec": {"loadBalancerClass": "example.com/x"}}))));
         assert!(!is_ours(&service("web", json!({"spec": {"type": "ClusterIP"}}))));
         let foreign = service("web", json!({"status": {"loadBalancer": {"ingress": [{"ip": "10.20.0.128"}]}}}));
-        assert_eq!(assigned(&foreign), None);
+        assert!(!is_marked(&foreign) && is_marked(&service("web", having("10.20.0.128", "w1"))));
     }
 }
