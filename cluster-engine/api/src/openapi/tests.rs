@@ -133,7 +133,7 @@ fn v2_says_what_swagger_can_say() {
 #[test]
 fn the_protobuf_form_says_the_same() {
     use crate::codec::wire::{Reader, Wire};
-    fn field<'a>(message: &'a [u8], wanted: u32) -> Vec<&'a [u8]> {
+    fn field(message: &[u8], wanted: u32) -> Vec<&[u8]> {
         let (mut reader, mut out) = (Reader::new(message), Vec::new());
         while let Some((tag, wire)) = reader.next().unwrap() {
             if let (true, Wire::Bytes(bytes)) = (tag == wanted, wire) {

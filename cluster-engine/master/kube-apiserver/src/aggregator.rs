@@ -51,9 +51,12 @@ pub(crate) struct Remote {
     pub(crate) openapi: Option<String>,
 }
 
+/// Remotes by group and version.
+type Remotes = HashMap<(String, String), Arc<Remote>>;
+
 /// The groups of others, by group and version.
 #[derive(Default)]
-pub(crate) struct Aggregator(RwLock<Arc<HashMap<(String, String), Arc<Remote>>>>);
+pub(crate) struct Aggregator(RwLock<Arc<Remotes>>);
 
 impl Aggregator {
     /// All of them, in order.
@@ -76,7 +79,7 @@ impl Aggregator {
     }
 
     /// Takes in a new state; whether it is another.
-    fn set(&self, map: HashMap<(String, String), Arc<Remote>>) -> bool {
+    fn set(&self, map: Remotes) -> bool {
         let mut own = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let changed = **own != map;
         *own = Arc::new(map);
@@ -147,7 +150,7 @@ async fn round(server: &Arc<Server>, row: &'static Resource) -> Result<State, St
     for object in local::missing(&server.rows.all(), &existing) {
         bootstrap::create(server, object).await?;
     }
-    let mut map = HashMap::new();
+    let mut map = Remotes::new();
     for object in &existing {
         let name = meta::name(object);
         let revision = meta::resource_version(object).parse().unwrap_or(0);

@@ -2,7 +2,7 @@
 
 use drydock_tests_clients::{Client, run};
 
-pub fn rights(client: &Client<'_>) {
+pub(crate) fn rights(client: &Client<'_>) {
     let robot = format!("--as=system:serviceaccount:{}:robot", client.namespace());
     client.table(&[
         run("auth can-i create pods").is("yes"),
@@ -21,9 +21,10 @@ pub fn rights(client: &Client<'_>) {
             "secrets is forbidden: User \"system:serviceaccount:{0}:robot\" cannot list resource \"secrets\" in API group \"\" in the namespace \"{0}\"",
             client.namespace()
         )),
-        run("auth reconcile -f -").input(
-            "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: reader}\nrules: [{apiGroups: [''], resources: [secrets], verbs: [list]}]\n",
-        ).has("reconciled"),
+        run("auth reconcile -f -").input(format!(
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: reader, namespace: {}}}\nrules: [{{apiGroups: [''], resources: [secrets], verbs: [list]}}]\n",
+            client.namespace()
+        )).has("reconciled"),
         run(format!("get secrets {robot}")).has("No resources found").eventually(),
         run("delete role,rolebinding,serviceaccount reader readers robot --ignore-not-found"),
     ]);

@@ -2,7 +2,7 @@
 
 use drydock_tests_clients::{Client, run};
 
-pub fn outputs(client: &Client<'_>) {
+pub(crate) fn outputs(client: &Client<'_>) {
     client.table(&[
         run("create configmap b --from-literal=k=2").is("configmap/b created"),
         run("create configmap a --from-literal=k=3").is("configmap/a created"),
@@ -38,7 +38,7 @@ pub fn outputs(client: &Client<'_>) {
     ]);
 }
 
-pub fn explain(client: &Client<'_>) {
+pub(crate) fn explain(client: &Client<'_>) {
     client.table(&[
         run("explain pod.spec.nodeName").has("FIELD: nodeName <string>").has("DESCRIPTION:").has("scheduler"),
         run("explain deployment.spec --recursive")

@@ -1,15 +1,15 @@
 //! The tables, by subject.
 
-pub mod access;
-pub mod apply;
-pub mod custom;
-pub mod forms;
-pub mod nodes;
-pub mod pods;
-pub mod workloads;
+pub(crate) mod access;
+pub(crate) mod apply;
+pub(crate) mod custom;
+pub(crate) mod forms;
+pub(crate) mod nodes;
+pub(crate) mod pods;
+pub(crate) mod workloads;
 
 /// A Deployment of the demo image: two variables, two ports.
-pub const SHOP: &str = "apiVersion: apps/v1
+pub(crate) const SHOP: &str = "apiVersion: apps/v1
 kind: Deployment
 metadata: {name: shop, labels: {tier: front}}
 spec:
@@ -27,6 +27,6 @@ spec:
 ";
 
 /// The same with one variable and one port less.
-pub fn shop_without() -> String {
+pub(crate) fn shop_without() -> String {
     SHOP.replace(", {name: B, value: '2'}", "").replace(", {containerPort: 9090, name: admin}", "")
 }

@@ -2,7 +2,7 @@
 
 use drydock_tests_clients::{Client, run};
 
-pub fn maintenance(client: &Client<'_>) {
+pub(crate) fn maintenance(client: &Client<'_>) {
     client.table(&[
         run("create deployment web --image=drydock/demo:v1 --replicas=2").is("deployment.apps/web created"),
         run("wait --for=jsonpath={.status.readyReplicas}=2 deployment/web --timeout=60s"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use drydock_tests_clients::{Client, run};
 use drydock_tests_harness::wait_for;
 
-pub fn streams(client: &Client<'_>) {
+pub(crate) fn streams(client: &Client<'_>) {
     let folder = std::env::temp_dir().join(format!("drydock-clients-{}-{}", std::process::id(), client.namespace()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let (there, back) = (folder.join("there"), folder.join("back"));
@@ -23,7 +23,7 @@ pub fn streams(client: &Client<'_>) {
             .has("command terminated with exit code 3"),
         run("exec -i hello -- cat").input("through the pipe\n").is("through the pipe"),
         run("exec hello -- nothing").code(1).has("nothing"),
-        run("exec hello -c nope -- true").code(1).has("container not found").code(1),
+        run("exec hello -c nope -- true").code(1).has("container nope is not valid for pod hello"),
         run(format!("cp {} hello:/tmp/there", there.display())),
         run("exec hello -- sh -c 'wc -c < /tmp/there'").is("140000"),
         run(format!("cp hello:/tmp/there {}", back.display())),
@@ -41,10 +41,12 @@ pub fn streams(client: &Client<'_>) {
     let _ = std::fs::remove_dir_all(&folder);
     forward(client);
     client.table(&[
-        run("run echo --image=drydock/demo:v1 --stdin --restart=Never --command -- cat").is("pod/echo created"),
-        run("wait --for=condition=Ready pod/echo --timeout=60s"),
-        run("attach -i echo").input("hello\n").has("hello"),
-        run("delete pod hello echo --now").has("pod \"hello\""),
+        // Attached from its start to its end.
+        run("run echo --image=drydock/demo:v1 --stdin --rm --restart=Never --command -- cat")
+            .input("attached\n")
+            .has("attached")
+            .has("pod \"echo\" deleted"),
+        run("delete pod hello --now").has("pod \"hello\""),
     ]);
 }
 
@@ -70,7 +72,7 @@ fn forward(client: &Client<'_>) {
     }
 }
 
-pub fn debugging(client: &Client<'_>) {
+pub(crate) fn debugging(client: &Client<'_>) {
     client.table(&[
         run("run tool --image=drydock/demo:v1").is("pod/tool created"),
         run("wait --for=condition=Ready pod/tool --timeout=60s"),

@@ -4,7 +4,7 @@ use drydock_tests_clients::{Client, run};
 
 use super::SHOP;
 
-pub fn rollouts(client: &Client<'_>) {
+pub(crate) fn rollouts(client: &Client<'_>) {
     let done =
         || run("rollout status deployment/shop --timeout=60s").has("deployment \"shop\" successfully rolled out");
     client.table(&[
@@ -33,7 +33,7 @@ pub fn rollouts(client: &Client<'_>) {
     ]);
 }
 
-pub fn scaling(client: &Client<'_>) {
+pub(crate) fn scaling(client: &Client<'_>) {
     client.table(&[
         run("create deployment web --image=drydock/demo:v1 --replicas=1").is("deployment.apps/web created"),
         run("wait --for=condition=Available deployment/web --timeout=60s").is("deployment.apps/web condition met"),
@@ -48,7 +48,7 @@ pub fn scaling(client: &Client<'_>) {
         run("get hpa web -o jsonpath={.spec.minReplicas}/{.spec.maxReplicas}").is("1/3"),
         run("create job once --image=drydock/demo:v1 -- true").is("job.batch/once created"),
         run("wait --for=condition=complete job/once --timeout=60s").is("job.batch/once condition met"),
-        run("create cronjob often --image=drydock/demo:v1 --schedule='*/5 * * * *' -- true")
+        run("create cronjob often --image=drydock/demo:v1 '--schedule=*/5 * * * *' -- true")
             .is("cronjob.batch/often created"),
         run("create job now --from=cronjob/often").is("job.batch/now created"),
         run("delete hpa,deployment,cronjob,job --all").has("deleted"),
