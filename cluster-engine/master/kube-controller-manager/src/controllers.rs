@@ -20,6 +20,7 @@ mod pod_control;
 mod pod_gc;
 mod protection;
 mod replica_set;
+mod resource_quota;
 mod revisions;
 mod root_ca;
 mod service_account;
@@ -86,6 +87,7 @@ pub(crate) fn start(context: &Arc<Context>, settings: Settings) -> JoinSet<()> {
     tasks.start("endpointslice-controller", endpoint_slice::run);
     tasks.start("endpoints-controller", endpoints::run);
     tasks.start("endpointslice-mirroring-controller", endpoint_slice::run_mirroring);
+    tasks.start("resourcequota-controller", resource_quota::run);
     tasks.start("disruption-controller", disruption::run);
     tasks.start("horizontal-pod-autoscaler-controller", horizontal::run);
     tasks.start("persistentvolume-binder-controller", persistent_volume::run);

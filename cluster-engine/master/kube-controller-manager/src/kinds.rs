@@ -5,6 +5,7 @@ mod autoscaling;
 mod batch;
 mod endpoints;
 mod policy;
+mod quota;
 mod raw;
 mod storage;
 
@@ -13,5 +14,6 @@ pub(crate) use self::autoscaling::*;
 pub(crate) use self::batch::*;
 pub(crate) use self::endpoints::*;
 pub(crate) use self::policy::*;
+pub(crate) use self::quota::*;
 pub(crate) use self::raw::Raw;
 pub(crate) use self::storage::*;
