@@ -10,8 +10,7 @@ use std::sync::Arc;
 use anyhow::bail;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use drydock_engine::Engine;
-use drydock_engine::host::NodeHost;
-use drydock_host_embedded::Embedded;
+use drydock_host_embedded::{Embedded, preflight};
 
 use crate::files::Files;
 
@@ -63,27 +62,47 @@ enum Command {
 }
 
 impl Common {
+    /// What Drydock needs beside itself.
+    ///
+    /// # Errors
+    /// One sentence that says what is missing.
     fn files(&self) -> anyhow::Result<Files> {
-        let data = match &self.data_dir {
-            Some(folder) => folder.clone(),
-            None => default_data_dir()?,
-        };
-        Files::prepare(&data, self.bundle.as_deref())
+        Files::prepare(&self.data()?, self.bundle.as_deref())
     }
 
-    /// The engine on the chosen host.
+    fn data(&self) -> anyhow::Result<PathBuf> {
+        match &self.data_dir {
+            Some(folder) => Ok(folder.clone()),
+            None => default_data_dir(),
+        }
+    }
+
+    /// The engine on the chosen host. What this machine lacks is told before anything is unpacked to its disk.
     ///
     /// # Errors
     /// One sentence that says what this machine lacks.
-    async fn engine(&self, files: &Files) -> anyhow::Result<Engine> {
+    fn engine(&self, purpose: Purpose) -> anyhow::Result<(Files, Engine)> {
         if self.host == HostChoice::Docker {
             bail!("--host docker is not there yet: use --host embedded, which needs no Docker");
         }
+        preflight::rights()?;
+        if purpose == Purpose::Start {
+            preflight::machine(&crate::files::create(&self.data()?)?)?;
+        }
+        let files = self.files()?;
         files.images()?;
         let host = Embedded::new(&files.data)?;
-        host.preflight().await?;
-        Ok(Engine::new(Arc::new(host)))
+        Ok((files, Engine::new(Arc::new(host))))
     }
+}
+
+/// What an engine is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To start nodes: the machine must have what they need.
+    Start,
+    /// To look at or end what is there, which must work on a full disk too.
+    Tend,
 }
 
 fn default_data_dir() -> anyhow::Result<PathBuf> {

@@ -15,16 +15,23 @@ pub(crate) struct Files {
     pub(crate) bundle: PathBuf,
 }
 
+/// Creates the data folder and returns its full path.
+///
+/// # Errors
+/// One sentence that says what is wrong with it.
+pub(crate) fn create(data: &Path) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(data)
+        .with_context(|| format!("cannot create the data folder {}; name another with --data-dir", data.display()))?;
+    data.canonicalize().with_context(|| format!("cannot resolve {}", data.display()))
+}
+
 impl Files {
     /// Creates the data folder and unpacks the bundle where needed.
     ///
     /// # Errors
     /// One sentence that says what is missing.
     pub(crate) fn prepare(data: &Path, bundle: Option<&Path>) -> anyhow::Result<Files> {
-        fs::create_dir_all(data).with_context(|| {
-            format!("cannot create the data folder {}; name another with --data-dir", data.display())
-        })?;
-        let data = data.canonicalize().with_context(|| format!("cannot resolve {}", data.display()))?;
+        let data = create(data)?;
         let bundle = match bundle {
             Some(folder) => {
                 folder.canonicalize().with_context(|| format!("there is no bundle in {}", folder.display()))?

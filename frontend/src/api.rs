@@ -3,11 +3,11 @@
 use std::fmt;
 
 use drydock_protocol::{CreateSession, ErrorBody, Language, Lesson, LessonSummary, Session, error::code, path};
+use gloo::net::http::{Method, RequestBuilder};
 use leptos::prelude::window;
 use serde::de::DeserializeOwned;
-use wasm_bindgen::{JsCast as _, JsValue};
-use wasm_bindgen_futures::JsFuture;
-use web_sys::{EventSource, Headers, Request, RequestInit, Response, WebSocket};
+use wasm_bindgen::JsValue;
+use web_sys::{EventSource, WebSocket};
 
 /// Why a request did not give what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,48 +48,48 @@ impl fmt::Display for Error {
 
 /// The catalogue.
 pub(crate) async fn lessons(language: Language) -> Result<Vec<LessonSummary>, Error> {
-    send("GET", &path::lessons(language), None).await
+    send(Method::GET, &path::lessons(language), None).await
 }
 
 /// A lesson.
 pub(crate) async fn lesson(slug: &str, language: Language) -> Result<Lesson, Error> {
-    send("GET", &path::lesson(slug, language), None).await
+    send(Method::GET, &path::lesson(slug, language), None).await
 }
 
 /// This browser's sessions.
 pub(crate) async fn sessions() -> Result<Vec<Session>, Error> {
-    send("GET", &path::sessions(), None).await
+    send(Method::GET, &path::sessions(), None).await
 }
 
 /// A session.
 pub(crate) async fn session(id: &str) -> Result<Session, Error> {
-    send("GET", &path::session(id), None).await
+    send(Method::GET, &path::session(id), None).await
 }
 
 /// Starts a session.
 pub(crate) async fn create(request: &CreateSession) -> Result<Session, Error> {
     let body = serde_json::to_string(request).unwrap_or_default();
-    send("POST", &path::sessions(), Some(&body)).await
+    send(Method::POST, &path::sessions(), Some(&body)).await
 }
 
 /// Ends a session.
 pub(crate) async fn end(id: &str) -> Result<Session, Error> {
-    send("DELETE", &path::session(id), None).await
+    send(Method::DELETE, &path::session(id), None).await
 }
 
 /// Gives a session more time.
 pub(crate) async fn extend(id: &str) -> Result<Session, Error> {
-    send("POST", &path::session_verb(id, "extend"), None).await
+    send(Method::POST, &path::session_verb(id, "extend"), None).await
 }
 
 /// Gives a session a fresh cluster.
 pub(crate) async fn reset(id: &str) -> Result<Session, Error> {
-    send("POST", &path::session_verb(id, "reset"), None).await
+    send(Method::POST, &path::session_verb(id, "reset"), None).await
 }
 
 /// Stops (`stop`) or starts (`start`) a node.
 pub(crate) async fn node(id: &str, node: &str, verb: &str) -> Result<Session, Error> {
-    send("POST", &path::node_verb(id, node, verb), None).await
+    send(Method::POST, &path::node_verb(id, node, verb), None).await
 }
 
 /// Opens a session's event stream; the browser reconnects it by itself as long as the server answers.
@@ -107,7 +107,7 @@ pub(crate) fn terminal(id: &str, terminal: &str, node: &str, cols: u16, rows: u1
     Ok(socket)
 }
 
-async fn send<T: DeserializeOwned>(method: &str, path: &str, body: Option<&str>) -> Result<T, Error> {
+async fn send<T: DeserializeOwned>(method: Method, path: &str, body: Option<&str>) -> Result<T, Error> {
     let (status, text) = fetch(method, path, body).await.map_err(|_| Error::Offline)?;
     if (200..300).contains(&status) {
         return serde_json::from_str(&text).map_err(|_| Error::Offline);
@@ -122,18 +122,11 @@ async fn send<T: DeserializeOwned>(method: &str, path: &str, body: Option<&str>)
     }
 }
 
-async fn fetch(method: &str, path: &str, body: Option<&str>) -> Result<(u16, String), JsValue> {
-    let init = RequestInit::new();
-    init.set_method(method);
-    let headers = Headers::new()?;
-    headers.set("accept", "application/json")?;
-    if let Some(body) = body {
-        headers.set("content-type", "application/json")?;
-        init.set_body(&JsValue::from_str(body));
-    }
-    init.set_headers(&headers);
-    let request = Request::new_with_str_and_init(path, &init)?;
-    let response: Response = JsFuture::from(window().fetch_with_request(&request)).await?.dyn_into()?;
-    let text = JsFuture::from(response.text()?).await?;
-    Ok((response.status(), text.as_string().unwrap_or_default()))
+async fn fetch(method: Method, path: &str, body: Option<&str>) -> Result<(u16, String), gloo::net::Error> {
+    let request = RequestBuilder::new(path).method(method).header("accept", "application/json");
+    let response = match body {
+        Some(body) => request.header("content-type", "application/json").body(body)?.send().await?,
+        None => request.send().await?,
+    };
+    Ok((response.status(), response.text().await?))
 }

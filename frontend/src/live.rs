@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use drydock_protocol::{CheckState, CheckStatus, Envelope, Notice, Session, SessionEvent, Topology, Trace};
+use gloo::events::EventListener;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use wasm_bindgen::JsCast as _;
-use wasm_bindgen::closure::Closure;
 use web_sys::{EventSource, MessageEvent};
 
 use crate::api;
@@ -48,10 +48,10 @@ pub(crate) struct Live {
     last_seq: StoredValue<u64>,
 }
 
-/// The open stream with its callbacks; dropping it closes the stream.
+/// The open stream with its listeners; dropping it closes the stream.
 struct Stream {
     source: EventSource,
-    _callbacks: Vec<Closure<dyn FnMut(MessageEvent)>>,
+    _listeners: [EventListener; 2],
 }
 
 impl Drop for Stream {
@@ -114,8 +114,8 @@ impl Live {
 
     fn connect(self, stream: StoredValue<Option<Stream>, LocalStorage>, attempt: u32) {
         let Ok(source) = api::events(&self.id.get_value()) else { return };
-        let on_message = Closure::new(move |event: MessageEvent| {
-            if let Some(text) = event.data().as_string()
+        let on_message = EventListener::new(&source, "message", move |event| {
+            if let Some(text) = event.unchecked_ref::<MessageEvent>().data().as_string()
                 && let Ok(envelope) = serde_json::from_str::<Envelope>(&text)
             {
                 let _ = self.disconnected.try_set(false);
@@ -123,7 +123,7 @@ impl Live {
             }
         });
         let failing = source.clone();
-        let on_error = Closure::new(move |_: MessageEvent| {
+        let on_error = EventListener::new(&source, "error", move |_| {
             if self.disconnected.try_set(true).is_some() {
                 return; // The page is gone.
             }
@@ -145,9 +145,7 @@ impl Live {
                 );
             }
         });
-        source.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-        source.set_onerror(Some(on_error.as_ref().unchecked_ref()));
-        stream.set_value(Some(Stream { source, _callbacks: vec![on_message, on_error] }));
+        stream.set_value(Some(Stream { source, _listeners: [on_message, on_error] }));
     }
 
     fn apply(self, envelope: Envelope) {

@@ -22,9 +22,16 @@ pub(crate) fn release() -> anyhow::Result<PathBuf> {
     let web = drydock_web_build::Options::new(tools::root());
     progress.step("web app (Leptos, Wasm)", || drydock_web_build::build(&web, &|line| eprintln!("      {line}")))?;
     let programs = progress.step("drydock, node and demo programs", programs)?;
-    let built = images::build_with(&progress, &programs)?;
     let kubectl = progress.step("kubectl", || kubectl::locate(&work))?;
     let output = target.join("release/drydock");
+    let stamp = work.join("inputs");
+    let inputs = inputs(&[&web.dist, &tools::root().join("lessons"), &kubectl], &programs)?;
+    if output.is_file() && fs::read_to_string(&stamp).is_ok_and(|made_of| made_of == inputs) {
+        eprintln!("{} is up to date after {:.0} s", output.display(), progress.seconds());
+        return Ok(output);
+    }
+    let _ = fs::remove_file(&stamp);
+    let built = images::build_with(&progress, &programs)?;
     progress.step("one file", || {
         let _ = fs::remove_dir_all(&bundle);
         fs::create_dir_all(bundle.join("bin"))?;
@@ -40,9 +47,32 @@ pub(crate) fn release() -> anyhow::Result<PathBuf> {
         fs::create_dir_all(target.join("release"))?;
         Ok(drydock_bundle::append(&programs.drydock, &bundle, &output)?)
     })?;
+    fs::write(&stamp, inputs)?;
     let size = fs::metadata(&output)?.len() / 1_000_000;
     eprintln!("built {} ({size} MB) in {:.0} s", output.display(), progress.seconds());
     Ok(output)
+}
+
+/// What the one file is made of: every file with its size and the time of its last change.
+fn inputs(folders: &[&Path], programs: &Programs) -> anyhow::Result<String> {
+    let mut lines = Vec::new();
+    let mut waiting: Vec<PathBuf> = folders.iter().map(|folder| (*folder).to_owned()).collect();
+    waiting.extend([programs.drydock.clone(), programs.node.clone(), programs.demo.clone()]);
+    // What the programs of xtask itself do with them counts too.
+    waiting.push(std::env::current_exe()?);
+    while let Some(path) = waiting.pop() {
+        let data = fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        if data.is_dir() {
+            for entry in fs::read_dir(&path)? {
+                waiting.push(entry?.path());
+            }
+        } else {
+            let changed = data.modified()?.duration_since(std::time::UNIX_EPOCH)?.as_nanos();
+            lines.push(format!("{} {} {changed}\n", path.display(), data.len()));
+        }
+    }
+    lines.sort_unstable();
+    Ok(lines.concat())
 }
 
 /// The programs that were compiled.
@@ -55,7 +85,13 @@ pub(crate) struct Programs {
     pub(crate) demo: PathBuf,
 }
 
-/// Compiles the native programs, statically linked: they run in images that hold nothing else.
+/// Statically linked, for the programs run in images that hold nothing else; and at a fixed address: a program that
+/// can be moved has its tables of addresses written anew in every process, which no two processes then share.
+const STATIC: &str = "-C target-feature=+crt-static -C relocation-model=static";
+/// What the Rust toolchain's own linker, the default there, can do besides: keep one of several equal functions.
+const FOLD: (&str, &str) = ("x86_64-unknown-linux-gnu", " -C link-arg=-Wl,--icf=all");
+
+/// Compiles the native programs.
 ///
 /// # Errors
 /// When cargo fails.
@@ -66,7 +102,7 @@ pub(crate) fn programs() -> anyhow::Result<Programs> {
     tools::run(
         Command::new("cargo")
             .current_dir(tools::root())
-            .env(flags, "-C target-feature=+crt-static")
+            .env(flags, format!("{STATIC}{}", if triple == FOLD.0 { FOLD.1 } else { "" }))
             .args(["build", "--release", "--locked", "--target", &triple])
             .args(["--package", "drydock", "--package", "drydock-node", "--package", "drydock-demo"]),
     )?;

@@ -19,7 +19,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
         command.current_dir(tools::root()).args(arguments);
         command
     };
-    let progress = Progress::new(4);
+    let progress = Progress::new(5);
     progress.step("formatting", || tools::run(&mut cargo(&["fmt", "--all", "--check"])))?;
     progress.step("dependency table", tidy::run)?;
     progress.step("licences and sources", licences)?;
@@ -34,6 +34,10 @@ pub(crate) fn check() -> anyhow::Result<()> {
             "-D",
             "warnings",
         ]))
+    })?;
+    progress.step("clippy for the browser", || {
+        let web = drydock_web_build::Options::new(tools::root());
+        drydock_web_build::lint(&web, &|line| eprintln!("      {line}"))
     })
 }
 

@@ -19,8 +19,16 @@ use crate::tools;
 use archive::{ImageConfig, Layer};
 
 /// The names under which the node binary runs.
-const APPLETS: [&str; 7] =
-    ["kubelet", "kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler", "kube-proxy", "cluster-dns"];
+const APPLETS: [&str; 8] = [
+    "kubelet",
+    "kube-apiserver",
+    "etcd",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "cluster-dns",
+    "ingress-controller",
+];
 /// The demo application's versions; they differ in the version that they show.
 const DEMO_VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
 
@@ -101,6 +109,8 @@ fn demo(folder: &Path, binary: &Path, busybox: &Path, version: &str) -> anyhow::
     }
     let mut application = Layer::new(&folder.join("demo.layer"))?;
     application.file("usr/local/bin/demo", 0o755, &fs::read(binary)?)?;
+    // busybox's own crashes where its C library wants to load parts of itself: ours stands before it on the path.
+    application.link("usr/local/bin/wget", "demo")?;
     for directory in ["tmp", "etc", "root", "data", "proc", "sys", "dev"] {
         application.directory(directory, if directory == "tmp" { 0o1777 } else { 0o755 })?;
     }

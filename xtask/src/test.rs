@@ -9,9 +9,10 @@ use crate::{build, tools};
 /// What `test` may be told.
 #[derive(clap::Args, Default)]
 pub(crate) struct Options {
-    /// Also the tests of the whole product: clusters with genuine kubectl, clean-up, the browser journey.
+    /// Only unit and component tests, without those of the whole product: clusters with genuine kubectl, clean-up, the
+    /// browser journey.
     #[arg(long)]
-    product: bool,
+    quick: bool,
 }
 
 /// Programs that tests run beside our own, with the Debian packages that carry them.
@@ -27,7 +28,7 @@ const FONT: &str = "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc";
 /// # Errors
 /// When something is missing that cannot be installed, or a test fails.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let progress = Progress::new(if options.product { 5 } else { 2 });
+    let progress = Progress::new(if options.quick { 2 } else { 5 });
     progress.step("test peers (etcd, nftables)", || tools::require(&PEERS))?;
     let cargo = |arguments: &[&str]| {
         let mut command = Command::new("cargo");
@@ -40,10 +41,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             "--exclude",
             "drydock-tests-integration",
             "--exclude",
+            "drydock-tests-clients",
+            "--exclude",
             "drydock-tests-browser",
         ]))
     })?;
-    if !options.product {
+    if options.quick {
         return Ok(());
     }
     progress.step("browser", || {
@@ -57,7 +60,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         command
     };
     progress.step("clusters with genuine kubectl", || {
-        tools::run(&mut with_product(&["--package", "drydock-tests-integration", "--", "--test-threads=1"]))
+        tools::run(&mut with_product(&["--package", "drydock-tests-integration", "--", "--test-threads=1"]))?;
+        tools::run(&mut with_product(&["--package", "drydock-tests-clients", "--", "--test-threads=1"]))
     })?;
     progress.step("browser journey", || {
         tools::run(&mut with_product(&["--package", "drydock-tests-browser", "--", "--test-threads=1"]))

@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("drydock-images", &[]),
     ("drydock-container-runtime", &[]),
     ("drydock-etcd-proto", &[]),
+    ("drydock-nftables", &[]),
     ("drydock-pod-network", &[]),
     ("drydock-demo", &[]),
     ("drydock-web-build", &[]),
@@ -41,10 +42,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "drydock-pod-network",
         ],
     ),
-    ("drydock-kube-proxy", &["drydock-api", "drydock-client", "drydock-component"]),
+    (
+        "drydock-kube-proxy",
+        &["drydock-api", "drydock-client", "drydock-component", "drydock-network-policy", "drydock-nftables"],
+    ),
+    ("drydock-network-policy", &["drydock-api", "drydock-client", "drydock-component", "drydock-nftables"]),
     ("drydock-dns", &["drydock-api", "drydock-client", "drydock-component"]),
     ("drydock-local-path", &["drydock-api", "drydock-client", "drydock-component"]),
     ("drydock-metrics-server", &["drydock-api", "drydock-client", "drydock-component"]),
+    ("drydock-ingress", &["drydock-api", "drydock-client", "drydock-component"]),
     ("drydock-supervisor", &["drydock-component", "drydock-container-runtime", "drydock-engine", "drydock-images"]),
     (
         "drydock-node",
@@ -53,6 +59,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "drydock-container-runtime",
             "drydock-dns",
             "drydock-etcd",
+            "drydock-ingress",
             "drydock-kube-apiserver",
             "drydock-kube-controller-manager",
             "drydock-kube-proxy",
@@ -82,6 +89,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("drydock-tests-harness", &[]),
     ("drydock-tests-bench", &["drydock-client", "drydock-tests-harness"]),
     ("drydock-tests-integration", &["drydock-tests-harness"]),
+    ("drydock-tests-clients", &["drydock-tests-harness"]),
     ("drydock-tests-browser", &["drydock-tests-harness"]),
 ];
 

@@ -108,12 +108,11 @@ pub fn unpack(executable: &Path, folder: &Path) -> Result<PathBuf, BundleError> 
     let mut archive = Hashing { inner: file.take(length), hash: Sha256::new(), length: 0 };
     let outcome = tar::Archive::new(flate2::read::GzDecoder::new(&mut archive)).unpack(&partial);
     let outcome = outcome.and_then(|()| io::copy(&mut archive, &mut io::sink()));
-    let intact = archive.hash.finalize()[..] == *hash;
     if let Err(error) = outcome {
         let _ = fs::remove_dir_all(&partial);
-        return Err(if intact { write(error) } else { damaged() });
+        return Err(if is_about_the_disk(&error) { write(error) } else { damaged() });
     }
-    if !intact {
+    if archive.hash.finalize()[..] != *hash {
         let _ = fs::remove_dir_all(&partial);
         return Err(damaged());
     }
@@ -124,6 +123,12 @@ pub fn unpack(executable: &Path, folder: &Path) -> Result<PathBuf, BundleError> 
         }
         outcome => outcome.map(|()| target).map_err(write),
     }
+}
+
+/// Whether it is the folder that cannot take the files; all else is about what is to be unpacked.
+fn is_about_the_disk(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | PermissionDenied | ReadOnlyFilesystem | FileTooLarge)
 }
 
 /// Counts and hashes what passes.

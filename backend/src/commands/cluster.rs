@@ -11,7 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use drydock_engine::{Cluster, ClusterSpec, Stage, WorkstationSpec};
 use serde_json::json;
 
-use super::Common;
+use super::{Common, Purpose};
 
 /// How long a node may take to stop.
 const NODE_GRACE: Duration = Duration::from_secs(5);
@@ -106,8 +106,8 @@ pub(crate) struct Create {
 /// # Errors
 /// When the engine fails; a command of `exec` that fails ends this process with its code.
 pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()> {
-    let files = common.files()?;
-    let engine = common.engine(&files).await?;
+    let starts = matches!(command, Command::Create(_) | Command::StartNode { .. });
+    let (files, engine) = common.engine(if starts { Purpose::Start } else { Purpose::Tend })?;
     match command {
         Command::Create(create) => {
             let workstation = (!create.no_workstation)

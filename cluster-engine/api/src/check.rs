@@ -73,22 +73,40 @@ pub fn check_untyped(json: &[u8]) -> Result<Checked, DecodeError> {
     finish(context, value, None)
 }
 
+/// Reads JSON as an object of a kind without a type: duplicate fields are found, and metadata is read as what it always is.
+pub fn check_object_json(json: &[u8]) -> Result<Checked, DecodeError> {
+    let Checked { value, mut strict } = check_untyped(json)?;
+    let checked = check_object(value)?;
+    strict.extend(checked.strict);
+    Ok(Checked { value: checked.value, strict })
+}
+
+/// The same for a parsed object.
+pub fn check_object(mut value: Value) -> Result<Checked, DecodeError> {
+    let (error, strict) = metadata(&mut value)?;
+    match error {
+        Some(error) => Err(DecodeError(error)),
+        None => Ok(Checked { value, strict }),
+    }
+}
+
+/// Metadata is a Go struct whatever the kind: reads it as such; gives what is wrong and what is unknown.
+fn metadata(value: &mut Value) -> Result<(Option<String>, Vec<String>), DecodeError> {
+    let meta = table().by_name("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+    let (Some(meta), Some(object)) = (meta, value.as_object_mut()) else { return Ok((None, Vec::new())) };
+    let Some(metadata) = object.remove("metadata") else { return Ok((None, Vec::new())) };
+    let mut context = Context::below("metadata");
+    let metadata = Node::of_type(&mut context, meta).deserialize(metadata).map_err(|e| DecodeError(e.to_string()))?;
+    object.insert("metadata".to_owned(), metadata);
+    Ok(context.into_parts())
+}
+
 fn finish(context: Context, mut value: Value, custom: Option<Type<'_>>) -> Result<Checked, DecodeError> {
     let (mut error, mut strict) = context.into_parts();
     if let Some(ty) = custom {
-        // Metadata is a Go struct whatever the kind.
-        let meta = table().by_name("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
-        if let (Some(meta), Some(object)) = (meta, value.as_object_mut())
-            && let Some(metadata) = object.remove("metadata")
-        {
-            let mut context = Context::below("metadata");
-            let metadata =
-                Node::of_type(&mut context, meta).deserialize(metadata).map_err(|e| DecodeError(e.to_string()))?;
-            object.insert("metadata".to_owned(), metadata);
-            let (wrong, unknown) = context.into_parts();
-            error = error.or(wrong);
-            strict.extend(unknown);
-        }
+        let (wrong, unknown) = metadata(&mut value)?;
+        error = error.or(wrong);
+        strict.extend(unknown);
         strict.extend(prune(&mut value, ty));
     }
     match error {

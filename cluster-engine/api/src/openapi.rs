@@ -6,6 +6,7 @@
 
 mod custom;
 mod operations;
+mod protobuf;
 mod schemas;
 
 #[cfg(test)]
@@ -15,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
+
+pub use protobuf::write_v2_protobuf;
 
 use crate::meta::Gvk;
 use crate::schema::{Descriptions, table};
@@ -83,7 +86,8 @@ pub fn write_v3(out: &mut impl Write, group: &str, version: &str, specs: &[PathS
         "{{\"openapi\":\"3.0.0\",\"info\":{{\"title\":\"Kubernetes\",\"version\":\"{VERSION}\"}},\"paths\":{{"
     )?;
     let mut first = true;
-    operations::discovery(out, Dialect::V3, group, version, &mut first)?;
+    let (name, item) = operations::discovery(Dialect::V3, group, version);
+    write_member(out, &mut first, &name, &item)?;
     write_paths(out, Dialect::V3, &specs, &mut first)?;
     write!(out, "}},\"components\":{{\"schemas\":{{")?;
     write_schemas(out, Dialect::V3, &specs)?;
@@ -101,7 +105,8 @@ pub fn write_v2(out: &mut impl Write, specs: &[PathSpec]) -> io::Result<()> {
     let versions: BTreeSet<(&str, &str)> =
         specs.iter().map(|spec| (spec.group.as_str(), spec.version.as_str())).collect();
     for (group, version) in versions {
-        operations::discovery(out, Dialect::V2, group, version, &mut first)?;
+        let (name, item) = operations::discovery(Dialect::V2, group, version);
+        write_member(out, &mut first, &name, &item)?;
     }
     write_paths(out, Dialect::V2, &specs, &mut first)?;
     write!(out, "}},\"definitions\":{{")?;
@@ -123,8 +128,20 @@ fn write_member(out: &mut impl Write, first: &mut bool, key: &str, value: &Value
     Ok(())
 }
 
-/// Writes the paths: a resource's collection, its items, and each subresource.
 fn write_paths(out: &mut impl Write, dialect: Dialect, specs: &[&PathSpec], first: &mut bool) -> io::Result<()> {
+    each_path(dialect, specs, &mut |path, item| write_member(out, first, path, item))
+}
+
+fn write_schemas(out: &mut impl Write, dialect: Dialect, specs: &[&PathSpec]) -> io::Result<()> {
+    let mut first = true;
+    each_schema(dialect, specs, &mut |name, schema| write_member(out, &mut first, name, schema))
+}
+
+/// Takes one finished part of a document.
+type Sink<'a> = &'a mut dyn FnMut(&str, &Value) -> io::Result<()>;
+
+/// The paths, one after the other: a resource's collection, its items, and each subresource.
+fn each_path(dialect: Dialect, specs: &[&PathSpec], sink: Sink<'_>) -> io::Result<()> {
     let mut paths: BTreeMap<String, Vec<(&PathSpec, operations::Place)>> = BTreeMap::new();
     for spec in specs {
         for (path, place) in operations::places(spec) {
@@ -132,13 +149,13 @@ fn write_paths(out: &mut impl Write, dialect: Dialect, specs: &[&PathSpec], firs
         }
     }
     for (path, here) in paths {
-        write_member(out, first, &path, &operations::path_item(dialect, &here))?;
+        sink(&path, &operations::path_item(dialect, &here))?;
     }
     Ok(())
 }
 
-/// Writes every schema that the paths lead to.
-fn write_schemas(out: &mut impl Write, dialect: Dialect, specs: &[&PathSpec]) -> io::Result<()> {
+/// Every schema that the paths lead to, one after the other.
+fn each_schema(dialect: Dialect, specs: &[&PathSpec], sink: Sink<'_>) -> io::Result<()> {
     let mut wanted: Vec<String> = ["APIResourceList", "DeleteOptions", "Status", "Patch", "WatchEvent"]
         .map(|kind| format!("{}.{kind}", schemas::META))
         .to_vec();
@@ -158,14 +175,10 @@ fn write_schemas(out: &mut impl Write, dialect: Dialect, specs: &[&PathSpec]) ->
         }
     }
     let (mut descriptions, kinds) = (Descriptions::new(), schemas::Kinds::new());
-    let mut first = true;
     for name in schemas::reachable(wanted) {
         if let Some(ty) = table().by_name(&name) {
-            write_member(out, &mut first, &name, &schemas::definition(dialect, ty, &mut descriptions, &kinds))?;
+            sink(&name, &schemas::definition(dialect, ty, &mut descriptions, &kinds))?;
         }
     }
-    for (name, schema) in &custom {
-        write_member(out, &mut first, name, schema)?;
-    }
-    Ok(())
+    custom.iter().try_for_each(|(name, schema)| sink(name, schema))
 }

@@ -11,7 +11,7 @@ use clap::Parser;
 use drydock_component::{Shutdown, init_logging};
 
 /// What can be run, by upstream's names.
-const APPLETS: [&str; 11] = [
+const APPLETS: [&str; 12] = [
     "kubelet",
     "kube-apiserver",
     "etcd",
@@ -21,6 +21,7 @@ const APPLETS: [&str; 11] = [
     "cluster-dns",
     "local-path",
     "metrics-server",
+    "ingress-controller",
     "drydock-supervisor",
     "runtime",
 ];
@@ -89,6 +90,7 @@ async fn run(name: &str, arguments: Vec<OsString>) -> anyhow::Result<()> {
         "metrics-server" => {
             drydock_metrics_server::run(drydock_metrics_server::Options::parse_from(arguments), shutdown).await?;
         }
+        "ingress-controller" => drydock_ingress::run(drydock_ingress::Options::parse_from(arguments), shutdown).await?,
         "drydock-supervisor" => {
             drydock_supervisor::run(drydock_supervisor::Options::parse_from(arguments), shutdown).await?;
         }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use drydock_protocol::TerminalControl;
+use gloo::events::EventListener;
 use js_sys::{ArrayBuffer, Uint8Array};
 use leptos::html;
 use leptos::prelude::*;
@@ -79,8 +80,8 @@ struct Shell {
     address: Address,
     handle: Handle,
     socket: Option<WebSocket>,
-    /// Callbacks of the present socket.
-    callbacks: Vec<JsValue>,
+    /// What listens to the present socket.
+    listeners: Vec<EventListener>,
     /// Callbacks of xterm.js, which live as long as it does.
     _seams: (OnInput, OnResize),
     /// What is to be typed once the shell answers.
@@ -199,7 +200,7 @@ async fn open(shared: &Shared, element: &HtmlElement, address: Address, label: &
         address,
         handle,
         socket: None,
-        callbacks: Vec::new(),
+        listeners: Vec::new(),
         _seams: (on_input, on_resize),
         waiting: Vec::new(),
         open: false,
@@ -225,7 +226,7 @@ fn connect(shared: &Shared) {
     };
 
     let opened = shared.clone();
-    let on_open = Closure::<dyn FnMut()>::new(move || {
+    let on_open = EventListener::new(&socket, "open", move |_| {
         with(&opened, |it| {
             it.handle.clear();
             it.open = true;
@@ -234,19 +235,20 @@ fn connect(shared: &Shared) {
         });
     });
     let spoken = shared.clone();
-    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-        if let Ok(buffer) = event.data().dyn_into::<ArrayBuffer>() {
+    let on_message = EventListener::new(&socket, "message", move |event| {
+        let data = event.unchecked_ref::<MessageEvent>().data();
+        if let Some(buffer) = data.dyn_ref::<ArrayBuffer>() {
             with(&spoken, |it| {
-                it.handle.write(&Uint8Array::new(&buffer));
+                it.handle.write(&Uint8Array::new(buffer));
                 // The prompt is there: what was asked for meanwhile can be typed.
                 it.type_waiting();
             });
-        } else if let Some(Ok(control)) = event.data().as_string().map(|it| serde_json::from_str(&it)) {
+        } else if let Some(Ok(control)) = data.as_string().map(|it| serde_json::from_str(&it)) {
             with(&spoken, |it| it.take(control));
         }
     });
     let closed = shared.clone();
-    let on_close = Closure::<dyn FnMut()>::new(move || {
+    let on_close = EventListener::new(&socket, "close", move |_| {
         let mut wait = None;
         with(&closed, |it| {
             if it.open && !it.ended && !it.gone {
@@ -263,10 +265,7 @@ fn connect(shared: &Shared) {
             set_timeout(move || connect(&again), wait);
         }
     });
-    socket.set_onopen(Some(on_open.as_ref().unchecked_ref()));
-    socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-    socket.set_onclose(Some(on_close.as_ref().unchecked_ref()));
-    shell.callbacks = vec![on_open.into_js_value(), on_message.into_js_value(), on_close.into_js_value()];
+    shell.listeners = vec![on_open, on_message, on_close];
     shell.socket = Some(socket);
 }
 
@@ -348,12 +347,9 @@ impl Shell {
 
     fn hang_up(&mut self) {
         self.open = false;
+        self.listeners.clear();
         if let Some(socket) = self.socket.take() {
-            socket.set_onopen(None);
-            socket.set_onmessage(None);
-            socket.set_onclose(None);
             let _ = socket.close();
         }
-        self.callbacks.clear();
     }
 }

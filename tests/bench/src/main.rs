@@ -47,7 +47,7 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(api::wait_for_dns(&client))?;
 
     std::thread::sleep(Duration::from_secs(3));
-    let processes = Processes::find()?;
+    let processes = Processes::find(&product.data().to_string_lossy())?;
     for (name, bytes) in processes.memory() {
         println!("| idle PSS: {name} | {:.1} MB |", megabytes(bytes));
     }

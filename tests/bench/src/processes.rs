@@ -15,18 +15,25 @@ pub(crate) struct Processes {
 }
 
 impl Processes {
-    /// Looks through /proc.
+    /// Looks through /proc for those of the session whose supervisor names `session` on its command line: its
+    /// descendants, for what a session starts stays below its supervisor.
     ///
     /// # Errors
     /// When /proc cannot be read.
-    pub(crate) fn find() -> anyhow::Result<Processes> {
+    pub(crate) fn find(session: &str) -> anyhow::Result<Processes> {
         let mut found = Vec::new();
+        let mut parents = BTreeMap::new();
+        let mut supervisor = None;
         for entry in fs::read_dir("/proc")? {
             let entry = entry?;
             let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
             let program = fs::read_link(entry.path().join("exe")).unwrap_or_default();
+            parents.insert(pid, parent(pid).unwrap_or_default());
             if program.to_string_lossy().contains("drydock-node") {
                 let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+                if String::from_utf8_lossy(&line).contains(session) {
+                    supervisor = Some(pid);
+                }
                 let mut words = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
                 let first = words.next().unwrap_or_default();
                 let name = first.rsplit('/').next().unwrap_or_default();
@@ -34,6 +41,11 @@ impl Processes {
                 found.push((pid, name));
             }
         }
+        let supervisor = supervisor.with_context(|| format!("no supervisor of {session}"))?;
+        let is_below = |pid: u32| {
+            std::iter::successors(Some(pid), |pid| parents.get(pid).copied()).any(|ancestor| ancestor == supervisor)
+        };
+        found.retain(|(pid, _)| is_below(*pid));
         Ok(Processes { found })
     }
 
@@ -72,12 +84,21 @@ impl Processes {
 /// # Errors
 /// When it is gone.
 pub(crate) fn cpu_micros(pid: u32) -> anyhow::Result<u64> {
+    let fields = stat(pid)?;
+    let ticks = |index: usize| fields.get(index).copied().unwrap_or_default();
+    Ok((ticks(11) + ticks(12)) * 1_000_000 / TICKS)
+}
+
+fn parent(pid: u32) -> anyhow::Result<u32> {
+    Ok(u32::try_from(stat(pid)?.get(1).copied().unwrap_or_default())?)
+}
+
+/// The fields of /proc/PID/stat behind the process's name; those that are no numbers are 0.
+fn stat(pid: u32) -> anyhow::Result<Vec<u64>> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name is in parentheses and may hold anything; fields are counted behind it.
     let rest = stat.rsplit_once(')').context("stat")?.1;
-    let fields: Vec<_> = rest.split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or_default();
-    Ok((ticks(11) + ticks(12)) * 1_000_000 / TICKS)
+    Ok(rest.split_whitespace().map(|field| field.parse().unwrap_or_default()).collect())
 }
 
 fn pss(pid: u32) -> anyhow::Result<u64> {

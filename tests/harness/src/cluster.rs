@@ -98,16 +98,22 @@ fn eprint(text: &str) {
     eprintln!("{text}");
 }
 
-/// Splits at spaces; single quotes keep words together.
+/// Splits at spaces as a shell does; single quotes keep what is between them together.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
-    for (index, part) in line.split('\'').enumerate() {
-        if index % 2 == 1 {
-            words.push(part.to_owned());
-        } else {
-            words.extend(part.split_whitespace().map(str::to_owned));
+    let mut word = None::<String>;
+    let mut quoted = false;
+    for character in line.chars() {
+        match character {
+            '\'' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            _ if character.is_whitespace() && !quoted => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(character),
         }
     }
+    words.extend(word);
     words
 }
 
@@ -118,5 +124,6 @@ mod tests {
     #[test]
     fn quotes_keep_words_together() {
         assert_eq!(words("exec x -- sh -c 'echo a b'"), ["exec", "x", "--", "sh", "-c", "echo a b"]);
+        assert_eq!(words("get x  -o jsonpath='{.a} {.b}' ''"), ["get", "x", "-o", "jsonpath={.a} {.b}", ""]);
     }
 }

@@ -3,12 +3,14 @@
 
 pub mod census;
 mod cluster;
+mod follow;
 mod product;
 mod server;
 mod wait;
 
 pub use census::Census;
 pub use cluster::Cluster;
+pub use follow::Follow;
 pub use product::{Outcome, Product};
 pub use server::Server;
 pub use wait::{wait_for, wait_for_within};

@@ -1,6 +1,9 @@
 //! Nothing is left behind, whatever the end.
 
-use drydock_tests_harness::{Census, Cluster, Product, Server, wait_for};
+use std::time::Duration;
+
+use drydock_tests_harness::{Census, Cluster, Product, Server, wait_for, wait_for_within};
+use nix::mount::{MsFlags, mount, umount};
 use nix::sys::signal::Signal;
 
 #[track_caller]
@@ -70,6 +73,58 @@ fn the_servers_end_ends_its_sessions_and_a_killed_server_finds_them_again() {
     server.signal(Signal::SIGTERM);
     server.wait();
     nothing_is_left(&before);
+}
+
+#[test]
+fn a_session_ends_with_its_time_or_when_asked_to() {
+    let product = Product::new();
+    let before = Census::take();
+    let server = Server::start(&product, &["--session-minutes", "1", "--session-minutes-max", "1"]);
+    let with_server = Census::take();
+    let timed = start_session(server.address());
+    let asked = start_session(server.address());
+    request(server.address(), "DELETE", &format!("/api/v1/sessions/{asked}"), "");
+    let ended = |id: &str| {
+        wait_for_within(Duration::from_secs(90), "the session's end", || {
+            let session = get(server.address(), &format!("/api/v1/sessions/{id}"));
+            if session["state"] == "Ended" { Ok(session) } else { Err(session.to_string()) }
+        })
+    };
+    ended(&asked);
+    assert_eq!(get(server.address(), &format!("/api/v1/sessions/{timed}"))["state"], "Ready");
+    assert_eq!(ended(&timed)["reason"], "The time of this session is over.");
+    nothing_is_left(&with_server);
+    drop(server);
+    nothing_is_left(&before);
+}
+
+#[test]
+fn what_the_machine_lacks_is_one_sentence_and_nothing_is_left() {
+    let product = Product::new();
+    // Root without its rights, as in a container that was given none.
+    let mut command = std::process::Command::new("setpriv");
+    let dropped = ["--bounding-set=-all", "--inh-caps=-all", "--"];
+    command.args(dropped).arg(product.binary()).args(["cluster", "create", "x"]);
+    let output = command.env("DRYDOCK_DATA_DIR", product.data()).output().expect("setpriv of util-linux");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "drydock: root lacks the capability CAP_SYS_ADMIN: in a container, add it (--cap-add SYS_ADMIN) and lift seccomp\n"
+    );
+    assert!(!product.data().exists(), "a machine that cannot run nodes keeps its disk");
+
+    let small = product.scratch().join("small");
+    std::fs::create_dir(&small).expect("a folder");
+    let options = Some("size=100m");
+    mount(Some("tmpfs"), &small, Some("tmpfs"), MsFlags::empty(), options).expect("a small disk");
+    let refused = product.command().args(["cluster", "create", "x", "--data-dir"]).arg(&small).output();
+    let left = std::fs::read_dir(&small).map(Iterator::count);
+    umount(&small).expect("the small disk goes");
+    let message = String::from_utf8_lossy(&refused.expect("drydock can be started").stderr).into_owned();
+    assert!(message.contains("MB are free below"), "{message}");
+    assert!(message.contains("make room or name another folder with --data-dir"), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    assert_eq!(left.expect("the small disk can be read"), 0);
 }
 
 fn start_session(address: &str) -> String {

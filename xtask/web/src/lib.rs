@@ -125,3 +125,12 @@ pub fn build(options: &Options, progress: &dyn Fn(&str)) -> Result<Report> {
     );
     Ok(report)
 }
+
+/// Lints the app for the browser's target.
+///
+/// # Errors
+/// When the target's standard library cannot be had, or clippy finds something.
+pub fn lint(options: &Options, progress: &dyn Fn(&str)) -> Result<()> {
+    let standard_library = target::ensure(&options.target_dir, progress)?;
+    wasm::lint(options, standard_library)
+}

@@ -32,6 +32,26 @@ struct Message {
 
 /// Compiles the app with the profile `wasm`.
 pub(crate) fn compile(options: &Options, standard_library: StandardLibrary) -> Result<Compiled> {
+    let mut cargo = cargo("build", options, standard_library);
+    cargo.args(["--bin", "drydock-frontend", "--profile", "wasm", "--message-format=json-render-diagnostics"]);
+    let out = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("cannot run cargo")?;
+    if !out.status.success() {
+        bail!("the browser app does not compile");
+    }
+    outputs(&String::from_utf8_lossy(&out.stdout)).context("cargo did not tell where it put the browser app")
+}
+
+/// Runs clippy over the app as the browser gets it, warnings denied.
+pub(crate) fn lint(options: &Options, standard_library: StandardLibrary) -> Result<()> {
+    let mut cargo = cargo("clippy", options, standard_library);
+    let status = cargo.args(["--", "-D", "warnings"]).stdin(Stdio::null()).status().context("cannot run cargo")?;
+    if !status.success() {
+        bail!("clippy finds fault with the browser app");
+    }
+    Ok(())
+}
+
+fn cargo(verb: &str, options: &Options, standard_library: StandardLibrary) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(&options.workspace)
@@ -39,16 +59,11 @@ pub(crate) fn compile(options: &Options, standard_library: StandardLibrary) -> R
         // Flags meant for native code, such as a static C runtime, do not suit wasm.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .args(["build", "--quiet", "--package", "drydock-frontend", "--bin", "drydock-frontend"])
-        .args(["--target", TARGET, "--profile", "wasm", "--message-format=json-render-diagnostics"]);
+        .args([verb, "--quiet", "--locked", "--package", "drydock-frontend", "--target", TARGET]);
     if standard_library == StandardLibrary::FromSource {
         cargo.env("RUSTC_BOOTSTRAP", "1").args(["-Z", "build-std=std,panic_abort"]);
     }
-    let out = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("cannot run cargo")?;
-    if !out.status.success() {
-        bail!("the browser app does not compile");
-    }
-    outputs(&String::from_utf8_lossy(&out.stdout)).context("cargo did not tell where it put the browser app")
+    cargo
 }
 
 fn outputs(messages: &str) -> Option<Compiled> {

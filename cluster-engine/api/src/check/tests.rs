@@ -10,6 +10,15 @@ fn ty(group: &str, version: &str, kind: &str) -> Type<'static> {
 }
 
 #[test]
+fn objects_without_a_type_have_metadata_all_the_same() {
+    let json = br#"{"metadata":{"name":"a","nam":"b","labels":{"x":"y"}},"spec":{"a":1,"a":2}}"#;
+    let checked = check_object_json(json).unwrap();
+    assert_eq!(checked.strict, ["duplicate field \"spec.a\"", "unknown field \"metadata.nam\""]);
+    assert_eq!(checked.value["metadata"]["labels"]["x"], "y");
+    assert!(check_object_json(br#"{"metadata":{"labels":{"x":1}}}"#).is_err());
+}
+
+#[test]
 fn unknown_and_duplicate_fields_are_named_in_order() {
     let body = br#"{"kind":"Deployment","foo":1,"spec":{"replicas":1,"replicas":2,"bar":{"x":1},
         "template":{"metadata":{"labels":{"a":"1","a":"2"}},"spec":{"containers":[{"name":"a"},{"name":"b","imagee":"x"}]}}}}"#;

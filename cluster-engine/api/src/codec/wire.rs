@@ -4,7 +4,7 @@ use super::Error;
 
 /// A field's value as it stands on the wire.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Wire<'a> {
+pub(crate) enum Wire<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
@@ -12,7 +12,7 @@ pub(super) enum Wire<'a> {
 }
 
 /// Reads the fields of a message in order.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
@@ -20,12 +20,12 @@ const EOF: Error = Error::Malformed { reason: "unexpected EOF" };
 const OVERFLOW: Error = Error::Malformed { reason: "proto: integer overflow" };
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(message: &'a [u8]) -> Self {
+    pub(crate) fn new(message: &'a [u8]) -> Self {
         Self { rest: message }
     }
 
     /// The next field's tag and value; `None` at the end. Groups, which no kind uses, are skipped.
-    pub(super) fn next(&mut self) -> Result<Option<(u32, Wire<'a>)>, Error> {
+    pub(crate) fn next(&mut self) -> Result<Option<(u32, Wire<'a>)>, Error> {
         loop {
             if self.rest.is_empty() {
                 return Ok(None);
@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Packed varints of a repeated field.
-pub(super) fn packed(bytes: &[u8]) -> Result<Vec<u64>, Error> {
+pub(crate) fn packed(bytes: &[u8]) -> Result<Vec<u64>, Error> {
     let mut reader = Reader::new(bytes);
     let mut values = Vec::new();
     while !reader.rest.is_empty() {
@@ -83,7 +83,7 @@ pub(super) fn packed(bytes: &[u8]) -> Result<Vec<u64>, Error> {
     Ok(values)
 }
 
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value as u8) | 0x80);
         value >>= 7;
@@ -91,16 +91,16 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-pub(super) fn put_key(out: &mut Vec<u8>, tag: u16, wire: u8) {
+pub(crate) fn put_key(out: &mut Vec<u8>, tag: u16, wire: u8) {
     put_varint(out, u64::from(tag) << 3 | u64::from(wire));
 }
 
-pub(super) fn put_int(out: &mut Vec<u8>, tag: u16, value: i64) {
+pub(crate) fn put_int(out: &mut Vec<u8>, tag: u16, value: i64) {
     put_key(out, tag, 0);
     put_varint(out, value as u64);
 }
 
-pub(super) fn put_bytes(out: &mut Vec<u8>, tag: u16, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, tag: u16, bytes: &[u8]) {
     put_key(out, tag, 2);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);

@@ -1,11 +1,9 @@
 //! Paths and operations.
 
-use std::io::{self, Write};
-
 use serde_json::{Map, Value, json};
 
 use super::schemas::META;
-use super::{Dialect, PathSpec, custom, write_member};
+use super::{Dialect, PathSpec, custom};
 use crate::meta::Gvk;
 use crate::schema::table;
 
@@ -27,19 +25,13 @@ fn base(group: &str, version: &str) -> String {
     if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") }
 }
 
-/// Writes the path that lists a group version's resources.
-pub(super) fn discovery(
-    out: &mut impl Write,
-    dialect: Dialect,
-    group: &str,
-    version: &str,
-    first: &mut bool,
-) -> io::Result<()> {
+/// The path that lists a group version's resources.
+pub(super) fn discovery(dialect: Dialect, group: &str, version: &str) -> (String, Value) {
     let operation = json!({
         "tags": [tag(group, version)], "description": "get available resources", "operationId": format!("get{}{}APIResources", camel(group), upper(version)),
         "responses": responses(dialect, &[200], &dialect.reference(&format!("{META}.APIResourceList"))),
     });
-    write_member(out, first, &format!("{}/", base(group, version)), &json!({"get": with_media(dialect, operation)}))
+    (format!("{}/", base(group, version)), json!({"get": with_media(dialect, operation)}))
 }
 
 /// The paths of a spec.

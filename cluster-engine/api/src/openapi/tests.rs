@@ -129,3 +129,42 @@ fn v2_says_what_swagger_can_say() {
     let post = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments"]["post"];
     assert_eq!(post["parameters"][0]["schema"]["$ref"], "#/definitions/io.k8s.api.apps.v1.Deployment");
 }
+
+#[test]
+fn the_protobuf_form_says_the_same() {
+    use crate::codec::wire::{Reader, Wire};
+    fn field<'a>(message: &'a [u8], wanted: u32) -> Vec<&'a [u8]> {
+        let (mut reader, mut out) = (Reader::new(message), Vec::new());
+        while let Some((tag, wire)) = reader.next().unwrap() {
+            if let (true, Wire::Bytes(bytes)) = (tag == wanted, wire) {
+                out.push(bytes);
+            }
+        }
+        out
+    }
+    fn entry<'a>(parts: &[&'a [u8]], tag: u32, name: &str) -> &'a [u8] {
+        let mut entries = parts.iter().flat_map(|part| field(part, tag));
+        let found = entries.find(|entry| field(entry, 1) == [name.as_bytes()]);
+        field(found.unwrap_or_else(|| panic!("no {name}")), 2)[0]
+    }
+    let mut out = Vec::new();
+    write_v2_protobuf(&mut out, &specs()).unwrap();
+    assert_eq!(field(&out, 1), [b"2.0"]);
+    let document = v2(&specs());
+    let paths = field(&out, 8);
+    assert_eq!(paths.len() + 3, document["paths"].as_object().unwrap().len(), "all but the three of discovery");
+    let patch = field(entry(&paths, 2, "/apis/apps/v1/namespaces/{namespace}/deployments/{name}"), 8)[0];
+    let names: Vec<&[u8]> = field(patch, 8)
+        .into_iter()
+        .flat_map(|item| field(field(item, 1)[0], 2))
+        .map(|other| field(field(other, 3)[0], 4)[0])
+        .collect();
+    assert!(names.contains(&&b"dryRun"[..]) && names.contains(&&b"fieldValidation"[..]));
+    let definitions = field(&out, 9);
+    assert_eq!(definitions.len(), document["definitions"].as_object().unwrap().len());
+    let spec = entry(&definitions, 1, "io.k8s.api.apps.v1.DeploymentSpec");
+    let strategy = entry(&field(spec, 25), 1, "strategy");
+    assert_eq!(field(strategy, 1), [b"#/definitions/io.k8s.api.apps.v1.DeploymentStrategy"]);
+    let extension = entry(&[strategy], 31, "x-kubernetes-patch-strategy");
+    assert_eq!(field(extension, 2), [b"\"retainKeys\""]);
+}

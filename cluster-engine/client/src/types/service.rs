@@ -56,6 +56,11 @@ pub struct ServiceSpec {
     pub traffic_distribution: Option<String>,
     /// The port that tells a load balancer whether this node has endpoints.
     pub health_check_node_port: i32,
+    /// Who is to give it a load balancer; unset means whoever does so in this cluster.
+    pub load_balancer_class: Option<String>,
+    /// The address that its load balancer should have.
+    #[serde(rename = "loadBalancerIP")]
+    pub load_balancer_ip: String,
     /// Who may come through a load balancer.
     #[serde(deserialize_with = "null_as_default")]
     pub load_balancer_source_ranges: Vec<String>,
@@ -131,6 +136,9 @@ pub struct LoadBalancerIngress {
 }
 
 impl Service {
+    /// The annotation that names the node which answers for a load balancer's address.
+    pub const ANNOUNCING_NODE: &str = "drydock/announcing-node";
+
     /// Whether it has no address of its own.
     pub fn is_headless(&self) -> bool {
         self.spec.cluster_ip == "None"

@@ -62,9 +62,15 @@ pub(super) async fn wait(
     })
     .await?;
     progress(Stage::Controllers);
-    let addons = native::addons::pod_network().into_iter().chain(native::addons::cluster_dns());
-    let addons = addons.chain(native::addons::local_path()).chain(native::addons::metrics_server());
-    for addon in addons {
+    let addons = [
+        native::addons::pod_network(),
+        native::addons::activation(),
+        native::addons::cluster_dns(),
+        native::addons::local_path(),
+        native::addons::metrics_server(),
+        native::addons::ingress_controller(),
+    ];
+    for addon in addons.into_iter().flatten() {
         let kind = addon.object["kind"].as_str().unwrap_or("object").to_owned();
         let waiting = format!("kube-apiserver does not take the {kind} of an add-on");
         until(deadline, &waiting, || create(client, addon.collection, &addon.object)).await?;

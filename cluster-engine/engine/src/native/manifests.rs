@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{AUDIT_LOG, CLUSTER_DOMAIN, DNS_SERVICE_IP, NODE_IMAGE, POD_CIDR, SERVICE_CIDR};
+use super::{AUDIT_LOG, CLUSTER_DOMAIN, DNS_SERVICE_IP, LOAD_BALANCER_CIDR, NODE_IMAGE, POD_CIDR, SERVICE_CIDR};
 
 /// After this many seconds without a heartbeat a node counts as lost. Upstream's 50 s would make a lesson wait.
 const NODE_MONITOR_GRACE_SECONDS: u32 = 12;
@@ -104,6 +104,7 @@ pub(super) fn kube_apiserver(advertise: Ipv4Addr) -> String {
             "--service-account-signing-key-file=/etc/kubernetes/pki/sa.key",
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
             "--authorization-mode=Node,RBAC",
+            "--enable-admission-plugins=NodeRestriction",
             "--kubelet-client-certificate=/etc/kubernetes/pki/apiserver-kubelet-client.crt",
             "--kubelet-client-key=/etc/kubernetes/pki/apiserver-kubelet-client.key",
             "--kubelet-certificate-authority=/etc/kubernetes/pki/ca.crt",
@@ -159,6 +160,7 @@ pub(super) fn kube_controller_manager() -> String {
     flags.extend([
         format!("--cluster-cidr={POD_CIDR}"),
         format!("--service-cluster-ip-range={SERVICE_CIDR}"),
+        format!("--load-balancer-cidr={LOAD_BALANCER_CIDR}"),
         format!("--node-monitor-grace-period={NODE_MONITOR_GRACE_SECONDS}s"),
     ]);
     StaticPod {

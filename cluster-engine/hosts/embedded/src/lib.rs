@@ -4,7 +4,7 @@
 //! on a supervisor's socket. So a restarted server, or a command line beside it, sees the same sessions.
 
 mod connection;
-mod preflight;
+pub mod preflight;
 mod sessions;
 
 use std::net::SocketAddr;
@@ -70,7 +70,7 @@ impl NodeHost for Embedded {
     }
 
     async fn preflight(&self) -> Result<(), HostError> {
-        preflight::check(&self.sessions)
+        preflight::machine(&self.sessions)
     }
 
     async fn create_session(&self, spec: &SessionSpec) -> Result<HostSession, HostError> {

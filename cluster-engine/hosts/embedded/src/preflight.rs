@@ -18,13 +18,18 @@ fn version(release: &str) -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// Looks at everything.
-pub(crate) fn check(sessions: &Path) -> Result<(), HostError> {
-    let missing = |sentence: &str| Err(HostError::Unsupported(sentence.to_owned()));
+fn missing(sentence: &str) -> Result<(), HostError> {
+    Err(HostError::Unsupported(sentence.to_owned()))
+}
+
+/// Whether this user may have to do with nodes at all.
+///
+/// # Errors
+/// One sentence on what to do.
+pub fn rights() -> Result<(), HostError> {
     if !nix::unistd::geteuid().is_root() {
         return missing("starting nodes needs root: run drydock with sudo");
     }
-    let text = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
     let capabilities = text("/proc/self/status");
     let capabilities =
         capabilities.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok());
@@ -35,6 +40,19 @@ pub(crate) fn check(sessions: &Path) -> Result<(), HostError> {
             ));
         }
     }
+    Ok(())
+}
+
+fn text(file: &str) -> String {
+    std::fs::read_to_string(file).unwrap_or_default()
+}
+
+/// Whether nodes can be started with their files in `folder`.
+///
+/// # Errors
+/// One sentence on what this machine lacks.
+pub fn machine(folder: &Path) -> Result<(), HostError> {
+    rights()?;
     let release = text("/proc/sys/kernel/osrelease");
     if version(&release) < OLDEST_KERNEL {
         let (major, minor) = OLDEST_KERNEL;
@@ -55,21 +73,21 @@ pub(crate) fn check(sessions: &Path) -> Result<(), HostError> {
     if socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkNetFilter).is_err() {
         return missing("this kernel has no nf_tables, which Services need: run modprobe nf_tables");
     }
-    if nix::sys::statfs::statfs(sessions)
+    if nix::sys::statfs::statfs(folder)
         .is_ok_and(|disk| disk.filesystem_type() == nix::sys::statfs::OVERLAYFS_SUPER_MAGIC)
     {
         return missing(&format!(
             "{} is on an overlay file system, which cannot carry another one: put --data-dir on a volume",
-            sessions.display()
+            folder.display()
         ));
     }
-    let disk = nix::sys::statvfs::statvfs(sessions);
+    let disk = nix::sys::statvfs::statvfs(folder);
     let free = disk.map(|disk| disk.blocks_available() * disk.fragment_size()).unwrap_or_default();
     if free < FREE_BYTES {
         let megabytes = free / 1_000_000;
         let sentence = format!(
             "only {megabytes} MB are free below {}: make room or name another folder with --data-dir",
-            sessions.display()
+            folder.display()
         );
         return missing(&sentence);
     }

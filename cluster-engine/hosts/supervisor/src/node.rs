@@ -220,8 +220,11 @@ impl Node {
             .open(&log)
             .map_err(Error::io(format!("cannot write {}", log.display())))?;
         let null = File::open("/dev/null").map_err(Error::io("cannot open /dev/null"))?;
-        let descriptors =
-            Descriptors { target: Some(holder.pidfd.as_fd()), stdio: Some([null.as_fd(), log.as_fd(), log.as_fd()]) };
+        let descriptors = Descriptors {
+            target: Some(holder.pidfd.as_fd()),
+            stdio: Some([null.as_fd(), log.as_fd(), log.as_fd()]),
+            ..Descriptors::default()
+        };
         launch::launch(Path::new(SELF), &shared.reaper, &spec, &descriptors)
             .map_err(Error::runtime(format!("cannot start node {name}")))
     }
@@ -361,7 +364,7 @@ impl Node {
             })),
             ..Spec::default()
         };
-        let descriptors = Descriptors { target: Some(running.init.pidfd.as_fd()), stdio };
+        let descriptors = Descriptors { target: Some(running.init.pidfd.as_fd()), stdio, ..Descriptors::default() };
         launch::launch(Path::new(SELF), &shared.reaper, &spec, &descriptors)
             .map_err(Error::runtime(format!("cannot run a command on {}", self.spec.name)))
     }

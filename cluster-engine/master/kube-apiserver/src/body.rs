@@ -61,12 +61,11 @@ fn decode_as(
             let head: TypeMeta = serde_json::from_slice(body)
                 .map_err(|error| unrecognized(expected, &json_error(body, &error), body))?;
             let gvk = resolve(&head, expected)?;
-            let Some(ty) = schema::table().by_gvk(&gvk) else {
-                let value = serde_json::from_slice(body)
-                    .map_err(|error| unrecognized(expected, &json_error(body, &error), body))?;
-                return typed(value, &gvk, expected);
+            let checked = match schema::table().by_gvk(&gvk) {
+                Some(ty) => check::check_json(body, ty),
+                None => check::check_object_json(body),
             };
-            let checked = check::check_json(body, ty).map_err(|error| unhandled(&gvk, expected, &error.0))?;
+            let checked = checked.map_err(|error| unhandled(&gvk, expected, &error.0))?;
             strict(exchange, &checked.strict, &gvk, expected, validation)?;
             typed(checked.value, &gvk, expected)
         }
@@ -101,8 +100,11 @@ pub(crate) fn checked_value(
 ) -> Result<Value, Status> {
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
     let gvk = resolve(&TypeMeta { api_version: text("apiVersion"), kind: text("kind") }, expected)?;
-    let Some(ty) = schema::table().by_gvk(&gvk) else { return typed(value, &gvk, expected) };
-    let checked = check::check_value(value, ty).map_err(|error| unhandled(&gvk, expected, &error.0))?;
+    let checked = match schema::table().by_gvk(&gvk) {
+        Some(ty) => check::check_value(value, ty),
+        None => check::check_object(value),
+    };
+    let checked = checked.map_err(|error| unhandled(&gvk, expected, &error.0))?;
     strict(exchange, &checked.strict, &gvk, expected, validation)?;
     typed(checked.value, &gvk, expected)
 }

@@ -2,6 +2,7 @@
 //!
 //! Missing objects are written in a few large transactions, so that a new cluster is ready within milliseconds.
 
+mod flow_control;
 mod objects;
 
 use std::sync::Arc;
@@ -86,13 +87,24 @@ async fn write_missing(server: &Server) -> Result<usize, StorageError> {
 fn all(server: &Server) -> Vec<Value> {
     let mut all = objects::namespaces();
     all.extend(objects::priority_classes());
+    all.extend(flow_control::levels());
+    all.extend(flow_control::schemas());
     all.extend(rbac::bootstrap::cluster_roles());
     all.extend(rbac::bootstrap::cluster_role_bindings());
     all.extend(rbac::bootstrap::roles());
     all.extend(rbac::bootstrap::role_bindings());
     all.extend(objects::service(server));
     all.extend(objects::authentication(server));
+    all.extend(crate::aggregator::objects(&server.rows.all(), &drydock_api::time::now_rfc3339()));
     all
+}
+
+/// Writes one object of ours unless it is there already.
+pub(crate) async fn create(server: &Server, object: Value) -> Result<(), StorageError> {
+    if let Some(wanted) = wanted(server, object) {
+        server.etcd.put(&wanted.key, verbs::stored(wanted.row, &wanted.object), 0, 0).await?;
+    }
+    Ok(())
 }
 
 /// The object as it would be stored had a client created it.

@@ -52,7 +52,8 @@ impl Entry {
             .flatten()
             .map(|(key, value)| (key.as_str().into(), value.as_str().unwrap_or("").into()))
             .collect();
-        let fields = row.fields.iter().map(|(_, value)| value(&object).into()).collect();
+        let own = row.fields.iter().map(|(_, value)| value(&object).into());
+        let fields = own.chain(row.custom.into_iter().flat_map(|custom| custom.selected(&object))).collect();
         Self { key: key.into(), revision, bytes: bytes_form::with_version(stored, revision), labels, fields }
     }
 
@@ -68,6 +69,17 @@ impl Entry {
             Err(_) => self.bytes.clone(),
         };
         Self { key: self.key.clone(), revision, bytes, labels: self.labels.clone(), fields: self.fields.clone() }
+    }
+
+    /// The same object as other bytes.
+    pub(crate) fn with_bytes(&self, bytes: Bytes) -> Self {
+        Self {
+            key: self.key.clone(),
+            revision: self.revision,
+            bytes,
+            labels: self.labels.clone(),
+            fields: self.fields.clone(),
+        }
     }
 
     /// The namespace, empty for cluster scope.
@@ -95,6 +107,13 @@ pub(crate) struct Event {
     pub(crate) previous: Option<Arc<Entry>>,
     pub(crate) deleted: bool,
     at: Instant,
+}
+
+impl Event {
+    /// The same change of other objects.
+    pub(crate) fn of(&self, object: Arc<Entry>, previous: Option<Arc<Entry>>) -> Self {
+        Self { revision: self.revision, object, previous, deleted: self.deleted, at: self.at }
+    }
 }
 
 /// The cache of one storage prefix.

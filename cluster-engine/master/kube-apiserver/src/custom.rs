@@ -5,12 +5,17 @@
 //! Rows are leaked: they are a few hundred bytes and as many as definitions were ever changed.
 
 pub(crate) mod controller;
+pub(crate) mod conversion;
 pub(crate) mod definition;
+mod formats;
 mod path;
+pub(crate) mod rules;
 mod structural;
 mod validate;
 
-use drydock_api::field::FieldError;
+use std::sync::OnceLock;
+
+use drydock_api::field::{ErrorKind, FieldError, Path};
 use serde_json::{Value, json};
 
 use crate::encode::table::Cells;
@@ -32,6 +37,14 @@ pub(crate) struct CustomKind {
     pub(crate) preserve: bool,
     /// `additionalPrinterColumns`.
     pub(crate) columns: Vec<PrinterColumn>,
+    /// `selectableFields`: name and path.
+    pub(crate) selectable: Vec<(String, path::Path)>,
+    /// Stored objects may lack defaults or have fields that the schema no longer knows.
+    pub(crate) on_read: bool,
+    /// Who converts objects of other versions.
+    pub(crate) webhook: Option<conversion::Webhook>,
+    /// CEL rules, compiled when the first object is written.
+    pub(crate) rules: OnceLock<Option<rules::Rules>>,
 }
 
 /// One additional printer column.
@@ -60,9 +73,42 @@ impl CustomKind {
         unknown.into_iter().map(|path| format!("unknown field \"{path}\"")).collect()
     }
 
-    /// What is wrong with an object.
-    pub(crate) fn validate(&self, object: &Value) -> Vec<FieldError> {
-        validate::validate(object, &self.schema)
+    /// What is wrong with an object, or with what an update makes of `old`.
+    pub(crate) fn validate(&self, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+        let mut errors = validate::validate(object, old, &self.schema);
+        if let Some(rules) = self.rules.get_or_init(|| rules::Rules::compile(&self.schema)) {
+            let blocks = |error: &FieldError| {
+                use ErrorKind as K;
+                matches!(error.kind, K::NotSupported | K::Required | K::TooLong | K::TooMany | K::TypeInvalid)
+            };
+            if errors.iter().any(blocks) {
+                let text = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+                errors.push(FieldError::invalid(&Path::root(), Value::Null, text));
+            } else {
+                errors.extend(rules.check(object, old, &self.schema));
+            }
+        }
+        errors
+    }
+
+    /// Brings a stored object to what the schema says now.
+    pub(crate) fn read(&self, object: &mut Value) {
+        if self.on_read {
+            if !self.preserve {
+                structural::prune(object, &self.schema, &mut Vec::new());
+            }
+            structural::default(object, &self.schema);
+        }
+    }
+
+    /// Values of the selectable fields.
+    pub(crate) fn selected(&self, object: &Value) -> impl Iterator<Item = Box<str>> {
+        let text = |value: &&Value| match value {
+            Value::String(text) => text.as_str().into(),
+            Value::Null => "".into(),
+            other => other.to_string().into_boxed_str(),
+        };
+        self.selectable.iter().map(move |(_, path)| path.find(object).first().map(text).unwrap_or_default())
     }
 }
 

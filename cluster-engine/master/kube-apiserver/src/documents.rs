@@ -1,42 +1,80 @@
 //! Discovery and OpenAPI: made from the rows when first asked for, kept compressed.
+//!
+//! OpenAPI documents are large and asked for rarely: they are written straight into the compressor, and forgotten again after a while.
+//! Their hashes stay, so that a client that has a document need not make us write it again.
 
 mod discovery;
 mod openapi;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use drydock_api::Status;
 use drydock_component::serve::Body;
 use http::header::{CONTENT_ENCODING, ETAG, HeaderValue, VARY};
 use http::{Response, StatusCode};
+use sha2::Digest as _;
 
+use crate::aggregator::discovery as remote;
 use crate::encode;
 use crate::exchange::Exchange;
+use crate::row::Resource;
 use crate::server::Server;
 
 pub(crate) use openapi::verbs_of;
+
+/// How long an OpenAPI document is kept after it was made.
+const KEPT: Duration = Duration::from_secs(60);
+
+/// The v2 document as protobuf: what clients ask for, and what upstream answers with.
+const PROTOBUF: [&str; 2] = [
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+];
 
 /// The finished documents, by name.
 #[derive(Default)]
 pub(crate) struct Documents(Mutex<HashMap<String, Document>>);
 
-/// A document: gzip of its JSON, and the hash of the JSON.
+/// A document: its gzip unless that was forgotten, and the hash of what is in it.
 #[derive(Clone)]
 struct Document {
-    gzip: Bytes,
-    hash: String,
+    gzip: Option<Bytes>,
+    hash: Arc<str>,
+}
+
+/// Compresses and hashes what is written to it.
+struct Press {
+    encoder: flate2::write::GzEncoder<Vec<u8>>,
+    hash: sha2::Sha512,
+}
+
+impl Write for Press {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.encoder.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.encoder.flush()
+    }
 }
 
 impl Document {
-    fn new(json: &[u8]) -> Result<Self, Status> {
-        use sha2::Digest as _;
-        use std::io::Write as _;
-        let hash: String = sha2::Sha512::digest(json).iter().map(|byte| format!("{byte:02X}")).collect();
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
-        encoder.write_all(json).map_err(Status::internal)?;
-        Ok(Self { gzip: Bytes::from(encoder.finish().map_err(Status::internal)?), hash })
+    fn new(make: impl FnOnce(&mut dyn Write) -> Result<(), Status>) -> Result<Self, Status> {
+        let encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+        // Documents are written in small pieces.
+        let mut out = io::BufWriter::with_capacity(16 << 10, Press { encoder, hash: sha2::Sha512::new() });
+        make(&mut out)?;
+        let press = out.into_inner().map_err(|error| Status::internal(error.error().to_string()))?;
+        let mut gzip = press.encoder.finish().map_err(Status::internal)?;
+        gzip.shrink_to_fit();
+        let hash: String = press.hash.finalize().iter().map(|byte| format!("{byte:02X}")).collect();
+        Ok(Self { gzip: Some(Bytes::from(gzip)), hash: hash.into() })
     }
 }
 
@@ -46,14 +84,51 @@ impl Documents {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The document of that name, made if it was never asked for.
-    fn get(&self, name: &str, make: impl FnOnce() -> Result<Vec<u8>, Status>) -> Result<Document, Status> {
-        if let Some(document) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
-            return Ok(document.clone());
+    /// Drops a document's bytes.
+    fn drop_bytes(&self, name: &str) {
+        if let Some(document) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(name) {
+            document.gzip = None;
         }
-        let document = Document::new(&make()?)?;
+    }
+
+    /// The document of that name, made if it is not there. One whose hash is `known` need not be there.
+    fn get(
+        &self,
+        name: &str,
+        known: &str,
+        make: impl FnOnce(&mut dyn Write) -> Result<(), Status>,
+    ) -> Result<(Document, bool), Status> {
+        if let Some(document) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name)
+            && (document.gzip.is_some() || is_known(known, &document.hash))
+        {
+            return Ok((document.clone(), false));
+        }
+        let document = Document::new(make)?;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), document.clone());
-        Ok(document)
+        Ok((document, true))
+    }
+
+    /// Sends an OpenAPI document, which is forgotten after a while.
+    fn lend(
+        server: &Arc<Server>,
+        exchange: &Exchange,
+        name: &str,
+        media: &'static str,
+        make: impl FnOnce(&mut dyn Write, &[&'static Resource]) -> io::Result<()>,
+    ) -> Result<Response<Body>, Status> {
+        let known = exchange.header("if-none-match");
+        let (document, made) =
+            server.documents.get(name, known, |out| make(out, &server.rows.all()).map_err(Status::internal))?;
+        if made {
+            let (server, name) = (Arc::clone(server), name.to_owned());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = tokio::time::sleep(KEPT) => server.documents.drop_bytes(&name),
+                    () = server.shutdown.wait() => {}
+                }
+            });
+        }
+        send(exchange, &document, media)
     }
 
     /// `/api` and `/apis…`.
@@ -65,34 +140,41 @@ impl Documents {
             }
             _ => (path.to_owned(), "application/json"),
         };
-        let document = self.get(&name, || {
+        let (document, _) = self.get(&name, "", |out| {
             let value = match aggregated {
                 Some(version) if matches!(path, "/api" | "/apis") => {
-                    Some(discovery::aggregated(&server.rows.all(), path == "/api", version))
+                    let mut document = discovery::aggregated(&server.rows.all(), path == "/api", version);
+                    if path == "/apis" {
+                        remote::add_to_aggregated(&mut document, &server.aggregator.all());
+                    }
+                    Some(document)
                 }
-                _ => discovery::legacy(&server.rows.all(), path, server),
+                _ => legacy(server, path),
             };
-            serde_json::to_vec(&value.ok_or_else(Status::unknown_path)?).map_err(Status::internal)
+            serde_json::to_writer(out, &value.ok_or_else(Status::unknown_path)?).map_err(Status::internal)
         })?;
         send(exchange, &document, media)
     }
 
     /// `/openapi/v2`, `/openapi/v3` and `/openapi/v3/…`.
-    pub(crate) fn openapi(&self, server: &Server, exchange: &Exchange, path: &str) -> Result<Response<Body>, Status> {
+    pub(crate) fn openapi(server: &Arc<Server>, exchange: &Exchange, path: &str) -> Result<Response<Body>, Status> {
         match path {
             "/openapi/v2" => {
-                // Older clients take nothing but protobuf here; they must hear that, not choke on JSON.
-                let accept = exchange.header("accept");
-                if !accept.is_empty() && !accept.contains("json") && !accept.contains("*/*") {
-                    return Err(Status::not_acceptable(&["application/json"]));
-                }
-                let document =
-                    self.get(path, || serde_json::to_vec(&openapi::v2(&server.rows.all())).map_err(Status::internal))?;
-                send(exchange, &document, "application/json")
+                let protobuf = prefers_protobuf(exchange.header("accept"))?;
+                let (name, media) = if protobuf { ("/openapi/v2.pb", PROTOBUF[0]) } else { (path, "application/json") };
+                Self::lend(server, exchange, name, media, |out, rows| openapi::v2(out, rows, protobuf))
             }
             "/openapi/v3" => {
-                let document = self
-                    .get(path, || serde_json::to_vec(&openapi::index(&server.rows.all())).map_err(Status::internal))?;
+                let (document, _) = server.documents.get(path, "", |out| {
+                    let mut index = openapi::index(&server.rows.all());
+                    for remote in server.aggregator.all() {
+                        if let Some(url) = &remote.openapi {
+                            let name = format!("apis/{}/{}", remote.group, remote.version);
+                            index["paths"][name] = serde_json::json!({"serverRelativeURL": url});
+                        }
+                    }
+                    serde_json::to_writer(out, &index).map_err(Status::internal)
+                })?;
                 send(exchange, &document, "application/json")
             }
             _ => {
@@ -110,9 +192,8 @@ impl Documents {
                         .insert(http::header::LOCATION, HeaderValue::from_str(&target).map_err(Status::internal)?);
                     return Ok(response);
                 }
-                let make = || serde_json::to_vec(&openapi::v3(&server.rows.all(), name)).map_err(Status::internal);
-                let document = self.get(path, make)?;
-                let mut response = send(exchange, &document, "application/json")?;
+                let mut response =
+                    Self::lend(server, exchange, path, "application/json", |out, rows| openapi::v3(out, rows, name))?;
                 if !asked.is_empty() {
                     response
                         .headers_mut()
@@ -151,24 +232,86 @@ impl Documents {
     }
 }
 
+/// A document of the older form, the groups of others included.
+fn legacy(server: &Server, path: &str) -> Option<serde_json::Value> {
+    let mut found = discovery::legacy(&server.rows.all(), path, server);
+    match (path.strip_prefix("/apis"), &mut found) {
+        (Some(""), Some(list)) => remote::add_to_list(list, &server.aggregator.all()),
+        (Some(group), _) if group.matches('/').count() == 1 => {
+            found = remote::group(found, group.trim_start_matches('/'), &server.aggregator.all());
+        }
+        _ => {}
+    }
+    found
+}
+
+/// Whether the v2 document is wanted as protobuf.
+fn prefers_protobuf(accept: &str) -> Result<bool, Status> {
+    for clause in accept.split(',') {
+        match clause.split(';').next().unwrap_or("").trim() {
+            media if PROTOBUF.contains(&media) => return Ok(true),
+            "application/json" | "application/*" | "*/*" => return Ok(false),
+            _ => {}
+        }
+    }
+    if accept.trim().is_empty() { Ok(false) } else { Err(Status::not_acceptable(&["application/json", PROTOBUF[0]])) }
+}
+
+fn is_known(known: &str, hash: &str) -> bool {
+    known.split(',').any(|tag| tag.trim().trim_matches('"') == hash)
+}
+
 /// Sends a document, compressed when the client can take it, or 304 when it has it.
 fn send(exchange: &Exchange, document: &Document, media: &'static str) -> Result<Response<Body>, Status> {
-    let etag = format!("\"{}\"", document.hash);
-    let known = exchange.header("if-none-match");
-    let mut response = if known.split(',').any(|tag| tag.trim() == etag) {
-        encode::with_type(StatusCode::NOT_MODIFIED, media, Bytes::new())
-    } else if exchange.header("accept-encoding").contains("gzip") {
-        let mut response = encode::with_type(StatusCode::OK, media, document.gzip.clone());
-        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        response
-    } else {
-        let mut json = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&document.gzip[..]), &mut json)
-            .map_err(Status::internal)?;
-        encode::with_type(StatusCode::OK, media, Bytes::from(json))
+    let mut response = match &document.gzip {
+        gzip if gzip.is_none() || is_known(exchange.header("if-none-match"), &document.hash) => {
+            encode::with_type(StatusCode::NOT_MODIFIED, media, Bytes::new())
+        }
+        Some(gzip) if exchange.header("accept-encoding").contains("gzip") => {
+            let mut response = encode::with_type(StatusCode::OK, media, gzip.clone());
+            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            response
+        }
+        gzip => {
+            let mut plain = Vec::new();
+            let packed = gzip.clone().unwrap_or_default();
+            io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed[..]), &mut plain)
+                .map_err(Status::internal)?;
+            encode::with_type(StatusCode::OK, media, Bytes::from(plain))
+        }
     };
     let headers = response.headers_mut();
-    headers.insert(ETAG, HeaderValue::from_str(&etag).map_err(Status::internal)?);
+    headers.insert(ETAG, HeaderValue::from_str(&format!("\"{}\"", document.hash)).map_err(Status::internal)?);
     headers.insert(VARY, HeaderValue::from_static("Accept"));
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_clients_get_protobuf() {
+        assert_eq!(prefers_protobuf("application/com.github.proto-openapi.spec.v2@v1.0+protobuf").ok(), Some(true));
+        assert_eq!(
+            prefers_protobuf("application/com.github.proto-openapi.spec.v2.v1.0+protobuf, */*").ok(),
+            Some(true)
+        );
+        assert_eq!(prefers_protobuf("application/json").ok(), Some(false));
+        assert_eq!(prefers_protobuf("").ok(), Some(false));
+        assert_eq!(prefers_protobuf("text/html").map_err(|status| status.code), Err(406));
+    }
+
+    #[test]
+    fn forgotten_documents_are_made_again_unless_known() {
+        let documents = Documents::default();
+        let make = |out: &mut dyn Write| out.write_all(b"text").map_err(Status::internal);
+        let (first, made) = documents.get("a", "", make).expect("document");
+        assert!(made && first.gzip.is_some());
+        documents.drop_bytes("a");
+        let known = format!("\"{}\"", first.hash);
+        assert!(documents.get("a", &known, make).expect("document").0.gzip.is_none());
+        let (again, made) = documents.get("a", "", make).expect("document");
+        assert!(made && again.hash == first.hash);
+    }
 }

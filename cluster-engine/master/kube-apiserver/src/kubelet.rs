@@ -97,30 +97,12 @@ impl Kubelets {
     }
 
     async fn connect(&self, target: &Target) -> Result<http1::SendRequest<Body>, Status> {
-        let place = if target.host.contains(':') {
-            format!("[{}]:{}", target.host, target.port)
-        } else {
-            format!("{}:{}", target.host, target.port)
-        };
-        let failed = |error: &dyn std::fmt::Display| {
-            Status::internal(format!("error dialing backend: dial tcp {place}: {error}"))
-        };
-        let stream =
-            match tokio::time::timeout(DIAL_TIME, TcpStream::connect((target.host.as_str(), target.port))).await {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return Err(failed(&format!("connect: {}", plain(&error)))),
-                Err(_) => return Err(failed(&"i/o timeout")),
-            };
-        let _ = stream.set_nodelay(true);
         let config = match target.scheme {
-            Scheme::Http => return handshake(stream).await.map_err(|error| failed(&error)),
-            Scheme::Https => &self.any,
-            Scheme::Kubelet => &self.tls,
+            Scheme::Http => None,
+            Scheme::Https => Some(Arc::clone(&self.any)),
+            Scheme::Kubelet => Some(Arc::clone(&self.tls)),
         };
-        let name = ServerName::try_from(target.host.clone()).map_err(|error| failed(&error))?;
-        let stream =
-            TlsConnector::from(Arc::clone(config)).connect(name, stream).await.map_err(|error| failed(&error))?;
-        handshake(stream).await.map_err(|error| failed(&error))
+        connect((&target.host, target.port), config.map(|config| (config, target.host.as_str()))).await
     }
 
     /// Passes a request on and gives the answer as it comes.
@@ -134,17 +116,9 @@ impl Kubelets {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<Response<Incoming>, Status> {
-        let mut sender = self.connect(target).await?;
-        let mut request = Request::new(body);
-        *request.method_mut() = method.clone();
-        *request.uri_mut() = target.path.parse().map_err(|_| Status::bad_request("invalid path"))?;
-        *request.headers_mut() = forwarded(headers);
-        if !request.headers().contains_key(header::HOST)
-            && let Ok(host) = format!("{}:{}", target.host, target.port).parse()
-        {
-            request.headers_mut().insert(header::HOST, host);
-        }
-        sender.send_request(request).await.map_err(|error| Status::internal(format!("error sending request: {error}")))
+        let sender = self.connect(target).await?;
+        let host = format!("{}:{}", target.host, target.port);
+        request(sender, method, &target.path, &host, forwarded(headers), body).await
     }
 
     /// Passes an upgrade on; from then on bytes are copied both ways.
@@ -159,24 +133,87 @@ impl Kubelets {
         client: OnUpgrade,
     ) -> Result<Response<Body>, Status> {
         let answer = self.send(target, method, headers, drydock_component::serve::full(Bytes::new())).await?;
-        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(failure(answer).await);
-        }
-        let mut response = Response::new(drydock_component::serve::full(Bytes::new()));
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        *response.headers_mut() = answer.headers().clone();
-        tokio::spawn(async move {
-            let (client, other) = match tokio::join!(client, hyper::upgrade::on(answer)) {
-                (Ok(client), Ok(other)) => (client, other),
-                (Err(error), _) | (_, Err(error)) => return tracing::debug!(%error, "an upgrade was not finished"),
-            };
-            if let Err(error) = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(other)).await
-            {
-                tracing::debug!(%error, "a stream ended");
-            }
-        });
-        Ok(response)
+        upgraded(answer, client).await
     }
+}
+
+/// Copies bytes both ways once the other side has upgraded.
+///
+/// # Errors
+/// What the other side answered instead, as a Status.
+pub(crate) async fn upgraded(answer: Response<Incoming>, client: OnUpgrade) -> Result<Response<Body>, Status> {
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(failure(answer).await);
+    }
+    let mut response = Response::new(drydock_component::serve::full(Bytes::new()));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *response.headers_mut() = answer.headers().clone();
+    tokio::spawn(async move {
+        let (client, other) = match tokio::join!(client, hyper::upgrade::on(answer)) {
+            (Ok(client), Ok(other)) => (client, other),
+            (Err(error), _) | (_, Err(error)) => return tracing::debug!(%error, "an upgrade was not finished"),
+        };
+        if let Err(error) = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(other)).await {
+            tracing::debug!(%error, "a stream ended");
+        }
+    });
+    Ok(response)
+}
+
+/// Sends one request over TLS of one's own, checked against the name `tls_name`.
+///
+/// # Errors
+/// 500 when the other side cannot be reached.
+pub(crate) async fn send_tls(
+    place: (&str, u16),
+    config: Arc<ClientConfig>,
+    tls_name: &str,
+    method: &Method,
+    path: &str,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response<Incoming>, Status> {
+    let sender = connect(place, Some((config, tls_name))).await?;
+    request(sender, method, path, tls_name, headers, body).await
+}
+
+async fn request(
+    mut sender: http1::SendRequest<Body>,
+    method: &Method,
+    path: &str,
+    host: &str,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response<Incoming>, Status> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = path.parse().map_err(|_| Status::bad_request("invalid path"))?;
+    *request.headers_mut() = headers;
+    if !request.headers().contains_key(header::HOST)
+        && let Ok(host) = host.parse()
+    {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    sender.send_request(request).await.map_err(|error| Status::internal(format!("error sending request: {error}")))
+}
+
+async fn connect(
+    (host, port): (&str, u16),
+    tls: Option<(Arc<ClientConfig>, &str)>,
+) -> Result<http1::SendRequest<Body>, Status> {
+    let place = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let failed =
+        |error: &dyn std::fmt::Display| Status::internal(format!("error dialing backend: dial tcp {place}: {error}"));
+    let stream = match tokio::time::timeout(DIAL_TIME, TcpStream::connect((host, port))).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(failed(&format!("connect: {}", plain(&error)))),
+        Err(_) => return Err(failed(&"i/o timeout")),
+    };
+    let _ = stream.set_nodelay(true);
+    let Some((config, name)) = tls else { return handshake(stream).await.map_err(|error| failed(&error)) };
+    let name = ServerName::try_from(name.to_owned()).map_err(|error| failed(&error))?;
+    let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|error| failed(&error))?;
+    handshake(stream).await.map_err(|error| failed(&error))
 }
 
 async fn handshake(
@@ -213,7 +250,7 @@ pub(crate) async fn failure(answer: Response<Incoming>) -> Status {
 }
 
 /// Headers of the client that the other side may see: no credentials of ours.
-fn forwarded(headers: &HeaderMap) -> HeaderMap {
+pub(crate) fn forwarded(headers: &HeaderMap) -> HeaderMap {
     let mut out = headers.clone();
     for name in
         [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::TE, header::TRAILER, header::TRANSFER_ENCODING]
@@ -242,7 +279,8 @@ fn plain(error: &std::io::Error) -> String {
     }
 }
 
-fn unchecked(identity: Option<(&Path, &Path)>) -> Result<ClientConfig, TlsError> {
+/// TLS that takes any certificate of the other side.
+pub(crate) fn unchecked(identity: Option<(&Path, &Path)>) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Arc::new(AnyCertificate(Arc::clone(&provider)));
     let builder = ClientConfig::builder_with_provider(provider)

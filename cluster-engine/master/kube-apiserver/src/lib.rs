@@ -16,11 +16,13 @@ pub mod row;
 
 mod addresses;
 mod admission;
+mod aggregator;
 mod audit;
 mod authn;
 mod body;
 mod bootstrap;
 mod cache;
+mod cel;
 mod custom;
 mod documents;
 mod encode;
@@ -113,6 +115,7 @@ pub async fn serve(mut options: Options, listener: TcpListener, shutdown: Shutdo
     tokio::spawn(cache::feed::run(feed_caches, feed_etcd, shutdown.clone()));
     tokio::spawn(bootstrap::run(Arc::clone(&server)));
     tokio::spawn(custom::controller::run(Arc::clone(&server)));
+    tokio::spawn(aggregator::run(Arc::clone(&server)));
     tokio::spawn(compact(Arc::clone(&server)));
     let handler = move |request, peer| pipeline::handle(Arc::clone(&server), request, peer);
     drydock_component::serve::https(listener, tls, handler, shutdown).await;
@@ -157,11 +160,12 @@ fn assemble(options: Options, shutdown: Shutdown) -> Result<Arc<server::Server>,
         caches,
         rows,
         tokens,
-        chain,
+        chain: Arc::new(chain),
         rbac,
         audit,
         metrics: metrics::Metrics::default(),
         documents: documents::Documents::default(),
+        aggregator: aggregator::Aggregator::default(),
         started: Instant::now(),
         bootstrapped: std::sync::atomic::AtomicBool::new(false),
         shutdown,

@@ -9,6 +9,7 @@ use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::json;
 
+use crate::documents::Documents;
 use crate::encode;
 use crate::exchange::Exchange;
 use crate::server::Server;
@@ -41,7 +42,7 @@ pub(crate) async fn serve(
         "openid" if path == "/openid/v1/jwks" => {
             Ok(encode::with_type(StatusCode::OK, "application/jwk-set+json", server.tokens.jwks().to_string().into()))
         }
-        "openapi" => server.documents.openapi(server, exchange, path),
+        "openapi" => Documents::openapi(server, exchange, path),
         ".well-known" if path == "/.well-known/openid-configuration" => {
             Ok(encode::json(StatusCode::OK, openid(server).to_string()))
         }

@@ -21,7 +21,7 @@ use crate::exchange::Exchange;
 use crate::request::{Query, RequestInfo};
 use crate::row::{Resource, Subresource, Verbs};
 use crate::server::Server;
-use crate::{body, paths, subresource, verbs};
+use crate::{aggregator, body, paths, subresource, verbs};
 
 /// Answers one request; never fails.
 pub(crate) async fn handle(server: Arc<Server>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
@@ -139,6 +139,9 @@ async fn run(
     finish.exchange = Some(Arc::clone(&exchange));
     exchange.notes.annotate("authorization.k8s.io/decision", "allow");
     exchange.notes.annotate("authorization.k8s.io/reason", reason);
+    if let Some(remote) = server.aggregator.find(&exchange.info.path) {
+        return aggregator::serve(server, &exchange, &remote, &parts.method, incoming, upgrade).await;
+    }
     if !exchange.info.is_resource {
         return paths::serve(server, &exchange, &parts.method, incoming).await;
     }

@@ -45,6 +45,9 @@ mod storage;
 
 use crate::row::Resource;
 
+pub(crate) use quota_math::qos_class;
+pub(crate) use value::Read;
+
 /// Every built-in row, in the order of discovery: core first, then the groups as upstream orders them.
 pub(crate) fn all() -> &'static [&'static Resource] {
     ALL

@@ -7,7 +7,11 @@ use crate::registry;
 use crate::row::Resource;
 
 /// The served rows. What is served changes when a definition does.
-pub(crate) struct Rows(RwLock<Arc<Table>>);
+pub(crate) struct Rows {
+    table: RwLock<Arc<Table>>,
+    /// Counts the changes.
+    changed: tokio::sync::watch::Sender<u64>,
+}
 
 struct Table {
     all: Vec<&'static Resource>,
@@ -31,16 +35,22 @@ impl Table {
 impl Rows {
     /// The built-in rows.
     pub(crate) fn builtin() -> Self {
-        Self(RwLock::new(Table::new(&[])))
+        Self { table: RwLock::new(Table::new(&[])), changed: tokio::sync::watch::Sender::new(0) }
     }
 
     /// Replaces the rows of custom resources.
     pub(crate) fn set_custom(&self, rows: Vec<&'static Resource>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Table::new(&rows);
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Table::new(&rows);
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Tells when what is served has changed.
+    pub(crate) fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.changed.subscribe()
     }
 
     fn table(&self) -> Arc<Table> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The row of a path.

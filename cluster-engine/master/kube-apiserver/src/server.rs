@@ -8,6 +8,7 @@ use drydock_component::Shutdown;
 use serde_json::Value;
 
 use crate::addresses::Addresses;
+use crate::aggregator::Aggregator;
 use crate::audit::log::AuditLog;
 use crate::authn::{Authenticator, Tokens};
 use crate::authorize::chain::Chain;
@@ -31,13 +32,14 @@ pub(crate) struct Server {
     pub(crate) rows: Rows,
     pub(crate) authenticator: Authenticator,
     pub(crate) tokens: Arc<Tokens>,
-    pub(crate) chain: Chain,
+    pub(crate) chain: Arc<Chain>,
     pub(crate) rbac: Arc<rbac::Authorizer>,
     pub(crate) audit: AuditLog,
     pub(crate) metrics: Metrics,
     pub(crate) addresses: Addresses,
     pub(crate) kubelets: Kubelets,
     pub(crate) documents: Documents,
+    pub(crate) aggregator: Aggregator,
     pub(crate) started: Instant,
     /// Set when the objects that every cluster has are written.
     pub(crate) bootstrapped: std::sync::atomic::AtomicBool,

@@ -22,6 +22,9 @@ use crate::server::Server;
 use crate::{body, verbs};
 
 pub(crate) use binding::bind;
+pub(crate) use connect::escape;
+pub(crate) use proxy::endpoint;
+pub(crate) use scale::{scale_of, set_replicas};
 
 /// Answers a request for a subresource.
 pub(crate) async fn serve(

@@ -42,19 +42,28 @@ pub(crate) fn schema_of(row: &Resource) -> Option<Type<'static>> {
 
 /// An object of the stored form (with resourceVersion) as this row serves it.
 pub(crate) fn wire(row: &Resource, bytes: &Bytes) -> Bytes {
-    let Some(convert) = row.from_storage else { return bytes.clone() };
+    if row.from_storage.is_none() && !row.custom.is_some_and(|custom| custom.on_read) {
+        return bytes.clone();
+    }
     let Ok(mut object) = serde_json::from_slice::<Value>(bytes) else { return bytes.clone() };
     let version = drydock_api::meta::resource_version(&object).parse().unwrap_or(0);
-    convert(&mut object);
+    from_storage(row, &mut object);
     bytes_form::with_version(&bytes_form::encode(&object, &row.api_version(), row.kind), version)
+}
+
+fn from_storage(row: &Resource, object: &mut Value) {
+    if let Some(convert) = row.from_storage {
+        convert(object);
+    }
+    if let Some(custom) = row.custom {
+        custom.read(object);
+    }
 }
 
 /// The same as a value, apiVersion and kind set.
 pub(crate) fn wire_value(row: &Resource, bytes: &[u8]) -> Result<Value, Status> {
     let mut object: Value = serde_json::from_slice(bytes).map_err(Status::internal)?;
-    if let Some(convert) = row.from_storage {
-        convert(&mut object);
-    }
+    from_storage(row, &mut object);
     if let Some(fields) = object.as_object_mut() {
         fields.insert("apiVersion".to_owned(), row.api_version().into());
         fields.insert("kind".to_owned(), row.kind.into());

@@ -1,5 +1,6 @@
 //! The controllers, one room each, and which of them run.
 
+mod addon_activation;
 mod cluster_role_aggregation;
 mod cron_job;
 mod daemon_set;
@@ -24,6 +25,7 @@ mod resource_quota;
 mod revisions;
 mod root_ca;
 mod service_account;
+mod service_lb;
 mod stateful_set;
 mod taint_eviction;
 mod ttl_after_finished;
@@ -41,6 +43,7 @@ use crate::{Error, Options};
 pub(crate) struct Settings {
     root_ca: Option<String>,
     node_ranges: Option<node_ipam::Ranges>,
+    load_balancers: Option<service_lb::Range>,
 }
 
 impl Settings {
@@ -60,7 +63,8 @@ impl Settings {
         } else {
             None
         };
-        Ok(Settings { root_ca, node_ranges })
+        let load_balancers = options.load_balancer_cidr.as_deref().map(service_lb::range).transpose();
+        Ok(Settings { root_ca, node_ranges, load_balancers: load_balancers.map_err(Error::Flag)? })
     }
 }
 
@@ -94,6 +98,10 @@ pub(crate) fn start(context: &Arc<Context>, settings: Settings) -> JoinSet<()> {
     tasks.start("persistentvolumeclaim-protection-controller", protection::run_claims);
     tasks.start("persistentvolume-protection-controller", protection::run_volumes);
     tasks.start("ephemeral-volume-controller", ephemeral_volume::run);
+    if let Some(range) = settings.load_balancers {
+        tasks.start("service-lb-controller", |context| service_lb::run(context, range));
+    }
+    tasks.start("addon-activation-controller", addon_activation::run);
     tasks.start("node-lifecycle-controller", node_lifecycle::run);
     tasks.start("taint-eviction-controller", taint_eviction::run);
     tasks.start("namespace-controller", namespace::run);

@@ -49,6 +49,10 @@ pub struct Options {
     /// Where service addresses come from; never given to nodes.
     #[arg(long, value_name = "CIDR")]
     pub service_cluster_ip_range: Option<String>,
+    /// Where load balancers' addresses come from: a part of the nodes' own network that no machine uses. Without it
+    /// services of type LoadBalancer wait for somebody else.
+    #[arg(long, value_name = "CIDR")]
+    pub load_balancer_cidr: Option<String>,
     /// The CA bundle published in every namespace as `kube-root-ca.crt`.
     #[arg(long, value_name = "FILE")]
     pub root_ca_file: Option<PathBuf>,

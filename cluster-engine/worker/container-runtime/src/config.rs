@@ -127,7 +127,10 @@ pub enum Propagation {
 pub struct Mount {
     /// Source in the caller's mount namespace.
     pub host_path: PathBuf,
-    /// A path below `host_path`, followed without ever leaving it and created as a directory when missing (`subPath`).
+    /// Instead of `host_path`: unpacked image layers, lowest first, shown read-only (image volumes).
+    pub layers: Vec<PathBuf>,
+    /// A path below `host_path`, followed without ever leaving it and created as a directory when missing (`subPath`),
+    /// with the owner, group and permissions of the volume's own directory.
     pub sub_path: Option<PathBuf>,
     /// Absolute path in the container; created when missing.
     pub container_path: PathBuf,
@@ -224,6 +227,8 @@ pub struct ContainerConfig {
     pub tty: bool,
     /// Keep standard input open; otherwise it is `/dev/null`.
     pub stdin: bool,
+    /// Id of the container whose PID namespace to share (`targetContainerName` of an ephemeral container).
+    pub pid_target: Option<String>,
 }
 
 /// A process to start inside a running container.

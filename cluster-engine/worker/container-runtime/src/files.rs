@@ -18,6 +18,22 @@ const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CL
 /// # Errors
 /// The kernel's; `ENOTDIR` when something else is in the way.
 pub(crate) fn make_directories(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+    make_directories_as(root, path, None)
+}
+
+/// What directories made below a volume take over from it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Like {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) mode: u32,
+}
+
+/// [`make_directories`], with owner and permissions for what is made.
+///
+/// # Errors
+/// As [`make_directories`].
+pub(crate) fn make_directories_as(root: BorrowedFd<'_>, path: &Path, like: Option<Like>) -> io::Result<OwnedFd> {
     let mut path = clean(path);
     // Images have links to what only a mount creates (`/var/run` -> `/run`), so a dangling link's target is made, too.
     for _ in 0..40 {
@@ -25,7 +41,7 @@ pub(crate) fn make_directories(root: BorrowedFd<'_>, path: &Path) -> io::Result<
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => return other,
         }
-        match make_missing(root, &path)? {
+        match make_missing(root, &path, like)? {
             Ok(directory) => return Ok(directory),
             Err(target) => path = target,
         }
@@ -34,7 +50,7 @@ pub(crate) fn make_directories(root: BorrowedFd<'_>, path: &Path) -> io::Result<
 }
 
 /// Makes the missing parts of `path`; a dangling link on the way is answered with the path to make instead.
-fn make_missing(root: BorrowedFd<'_>, path: &Path) -> io::Result<Result<OwnedFd, PathBuf>> {
+fn make_missing(root: BorrowedFd<'_>, path: &Path, like: Option<Like>) -> io::Result<Result<OwnedFd, PathBuf>> {
     let mut prefix = PathBuf::from(".");
     let mut at = sys::open_in_root(root, &prefix, DIRECTORY)?;
     let mut components = path.components();
@@ -50,7 +66,11 @@ fn make_missing(root: BorrowedFd<'_>, path: &Path) -> io::Result<Result<OwnedFd,
         };
         if missing {
             match rustix::fs::mkdirat(&at, name, Mode::from_raw_mode(0o755)) {
-                Ok(()) => {}
+                Ok(()) => {
+                    if let Some(like) = like {
+                        adopt(at.as_fd(), name, like)?;
+                    }
+                }
                 Err(Errno::EXIST) => match rustix::fs::readlinkat(&at, name, Vec::new()) {
                     Ok(target) => {
                         let target = Path::new(std::ffi::OsStr::from_bytes(target.to_bytes()));
@@ -66,6 +86,15 @@ fn make_missing(root: BorrowedFd<'_>, path: &Path) -> io::Result<Result<OwnedFd,
         prefix = below;
     }
     Ok(Ok(at))
+}
+
+/// Gives a directory just made its owner and permissions; the order keeps set-group-id bits.
+fn adopt(parent: BorrowedFd<'_>, name: &std::ffi::OsStr, like: Like) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+    let (uid, gid) = (rustix::fs::Uid::from_raw(like.uid), rustix::fs::Gid::from_raw(like.gid));
+    rustix::fs::fchown(&made, Some(uid), Some(gid))?;
+    Ok(rustix::fs::fchmod(&made, Mode::from_raw_mode(like.mode))?)
 }
 
 /// Opens the file `path` inside `root` as a place to mount on, making an empty one where nothing is.

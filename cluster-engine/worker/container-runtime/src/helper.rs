@@ -45,6 +45,7 @@ impl<T, E: Display> Step<T> for Result<T, E> {
 struct Given {
     stdio: Option<[OwnedFd; 3]>,
     target: Option<OwnedFd>,
+    pids: Option<OwnedFd>,
 }
 
 /// The whole life of a process started as `runtime`: reads its orders from descriptor 0, carries them out, ends.
@@ -98,7 +99,8 @@ fn helper(control: BorrowedFd<'_>) -> Result<(), Failure> {
     } else {
         None
     };
-    let given = Given { stdio, target: if request.target { fds.next() } else { None } };
+    let target = if request.target { fds.next() } else { None };
+    let given = Given { stdio, target, pids: if request.pids { fds.next() } else { None } };
     let spec = request.spec.into_owned();
 
     // First of all what depends on being exactly who and where the caller is.
@@ -122,6 +124,9 @@ fn helper(control: BorrowedFd<'_>) -> Result<(), Failure> {
         // Whoever is in there already must not be able to trace us.
         sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).step("clear dumpable")?;
         sys::setns(target.as_fd(), spec.join).step("join namespaces")?;
+    }
+    if let Some(process) = &given.pids {
+        sys::setns(process.as_fd(), libc::CLONE_NEWPID).step("join the target's PID namespace")?;
     }
     // The cgroup namespace is made later, from inside the groups.
     let namespaces = spec.new & !libc::CLONE_NEWCGROUP;

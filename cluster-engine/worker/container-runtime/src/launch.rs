@@ -165,6 +165,8 @@ pub struct Command {
 pub struct Descriptors<'a> {
     /// A process descriptor for [`Spec::join`] and [`Shm::Sandbox`].
     pub target: Option<std::os::fd::BorrowedFd<'a>>,
+    /// A process whose PID namespace to join instead of that of `target`.
+    pub pids: Option<std::os::fd::BorrowedFd<'a>>,
     /// Standard input, output and error. Without them the program gets `/dev/null`, or its terminal.
     pub stdio: Option<[std::os::fd::BorrowedFd<'a>; 3]>,
 }
@@ -211,11 +213,13 @@ pub fn launch(
     };
     drop(reaper.ending(child.id().cast_signed()));
 
-    let fds: Vec<_> = descriptors.stdio.iter().flatten().copied().chain(descriptors.target).collect();
+    let fds: Vec<_> =
+        descriptors.stdio.iter().flatten().copied().chain(descriptors.target).chain(descriptors.pids).collect();
     let request = wire::Request {
         spec: std::borrow::Cow::Borrowed(spec),
         stdio: descriptors.stdio.is_some(),
         target: descriptors.target.is_some(),
+        pids: descriptors.pids.is_some(),
     };
     wire::send(ours.as_fd(), &request, &fds).map_err(broken("does not take its orders"))?;
 

@@ -131,6 +131,12 @@ pub trait ContainerRuntime: Send + Sync {
     /// [`Error::Io`] when the cgroup or the writable layer cannot be removed.
     fn remove_container(&self, id: &str) -> Result<(), Error>;
 
+    /// Changes the limits of a whole pod.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown id, [`Error::Io`] when the kernel refuses a value.
+    fn update_pod_sandbox(&self, id: &str, limits: &Limits) -> Result<(), Error>;
+
     /// Changes the limits of a running container.
     ///
     /// # Errors

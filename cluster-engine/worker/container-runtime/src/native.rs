@@ -177,6 +177,7 @@ impl NativeRuntime {
         target: &Process,
         tty: bool,
         stdin: bool,
+        pids: Option<&Process>,
         oom: impl FnOnce() -> bool + Send + 'static,
     ) -> Result<(Arc<Process>, StartedContainer), Error> {
         let streams = if tty { None } else { Some(Streams::new(stdin)?) };
@@ -184,7 +185,8 @@ impl NativeRuntime {
             let [input, output, error] = &streams.theirs;
             [input.as_fd(), output.as_fd(), error.as_fd()]
         });
-        let launched = self.launch(spec, &Descriptors { target: Some(target.pidfd.as_fd()), stdio })?;
+        let pids = pids.map(|process| process.pidfd.as_fd());
+        let launched = self.launch(spec, &Descriptors { target: Some(target.pidfd.as_fd()), pids, stdio })?;
         let (process, pty) = Process::adopt(launched, oom);
         let pid = process.pid;
         let (stdin, stdout, stderr) = match streams {
@@ -316,8 +318,10 @@ impl ContainerRuntime for NativeRuntime {
             let sandbox = state.sandboxes.get(&name).ok_or_else(|| Error::sandbox(&name))?;
             (config, sandbox.config.clone(), Arc::clone(&sandbox.process), group)
         };
+        let neighbour = config.pid_target.as_deref().map(|target| self.process(target)).transpose();
         let started = group.create().and_then(|()| group.limit(&config.limits)).and_then(|()| {
-            let own_pids = !pod.host_pid && !pod.share_process_namespace;
+            let neighbour = neighbour?;
+            let own_pids = !pod.host_pid && !pod.share_process_namespace && neighbour.is_none();
             let spec = Spec {
                 join: pod_namespaces(&pod),
                 new: libc::CLONE_NEWNS | libc::CLONE_NEWCGROUP | if own_pids { libc::CLONE_NEWPID } else { 0 },
@@ -328,7 +332,9 @@ impl ContainerRuntime for NativeRuntime {
                 ..Spec::default()
             };
             let counted = group.clone();
-            self.connected(&spec, &sandbox, config.tty, config.stdin, move || counted.oom_kills() > 0)
+            self.connected(&spec, &sandbox, config.tty, config.stdin, neighbour.as_deref(), move || {
+                counted.oom_kills() > 0
+            })
         });
         let mut state = self.state();
         let container = state.containers.get_mut(id).ok_or_else(|| Error::container(id))?;
@@ -357,7 +363,8 @@ impl ContainerRuntime for NativeRuntime {
             let container = state.containers.get(id).ok_or_else(|| Error::container(id))?;
             let Phase::Started(process) = &container.phase else { return Ok(()) };
             let pod = state.sandboxes.get(&container.sandbox).map(|sandbox| &sandbox.config);
-            let alone = pod.is_some_and(|pod| !pod.host_pid && !pod.share_process_namespace);
+            let alone = pod.is_some_and(|pod| !pod.host_pid && !pod.share_process_namespace)
+                && container.config.pid_target.is_none();
             (Arc::clone(process), container.group.clone(), alone)
         };
         process.signal(signal);
@@ -381,6 +388,16 @@ impl ContainerRuntime for NativeRuntime {
         }
         self.state().containers.remove(id);
         Ok(())
+    }
+
+    fn update_pod_sandbox(&self, id: &str, limits: &Limits) -> Result<(), Error> {
+        let group = {
+            let mut state = self.state();
+            let sandbox = state.sandboxes.get_mut(id).ok_or_else(|| Error::sandbox(id))?;
+            sandbox.config.limits = *limits;
+            sandbox.group.clone()
+        };
+        group.limit(limits)
     }
 
     fn update_container(&self, id: &str, limits: &Limits) -> Result<(), Error> {
@@ -421,7 +438,7 @@ impl ContainerRuntime for NativeRuntime {
             program: Program::Command(Box::new(confine::exec(&pod, &container, config)?)),
             ..Spec::default()
         };
-        let (process, started) = self.connected(&spec, &process, config.tty, config.stdin, || false)?;
+        let (process, started) = self.connected(&spec, &process, config.tty, config.stdin, None, || false)?;
         self.state().execs.insert(started.pid, process);
         Ok(started)
     }

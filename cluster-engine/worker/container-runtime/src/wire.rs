@@ -16,17 +16,19 @@ use serde::{Deserialize, Serialize};
 use crate::ExecFailure;
 use crate::launch::Spec;
 
-/// Descriptors per message: three streams and a process.
-const MAX_FDS: usize = 4;
+/// Descriptors per message: three streams and two processes.
+const MAX_FDS: usize = 5;
 /// Larger than any pod the API server accepts.
 const MAX_BYTES: usize = 16 << 20;
 
-/// The first message, to the helper. Its descriptors are standard streams first, then the target.
+/// The first message, to the helper. Its descriptors are standard streams first, then the target, then the process whose PID
+/// namespace to join.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Request<'a> {
     pub(crate) spec: Cow<'a, Spec>,
     pub(crate) stdio: bool,
     pub(crate) target: bool,
+    pub(crate) pids: bool,
 }
 
 /// From the helper and its child. The end of the stream means success.

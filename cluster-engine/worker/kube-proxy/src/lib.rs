@@ -1,7 +1,7 @@
 //! kube-proxy: makes service addresses work on a node, with nftables.
 //!
 //! Services, EndpointSlices and the own Node are watched; after each change [`plan`] turns them into a
-//! [`ruleset`] (pure), and [`netlink`] brings the kernel from the ruleset before to the new one in one
+//! [`ruleset`] (pure), and `drydock-nftables` brings the kernel from the ruleset before to the new one in one
 //! transaction. Only what differs is written, so session affinity survives changes elsewhere.
 //!
 //! It needs CAP_NET_ADMIN in the user namespace that owns its network namespace, nothing else.
@@ -9,12 +9,14 @@
 //! *Invariants:* `plan` and `ruleset` know neither sockets nor clocks; no rule is ever written outside the table
 //! `ip kube-proxy`.
 
-pub mod netlink;
 pub mod plan;
-pub mod ruleset;
+pub mod stale;
 
+mod announce;
 mod pages;
 mod proxy;
+
+pub use drydock_nftables::ruleset;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,6 +28,9 @@ use drydock_component::Shutdown;
 use thiserror::Error;
 
 use ruleset::Prefix;
+
+/// The table that holds everything.
+pub const TABLE: &str = "kube-proxy";
 
 /// The service proxy of one node.
 #[derive(Clone, Debug, Parser)]
@@ -46,6 +51,9 @@ pub struct Options {
     /// Masquerade all traffic to services.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
     pub masquerade_all: bool,
+    /// Enforce NetworkPolicy for this node's pods; of no use beside another network plug-in that does so.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = true, action = clap::ArgAction::Set)]
+    pub network_policy: bool,
     /// Where to serve /healthz and /livez.
     #[arg(long, default_value = "0.0.0.0:10256")]
     pub healthz_bind_address: SocketAddr,
@@ -90,7 +98,7 @@ pub enum Error {
     HostName(#[source] nix::errno::Errno),
     /// The kernel's packet rules cannot be reached.
     #[error("cannot reach nftables")]
-    Netlink(#[from] netlink::Error),
+    Netlink(#[from] drydock_nftables::Error),
 }
 
 /// Runs until `shutdown`. The rules stay when it ends, as upstream's do: services go on working meanwhile.

@@ -14,7 +14,9 @@ use std::net::Ipv4Addr;
 use drydock_client::Object;
 use drydock_client::types::{EndpointSlice, Service, ServicePort};
 
-use crate::ruleset::{Chain, Hook, Key, Point, Prefix, Protocol, Rule, Ruleset, Set, SetKind, Statement, Verdict};
+use drydock_nftables::ruleset::{
+    Chain, Hook, Key, Point, Prefix, Protocol, Rule, Ruleset, Set, SetKind, Statement, Verdict,
+};
 pub use endpoints::Backend;
 use endpoints::{Choice, choose};
 
@@ -29,6 +31,8 @@ pub struct NodeInfo {
     pub cluster_cidr: Option<Prefix>,
     /// Masquerade all traffic to services.
     pub masquerade_all: bool,
+    /// The addresses on which node ports answer; all of the node's while none is known.
+    pub addresses: Vec<Ipv4Addr>,
 }
 
 /// What a plan leads to.
@@ -40,6 +44,8 @@ pub struct Plan {
     pub health_ports: BTreeMap<u16, HealthPort>,
     /// Where UDP traffic to services may go: connections elsewhere are stale.
     pub udp: UdpServices,
+    /// Load balancers' addresses for which this node answers on its network.
+    pub announced: BTreeSet<Ipv4Addr>,
 }
 
 /// One answer to load balancers.
@@ -71,6 +77,7 @@ const NO_ENDPOINT_SERVICES: &str = "no-endpoint-services";
 const NO_ENDPOINT_NODEPORTS: &str = "no-endpoint-nodeports";
 const FIREWALL_IPS: &str = "firewall-ips";
 const CLUSTER_IPS: &str = "cluster-ips";
+const NODEPORT_IPS: &str = "nodeport-ips";
 const REJECT: &str = "reject-chain";
 const MARK: &str = "mark-for-masquerade";
 const LOOPBACK: Prefix = Prefix { address: Ipv4Addr::new(127, 0, 0, 0), length: 8 };
@@ -92,7 +99,7 @@ where
             of_service.entry((slice.namespace(), service)).or_default().push(slice);
         }
     }
-    let mut planner = Planner { node, plan: Plan { ruleset: frame(), ..Plan::default() } };
+    let mut planner = Planner { node, plan: Plan { ruleset: frame(&node.addresses), ..Plan::default() } };
     for service in services.iter().map(|service| &**service) {
         let slices = of_service.get(&(service.namespace(), service.name())).map(Vec::as_slice).unwrap_or_default();
         planner.service(service, slices);
@@ -101,14 +108,24 @@ where
 }
 
 /// The chains and sets that are there without any service.
-fn frame() -> Ruleset {
+fn frame(addresses: &[Ipv4Addr]) -> Ruleset {
     use Statement::{CtNew, DestinationIn, DestinationLocal, Mark, Masquerade, NotMarked, Reject, Unmark};
     let mut ruleset = Ruleset::default();
     let hook = |nat: bool, point: Point, priority: i32| Some(Hook { nat, point, priority });
     let jump = |chain: &str| Statement::Verdict(Verdict::Jump(chain.to_owned()));
-    let not_loopback = || Statement::Destination { prefix: LOOPBACK, is: false };
+    // Upstream's default is the node's own address and no other, so that an address it has for another reason (the
+    // bridge's, a load balancer's) gives its ports to nobody.
+    let node_port = |map: &str| match addresses {
+        [] => {
+            vec![
+                DestinationLocal,
+                Statement::Destination { prefix: LOOPBACK, is: false },
+                Statement::PortMap(map.to_owned()),
+            ]
+        }
+        _ => vec![DestinationIn(NODEPORT_IPS.to_owned()), Statement::PortMap(map.to_owned())],
+    };
     let service_map = |map: &str| Statement::ServiceMap(map.to_owned());
-    let port_map = |map: &str| Statement::PortMap(map.to_owned());
     let mut chain = |name: &str, hook: Option<Hook>, rules: Vec<Rule>| {
         ruleset.chains.insert(name.to_owned(), Chain { hook, rules });
     };
@@ -116,11 +133,7 @@ fn frame() -> Ruleset {
     chain("nat-prerouting", hook(true, Point::Prerouting, DSTNAT), services());
     chain("nat-output", hook(true, Point::Output, DSTNAT), services());
     chain("nat-postrouting", hook(true, Point::Postrouting, SRCNAT), vec![vec![jump("masquerading")]]);
-    chain(
-        "services",
-        None,
-        vec![vec![service_map(SERVICE_IPS)], vec![DestinationLocal, not_loopback(), port_map(SERVICE_NODEPORTS)]],
-    );
+    chain("services", None, vec![vec![service_map(SERVICE_IPS)], node_port(SERVICE_NODEPORTS)]);
     chain("masquerading", None, vec![vec![NotMarked, Statement::Verdict(Verdict::Return)], vec![Unmark, Masquerade]]);
     chain(MARK, None, vec![vec![Mark]]);
     chain(REJECT, None, vec![vec![Reject]]);
@@ -145,11 +158,7 @@ fn frame() -> Ruleset {
     chain("filter-output-post-dnat", hook(false, Point::Output, FILTER), vec![check("cluster-ips-check")]);
     chain("firewall-check", None, vec![vec![service_map(FIREWALL_IPS)]]);
     chain("service-endpoints-check", None, vec![vec![service_map(NO_ENDPOINT_SERVICES)]]);
-    chain(
-        "nodeport-endpoints-check",
-        None,
-        vec![vec![DestinationLocal, not_loopback(), port_map(NO_ENDPOINT_NODEPORTS)]],
-    );
+    chain("nodeport-endpoints-check", None, vec![node_port(NO_ENDPOINT_NODEPORTS)]);
     // Still for a service address after translation: a port that the service does not have.
     chain("cluster-ips-check", None, vec![vec![DestinationIn(CLUSTER_IPS.to_owned()), Reject]]);
     for (name, kind) in [
@@ -159,8 +168,12 @@ fn frame() -> Ruleset {
         (NO_ENDPOINT_NODEPORTS, SetKind::Ports),
         (FIREWALL_IPS, SetKind::Services),
         (CLUSTER_IPS, SetKind::Addresses),
+        (NODEPORT_IPS, SetKind::Addresses),
     ] {
         ruleset.sets.insert(name.to_owned(), Set { kind, members: BTreeMap::new() });
+    }
+    if let Some(set) = ruleset.sets.get_mut(NODEPORT_IPS) {
+        set.members = addresses.iter().map(|address| (Key::address(*address), None)).collect();
     }
     ruleset
 }
@@ -190,7 +203,7 @@ impl Planner<'_> {
         if service.spec.kind == "ExternalName" {
             return;
         }
-        self.member(CLUSTER_IPS, Key { address: Some(cluster_ip), port: None }, None);
+        self.member(CLUSTER_IPS, Key::address(cluster_ip), None);
         let mut local = BTreeSet::new();
         for port in &service.spec.ports {
             if let Some(port) = self.port(service, port, slices) {
@@ -259,7 +272,7 @@ impl Planner<'_> {
             self.balance(&local_chain, port, local);
         }
 
-        let key = |address: Ipv4Addr| Key { address: Some(address), port: Some((port.protocol, port.port)) };
+        let key = |address: Ipv4Addr| Key::endpoint(address, port.protocol, port.port);
         let udp = |backends: &[Backend]| backends.iter().map(|backend| (backend.address, backend.port)).collect();
         if internal.is_empty() {
             self.member(NO_ENDPOINT_SERVICES, key(cluster_ip), Some(refusal(cluster)));
@@ -278,6 +291,9 @@ impl Planner<'_> {
         }
         if port.protocol == Protocol::Udp {
             self.plan.udp.addresses.insert((cluster_ip, port.port), udp(internal));
+        }
+        if port.service.metadata.annotations.get(Service::ANNOUNCING_NODE) == Some(&self.node.name) {
+            self.plan.announced.extend(&load_balancer);
         }
         if !from_outside {
             return;
@@ -301,7 +317,7 @@ impl Planner<'_> {
             }
         }
         if port.node_port != 0 {
-            let key = Key { address: None, port: Some((port.protocol, port.node_port)) };
+            let key = Key::port(port.protocol, port.node_port);
             if reachable {
                 self.member(SERVICE_NODEPORTS, key, Some(Verdict::Goto(entry)));
             } else {
@@ -350,7 +366,7 @@ impl Planner<'_> {
         rules.push(vec![Statement::Verdict(Verdict::Drop)]);
         self.chain(&chain, rules);
         for address in load_balancer {
-            let key = Key { address: Some(address), port: Some((port.protocol, port.port)) };
+            let key = Key::endpoint(address, port.protocol, port.port);
             self.member(FIREWALL_IPS, key, Some(Verdict::Goto(chain.clone())));
         }
     }

@@ -1,21 +1,24 @@
 //! The loop: watch, plan, apply.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use drydock_api::meta::{ObjectMeta, null_as_default};
-use drydock_client::types::{EndpointSlice, Service, Taint};
+use drydock_client::types::{EndpointSlice, NodeAddress, Service, Taint};
 use drydock_client::{Client, ListOptions, Object, Reflector, object};
 use drydock_component::Shutdown;
+use drydock_nftables::ruleset::{Ruleset, steps};
+use drydock_nftables::{Error as NetlinkError, Socket, apply, conntrack, table_exists};
 use serde::Deserialize;
 use tokio::sync::Notify;
 
-use crate::netlink::{Error as NetlinkError, Socket, apply, conntrack, table_exists};
+use crate::announce::Announcer;
 use crate::pages::{Health, HealthPorts, Pages};
 use crate::plan::{NodeInfo, UdpServices, plan};
-use crate::ruleset::{Ruleset, steps};
-use crate::{Error, Options};
+use crate::stale::is_stale;
+use crate::{Error, Options, TABLE};
 
 /// Services and endpoints that other proxies or nobody cares for.
 const SELECTOR: &str = "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless";
@@ -30,6 +33,14 @@ const RETRY: Duration = Duration::from_secs(1);
 struct Node {
     metadata: ObjectMeta,
     spec: NodeSpec,
+    status: NodeStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct NodeStatus {
+    #[serde(deserialize_with = "null_as_default")]
+    addresses: Vec<NodeAddress>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -54,6 +65,14 @@ pub(crate) async fn run(client: Client, options: Options, shutdown: Shutdown) ->
     let health = pages.health();
     tokio::spawn(pages.serve(shutdown.clone()));
 
+    if options.network_policy {
+        let policies = drydock_network_policy::run(client.clone(), name.clone(), shutdown.clone());
+        tokio::spawn(async move {
+            if let Err(error) = policies.await {
+                tracing::error!(%error, "network policies are not enforced");
+            }
+        });
+    }
     let services = Reflector::<Service>::start(client.clone(), ListOptions::labels(SELECTOR));
     let slices = Reflector::<EndpointSlice>::start(client.clone(), ListOptions::labels(SELECTOR));
     let nodes = Reflector::<Node>::start(client, ListOptions::fields(format!("metadata.name={name}")));
@@ -74,18 +93,22 @@ pub(crate) async fn run(client: Client, options: Options, shutdown: Shutdown) ->
         zone: None,
         cluster_cidr: options.cluster_cidr,
         masquerade_all: options.masquerade_all,
+        addresses: Vec::new(),
     };
+    let mut announcer = Announcer::default();
     let mut kernel = Kernel { socket, applied: None, udp: UdpServices::default() };
     let mut health_ports = HealthPorts::new(health.clone(), shutdown.clone());
     let mut check = tokio::time::interval(CHECK_PERIOD);
     check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let node = nodes.get("", &name);
-        let info = NodeInfo { zone: node.as_deref().and_then(zone), ..info.clone() };
+        let addresses = node.as_deref().map(addresses).unwrap_or_default();
+        let info = NodeInfo { zone: node.as_deref().and_then(zone), addresses, ..info.clone() };
         health.set_eligible(node.as_deref().is_none_or(eligible));
         let begun = Instant::now();
         let planned = plan(&services.list(), &slices.list(), &info);
         health_ports.set(planned.health_ports).await;
+        let announced = planned.announced;
         let retry = match kernel.change(planned.ruleset, planned.udp) {
             Ok(steps) => {
                 health.synced(begun.elapsed());
@@ -100,6 +123,8 @@ pub(crate) async fn run(client: Client, options: Options, shutdown: Shutdown) ->
                 true
             }
         };
+        // After the rules: who asks for the address then is served.
+        announcer.announce(&info.addresses, announced);
         tokio::time::sleep(options.iptables_min_sync_period).await;
         tokio::select! {
             () = changed.notified() => {}
@@ -123,6 +148,12 @@ fn zone(node: &Node) -> Option<String> {
     node.metadata.labels.get("topology.kubernetes.io/zone").cloned()
 }
 
+/// Where node ports answer.
+fn addresses(node: &Node) -> Vec<Ipv4Addr> {
+    let internal = node.status.addresses.iter().filter(|address| address.kind == "InternalIP");
+    internal.filter_map(|address| address.address.parse().ok()).take(1).collect()
+}
+
 /// Whether load balancers should send new traffic to the node (upstream: KEP-3836).
 fn eligible(node: &Node) -> bool {
     node.metadata.deletion_timestamp.is_none()
@@ -143,11 +174,11 @@ impl Kernel {
         let before = self.applied.take();
         let steps = steps(before.as_ref(), &ruleset);
         let count = steps.len();
-        apply(&self.socket, &steps)?;
+        apply(&self.socket, TABLE, &steps)?;
         drop(steps);
         self.applied = Some(ruleset);
         if udp != self.udp {
-            match conntrack::forget_stale(&self.socket, &udp) {
+            match conntrack::forget(&self.socket, |connection| is_stale(connection, &udp)) {
                 Ok(0) => {}
                 Ok(stale) => tracing::info!(connections = stale, "forgot UDP connections to endpoints that are gone"),
                 // Nothing depends on it but clients that never change their port.
@@ -160,7 +191,7 @@ impl Kernel {
 
     /// Forgets what was applied if the table is gone, so that the next change writes all of it.
     fn look_after(&mut self) {
-        match table_exists(&self.socket) {
+        match table_exists(&self.socket, TABLE) {
             Ok(true) => {}
             Ok(false) => {
                 tracing::warn!("the table is gone; writing it anew");

@@ -92,7 +92,9 @@ impl Default for KubeletConfiguration {
             pod_pids_limit: -1,
             container_log_max_size: "10Mi".to_owned(),
             container_log_max_files: 5,
-            eviction_hard: BTreeMap::new(),
+            // Upstream's disk thresholds are left out: the disk is the learner's own machine's, and its being full is
+            // nothing that a pod's eviction could mend.
+            eviction_hard: [("memory.available".to_owned(), "100Mi".to_owned())].into(),
             register_with_taints: Vec::new(),
             register_node: true,
             resolv_conf: None,

@@ -83,7 +83,7 @@ pub(crate) fn container_config(inputs: &Inputs<'_>) -> Result<ContainerConfig, S
     let cwd = if container.working_dir.is_empty() { &image.config.working_dir } else { &container.working_dir };
     Ok(ContainerConfig {
         name: container.name.clone(),
-        rootfs: RootFs::Overlay { layers: layers(inputs), writable: inputs.dir.join("rootfs") },
+        rootfs: RootFs::Overlay { layers: shifted(inputs, &inputs.image.layers), writable: inputs.dir.join("rootfs") },
         args,
         env,
         cwd: cwd.clone(),
@@ -95,6 +95,7 @@ pub(crate) fn container_config(inputs: &Inputs<'_>) -> Result<ContainerConfig, S
         oom_score_adj: oom_score_adj(pod, container, inputs.memory_capacity),
         tty: container.tty,
         stdin: container.stdin,
+        pid_target: None,
     })
 }
 
@@ -113,11 +114,11 @@ fn arguments(command: Vec<String>, words: Vec<String>, image: &Image) -> Vec<Str
 }
 
 /// The layers as the pod's root owns them: the host shows the store a second time, shifted into the pods' ids.
-fn layers(inputs: &Inputs<'_>) -> Vec<PathBuf> {
+fn shifted(inputs: &Inputs<'_>, layers: &[PathBuf]) -> Vec<PathBuf> {
     let mut shifted = inputs.image_dir.as_os_str().to_owned();
     shifted.push("-pods");
     let shifted = PathBuf::from(shifted);
-    let layers = inputs.image.layers.iter();
+    let layers = layers.iter();
     if !inputs.pod.has_user_namespace() || !shifted.is_dir() {
         return layers.cloned().collect();
     }
@@ -202,6 +203,7 @@ fn mounts(inputs: &Inputs<'_>, variable: impl Fn(&str) -> Option<String> + Copy)
         }
         mounts.push(Mount {
             host_path: volume.path.clone(),
+            layers: shifted(inputs, &volume.layers),
             sub_path: (!sub_path.is_empty()).then(|| PathBuf::from(sub_path)),
             container_path: PathBuf::from("/").join(&wanted.mount_path),
             read_only: wanted.read_only || volume.read_only,
@@ -271,7 +273,7 @@ mod tests {
         let pod = pod(&format!(
             "{{metadata: {{name: p, namespace: ns, uid: u}}, spec: {{{spec} containers: [{{name: c, {container}}}]}}}}"
         ));
-        let volumes = [("v".to_owned(), Ready { path: "/vol".into(), read_only: false })].into();
+        let volumes = [("v".to_owned(), Ready { path: "/vol".into(), ..Ready::default() })].into();
         container_config(&Inputs {
             pod: &pod,
             container: &pod.spec.containers[0],

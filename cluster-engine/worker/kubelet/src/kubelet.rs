@@ -26,6 +26,7 @@ pub(crate) struct Kubelet {
     pub(crate) node_name: String,
     pub(crate) node_ip: Ipv4Addr,
     pub(crate) machine: Machine,
+    pub(crate) started_at: Millis,
     pub(crate) runtime: Arc<dyn ContainerRuntime>,
     pub(crate) images: ImageStore,
     /// The pod network, once the node has its CIDR.

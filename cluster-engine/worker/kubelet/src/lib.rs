@@ -12,16 +12,11 @@
 //!   by 65536 (the ids of pods with a user namespace); without the second one the first is used for all pods;
 //! - `/var/lib/kubelet`, `/var/log`, `/var/lib/cni` on a disk that is no overlay;
 //! - the executable answering to the name `runtime` (see `drydock_container_runtime::helper_main`).
-#![allow(
-    dropping_copy_types,
-    clippy::result_large_err,
-    clippy::single_match,
-    reason = "a sender's result is dropped on purpose; a Status is an answer, made once a request"
-)]
 
 mod config;
 mod create;
 mod env;
+mod eviction;
 mod hook;
 mod kubelet;
 mod logs;
@@ -126,6 +121,7 @@ async fn run_with(
         node_ip: options.node_ip.unwrap_or_else(node_ip),
         machine: Machine::detect(&options.root_dir),
         network: watch::Sender::new(None),
+        started_at: kubelet::now(),
         pods: Pods::default(),
         options,
         config,

@@ -35,6 +35,18 @@ impl Machine {
     }
 }
 
+/// What this process has used: CPU seconds and resident bytes.
+pub(crate) fn own_use() -> (f64, u64) {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    // Behind the name in parentheses; user and system time are the 14th and 15th field, in hundredths of a second.
+    let stat = read("/proc/self/stat");
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    let status = read("/proc/self/status");
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
+    (ticks as f64 / 100.0, resident.unwrap_or(0_u64) * 1024)
+}
+
 /// Total and free bytes of the file system that holds `path`.
 pub(crate) fn disk(path: &Path) -> (u64, u64) {
     match rustix::fs::statvfs(path) {
@@ -65,6 +77,19 @@ fn memory() -> u64 {
         .iter()
         .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok());
     limit.map_or(machine, |limit| limit.min(machine))
+}
+
+/// How many processes and threads there may be, and how many there are: in the control group if it is limited.
+pub(crate) fn pids() -> Option<(u64, u64)> {
+    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let limited = ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"].iter().find_map(|directory| {
+        Some((number(&format!("{directory}/pids.max"))?, number(&format!("{directory}/pids.current"))?))
+    });
+    limited.or_else(|| {
+        let load = std::fs::read_to_string("/proc/loadavg").ok()?;
+        let running = load.split_whitespace().nth(3)?.split_once('/')?.1.parse().ok()?;
+        Some((number("/proc/sys/kernel/pid_max")?, running))
+    })
 }
 
 fn meminfo(key: &str) -> Option<u64> {

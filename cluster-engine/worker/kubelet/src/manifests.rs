@@ -1,7 +1,6 @@
 //! Static pods from the manifest directory, watched by inotify.
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe::Receiver;
 
 use crate::kubelet::Kubelet;
 use crate::pod::{CONFIG_HASH, CONFIG_SEEN, CONFIG_SOURCE, Pod, strip_nulls};
@@ -44,24 +43,24 @@ pub(crate) async fn run(kubelet: Arc<Kubelet>, directory: PathBuf) {
     }
 }
 
-#[allow(deprecated, reason = "its successor is unsafe; the descriptor is owned here and never closed behind its back")]
-fn watch(directory: &Path) -> std::io::Result<AsyncFd<OwnedFd>> {
+fn watch(directory: &Path) -> std::io::Result<Receiver> {
     let inotify = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
     let events = WatchFlags::CLOSE_WRITE | WatchFlags::MOVE | WatchFlags::DELETE | WatchFlags::CREATE;
     add_watch(&inotify, directory, events)?;
-    AsyncFd::new(inotify)
+    crate::stream::readable(inotify)
 }
 
 /// Waits for a change. What changed does not matter: all manifests are read again.
-async fn changed(watch: &AsyncFd<OwnedFd>) {
+async fn changed(watch: &Receiver) {
     loop {
-        let Ok(mut guard) = watch.readable().await else { return };
-        let mut events = [0; 4096];
-        match rustix::io::read(watch.get_ref(), &mut events) {
+        if watch.readable().await.is_err() {
+            return;
+        }
+        match watch.try_read(&mut [0; 4096]) {
             Ok(_) => return,
-            Err(rustix::io::Errno::AGAIN) => guard.clear_ready(),
-            Err(errno) => {
-                tracing::warn!(%errno, "cannot read changes of the manifests");
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot read changes of the manifests");
                 return;
             }
         }
@@ -78,7 +77,9 @@ fn read(directory: &Path, node: &str, last: &BTreeMap<String, StaticPod>) -> BTr
         }
         let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
         match parse(&text, node) {
-            Ok(pod) => drop(found.insert(name, pod)),
+            Ok(pod) => {
+                found.insert(name, pod);
+            }
             Err(reason) => {
                 tracing::error!(path = %entry.path().display(), reason, "cannot use a manifest");
                 if let Some(before) = last.get(&name) {

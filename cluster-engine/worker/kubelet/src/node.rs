@@ -99,16 +99,8 @@ pub(crate) async fn run(kubelet: Arc<Kubelet>) {
     if kubelet.config.register_node {
         register(&kubelet).await;
     }
-    let event = |reason: &str, text: String| {
-        let about = ObjectReference {
-            kind: "Node".to_owned(),
-            name: kubelet.node_name.clone(),
-            uid: kubelet.node_name.clone(),
-            ..Default::default()
-        };
-        api.recorder.event(&about, EventType::Normal, reason, text);
-    };
-    event("Starting", "Starting kubelet.".to_owned());
+    event(&kubelet, "Starting", "Starting kubelet.".to_owned());
+    event(&kubelet, "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods".to_owned());
     let changed = Arc::new(Notify::new());
     tokio::spawn(lease::run(kubelet.clone()));
     tokio::spawn(status::run(kubelet.clone(), changed.clone()));
@@ -132,6 +124,15 @@ pub(crate) async fn run(kubelet: Arc<Kubelet>) {
             drydock_client::Event::Deleted(_) => {}
         }
     }
+}
+
+/// Records an event about the node; upstream knows it by its name here.
+pub(crate) fn event(kubelet: &Kubelet, reason: &str, text: String) {
+    let Some(api) = &kubelet.api else { return };
+    let name = kubelet.node_name.clone();
+    let about = ObjectReference { kind: "Node".to_owned(), uid: name.clone(), name, ..Default::default() };
+    let kind = if reason == "EvictionThresholdMet" { EventType::Warning } else { EventType::Normal };
+    api.recorder.event(&about, kind, reason, text);
 }
 
 async fn bring_up(kubelet: &Arc<Kubelet>, pod_cidr: &str) {

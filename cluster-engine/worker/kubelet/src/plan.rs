@@ -2,7 +2,11 @@
 //!
 //! The rules are those of upstream's `computePodActions`, `doBackOff` and sidecar termination.
 
-use crate::pod::{Container, Kind, Pod, RestartPolicy};
+use std::collections::BTreeMap;
+
+use drydock_api::quantity::Quantity;
+
+use crate::pod::{Container, Kind, Pod};
 use crate::state::{Backoff, Failure, Millis, PodState, Record};
 
 /// One step to apply. Steps of one plan are applied in order.
@@ -25,6 +29,14 @@ pub(crate) enum Action {
         message: String,
         deadline: Millis,
     },
+    /// Stops the container to start it anew: its definition changed.
+    Replace {
+        name: String,
+        message: String,
+        deadline: Millis,
+    },
+    /// Gives running containers the resources of the specification.
+    Resize,
     /// Takes the sandbox and its network away. All containers have ended.
     StopSandbox,
     /// The pod has failed as a whole.
@@ -53,10 +65,8 @@ pub(crate) fn plan(pod: &Pod, state: &PodState, network_ready: bool, now: Millis
     {
         let deadline = state.started_at + seconds * 1000;
         if now >= deadline && outcome(pod, state).is_none() {
-            plan.actions.push(Action::Fail(Failure {
-                reason: "DeadlineExceeded".to_owned(),
-                message: "Pod was active on the node longer than the specified deadline".to_owned(),
-            }));
+            let message = "Pod was active on the node longer than the specified deadline";
+            plan.actions.push(Action::Fail(Failure::new("DeadlineExceeded", message)));
             return plan;
         }
         plan.wake_at(deadline);
@@ -85,33 +95,28 @@ pub(crate) fn plan(pod: &Pod, state: &PodState, network_ready: bool, now: Millis
         Some(_) => {}
     }
     condemned(state, now, &mut plan);
+    changed(pod, state, now, &mut plan);
     start_containers(pod, state, now, &mut plan);
     plan
 }
 
 /// Whether the pod has ended by itself: true for success.
 pub(crate) fn outcome(pod: &Pod, state: &PodState) -> Option<bool> {
-    let policy = pod.restart_policy();
     let exit = |container: &Container| state.record(&container.name).and_then(Record::exit);
+    let replaced = |container: &Container| state.record(&container.name).is_some_and(Record::is_replaced);
+    let ended = |container: &Container| {
+        !replaced(container) && exit(container).is_some_and(|exit| !pod.wants_restart(container, exit.exit_code))
+    };
     let init_failed = pod.all_containers().any(|(kind, container)| {
-        kind == Kind::Init && policy == RestartPolicy::Never && exit(container).is_some_and(|exit| exit.exit_code != 0)
+        kind == Kind::Init && ended(container) && exit(container).is_some_and(|exit| exit.exit_code != 0)
     });
     if init_failed {
         return Some(false);
     }
-    let ended = |container: &Container| exit(container).is_some_and(|exit| !wants_restart(policy, exit.exit_code));
     if pod.spec.containers.is_empty() || !pod.spec.containers.iter().all(ended) {
         return None;
     }
     Some(pod.spec.containers.iter().all(|container| exit(container).is_some_and(|exit| exit.exit_code == 0)))
-}
-
-fn wants_restart(policy: RestartPolicy, exit_code: i32) -> bool {
-    match policy {
-        RestartPolicy::Always => true,
-        RestartPolicy::OnFailure => exit_code != 0,
-        RestartPolicy::Never => false,
-    }
 }
 
 fn attempt(at: Millis, now: Millis, action: Action, plan: &mut Plan) {
@@ -163,8 +168,40 @@ fn condemned(state: &PodState, now: Millis, plan: &mut Plan) {
     }
 }
 
+/// Running containers whose definition is no longer what they were started with.
+fn changed(pod: &Pod, state: &PodState, now: Millis, plan: &mut Plan) {
+    let deadline = now + pod.grace_period() * 1000;
+    let mut resize = false;
+    for (kind, container) in pod.all_containers().filter(|(kind, _)| *kind != Kind::Ephemeral) {
+        let Some(record) = state.record(&container.name) else { continue };
+        let Some(instance) = record.running().filter(|instance| instance.killing.is_none()) else { continue };
+        let name = container.name.clone();
+        let replace = |what: &str| {
+            let message = format!("Container {name} {what}");
+            Action::Replace { name: name.clone(), message, deadline }
+        };
+        if record.spec_image != container.image {
+            plan.actions.push(replace("definition changed, will be restarted"));
+            continue;
+        }
+        let differs = |resource: &str| {
+            let value = |list: &BTreeMap<String, Quantity>| list.get(resource).copied();
+            value(&instance.resources.limits) != value(&container.resources.limits)
+                || value(&instance.resources.requests) != value(&container.resources.requests)
+        };
+        let changes: Vec<&str> = ["cpu", "memory"].into_iter().filter(|resource| differs(resource)).collect();
+        if changes.iter().any(|resource| container.restarts_for(resource)) && kind != Kind::Init {
+            plan.actions.push(replace("resize requires restart"));
+        } else {
+            resize |= !changes.is_empty();
+        }
+    }
+    if resize {
+        attempt(state.resize.retry.at, now, Action::Resize, plan);
+    }
+}
+
 fn start_containers(pod: &Pod, state: &PodState, now: Millis, plan: &mut Plan) {
-    let policy = pod.restart_policy();
     let initialized = state.is_initialized(pod);
     let mut blocked = false;
     for (kind, container) in pod.all_containers() {
@@ -196,7 +233,9 @@ fn start_containers(pod: &Pod, state: &PodState, now: Millis, plan: &mut Plan) {
             }
             Kind::Main => {
                 let due = match exit {
-                    Some(exit) => wants_restart(policy, exit.exit_code),
+                    Some(exit) => {
+                        record.is_some_and(Record::is_replaced) || pod.wants_restart(container, exit.exit_code)
+                    }
                     None => running.is_none(),
                 };
                 if due && (initialized || !blocked) {
@@ -218,7 +257,12 @@ fn start(container: &Container, record: Option<&Record>, now: Millis, plan: &mut
         plan.actions.push(Action::Start { name });
         return;
     };
-    if let Some(instance) = record.instance.as_ref().filter(|instance| instance.exit.is_some())
+    // Another image has no history of crashes and failed pulls.
+    if record.spec_image != container.image {
+        plan.actions.push(Action::Start { name });
+        return;
+    }
+    if let Some(instance) = record.instance.as_ref().filter(|instance| instance.exit.is_some() && !instance.replaced)
         && let Some(until) = record.restart.wait_until(instance.finished_at, now)
     {
         plan.wake_at(until);

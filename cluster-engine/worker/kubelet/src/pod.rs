@@ -82,6 +82,7 @@ pub(crate) struct PodSpec {
     pub(crate) host_users: Option<bool>,
     pub(crate) share_process_namespace: bool,
     pub(crate) hostname: String,
+    pub(crate) hostname_override: Option<String>,
     pub(crate) subdomain: String,
     #[serde(rename = "setHostnameAsFQDN")]
     pub(crate) set_hostname_as_fqdn: bool,
@@ -89,6 +90,7 @@ pub(crate) struct PodSpec {
     pub(crate) security_context: PodSecurityContext,
     pub(crate) service_account_name: String,
     pub(crate) enable_service_links: Option<bool>,
+    pub(crate) runtime_class_name: Option<String>,
     pub(crate) readiness_gates: Vec<ReadinessGate>,
     pub(crate) node_selector: BTreeMap<String, String>,
     pub(crate) affinity: Option<Affinity>,
@@ -187,6 +189,7 @@ pub(crate) struct PodSecurityContext {
 pub(crate) struct SeccompProfile {
     #[serde(rename = "type")]
     pub(crate) kind: String,
+    pub(crate) localhost_profile: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -250,11 +253,7 @@ impl Pod {
     }
 
     pub(crate) fn restart_policy(&self) -> RestartPolicy {
-        match self.spec.restart_policy.as_str() {
-            "Never" => RestartPolicy::Never,
-            "OnFailure" => RestartPolicy::OnFailure,
-            _ => RestartPolicy::Always,
-        }
+        RestartPolicy::parse(&self.spec.restart_policy)
     }
 
     /// All containers with their kind, in the order of the specification: init, main, ephemeral.
@@ -347,8 +346,44 @@ impl Pod {
         total.add(self.spec.overhead.get(resource).copied().unwrap_or_default())
     }
 
-    /// The pod's host name: `hostname`, else its name, cut to what the kernel takes.
+    /// Whether a container that ended so is started again: by its own rules, its own policy, or the pod's.
+    pub(crate) fn wants_restart(&self, container: &Container, exit_code: i32) -> bool {
+        let own = container.restart_policy.as_deref();
+        if own.is_some() && container.restart_policy_rules.iter().any(|rule| rule.matches(exit_code)) {
+            return true;
+        }
+        match own.map_or_else(|| self.restart_policy(), RestartPolicy::parse) {
+            RestartPolicy::Always => true,
+            RestartPolicy::OnFailure => exit_code != 0,
+            RestartPolicy::Never => false,
+        }
+    }
+
+    /// The name inside the pod's UTS namespace: the fully qualified one if the pod asks for it.
+    ///
+    /// # Errors
+    /// Upstream's text for a name that the kernel does not take.
+    pub(crate) fn kernel_name(&self, cluster_domain: &str) -> Result<String, String> {
+        let name = self.host_name();
+        let spec = &self.spec;
+        if !spec.set_hostname_as_fqdn || spec.subdomain.is_empty() || spec.hostname_override.is_some() {
+            return Ok(name);
+        }
+        let name = format!("{name}.{}.{}.svc.{cluster_domain}", spec.subdomain, self.metadata.namespace);
+        if name.len() > 64 {
+            return Err(format!(
+                "failed to construct FQDN from pod hostname and cluster domain, FQDN {name} is too long (64 characters is the max, {} characters requested)",
+                name.len()
+            ));
+        }
+        Ok(name)
+    }
+
+    /// The pod's host name: `hostnameOverride`, `hostname`, else its name, cut to what the kernel takes.
     pub(crate) fn host_name(&self) -> String {
+        if let Some(name) = &self.spec.hostname_override {
+            return name.clone();
+        }
         let name = if self.spec.hostname.is_empty() { &self.metadata.name } else { &self.spec.hostname };
         let mut name = name.clone();
         name.truncate(63);
@@ -383,6 +418,16 @@ pub(crate) enum RestartPolicy {
     Never,
 }
 
+impl RestartPolicy {
+    fn parse(text: &str) -> Self {
+        match text {
+            "Never" => Self::Never,
+            "OnFailure" => Self::OnFailure,
+            _ => Self::Always,
+        }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -406,6 +451,45 @@ pub(crate) mod tests {
         check_qos(equal, Qos::Guaranteed);
         check_qos(&format!("{equal}, {{name: b}}"), Qos::Burstable);
         check_qos("{name: a, resources: {limits: {ephemeral-storage: 1Gi}}}", Qos::BestEffort);
+    }
+
+    #[test]
+    fn containers_have_restart_policies_of_their_own() {
+        let check = |container: &str, code: i32, expected: bool| {
+            let pod = pod(&format!("spec: {{restartPolicy: OnFailure, containers: [{{name: a, {container}}}]}}"));
+            assert_eq!(pod.wants_restart(&pod.spec.containers[0], code), expected, "{container} {code}");
+        };
+        let rule = |operator: &str| {
+            format!(
+                "restartPolicy: Never, restartPolicyRules: [{{action: Restart, exitCodes: {{operator: {operator}, values: [42]}}}}]"
+            )
+        };
+        check("tty: false", 1, true);
+        check("tty: false", 0, false);
+        check("restartPolicy: Never", 1, false);
+        check("restartPolicy: Always", 0, true);
+        check(&rule("In"), 42, true);
+        check(&rule("In"), 1, false);
+        check(&rule("NotIn"), 1, true);
+        check(&rule("NotIn"), 42, false);
+    }
+
+    #[test]
+    fn names_in_the_kernel() {
+        let check = |spec: &str, expected: Result<&str, usize>| {
+            let pod = pod(&format!("{{metadata: {{name: p, namespace: ns}}, spec: {{{spec}}}}}"));
+            let found = pod.kernel_name("cluster.local").map_err(|text| text.len());
+            assert_eq!(found, expected.map(str::to_owned), "{spec}");
+        };
+        check("hostname: h", Ok("h"));
+        check("hostname: h, subdomain: s", Ok("h"));
+        check("hostname: h, subdomain: s, setHostnameAsFQDN: true", Ok("h.s.ns.svc.cluster.local"));
+        check("hostnameOverride: a.b.c", Ok("a.b.c"));
+        let long = "x".repeat(60);
+        let text = format!(
+            "failed to construct FQDN from pod hostname and cluster domain, FQDN {long}.s.ns.svc.cluster.local is too long (64 characters is the max, 83 characters requested)"
+        );
+        check(&format!("hostname: {long}, subdomain: s, setHostnameAsFQDN: true"), Err(text.len()));
     }
 
     #[test]

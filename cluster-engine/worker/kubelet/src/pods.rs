@@ -13,6 +13,7 @@ use crate::kubelet::Kubelet;
 use crate::pod::Pod;
 use crate::worker::{self, Handle, Message};
 
+pub(crate) use admission::Fit;
 pub(crate) use mirror::{Mirrors, synced};
 
 /// The workers by the pods' uids.
@@ -29,6 +30,8 @@ struct State {
     /// The manifests, by the pods' full names.
     manifests: BTreeMap<String, StaticPod>,
     mirrors: Mirrors,
+    /// What the node is short of, for admission.
+    pressures: Vec<crate::eviction::Signal>,
     /// Labels of the node, for admission.
     node_labels: BTreeMap<String, String>,
 }
@@ -62,6 +65,14 @@ impl Pods {
         let mut found: Vec<_> = workers.iter().filter(matches).cloned().collect();
         found.sort_by_key(|handle| handle.view().pod.metadata.is_deleting());
         found.into_iter().next()
+    }
+
+    pub(crate) fn set_pressures(&self, pressures: Vec<crate::eviction::Signal>) {
+        self.lock().pressures = pressures;
+    }
+
+    pub(crate) fn pressures(&self) -> Vec<crate::eviction::Signal> {
+        self.lock().pressures.clone()
     }
 
     pub(crate) fn set_node_labels(&self, labels: BTreeMap<String, String>) {
@@ -107,16 +118,26 @@ impl Pods {
         self.lock().workers.insert(uid, handle);
     }
 
+    /// The pods that use the node, without the one of that uid.
+    fn others(&self, uid: &str) -> Vec<Arc<Pod>> {
+        let active = |handle: &Handle| {
+            let view = handle.view();
+            let over = matches!(view.status.phase.as_str(), "Succeeded" | "Failed");
+            (!over && view.pod.metadata.uid != uid).then(|| view.pod.clone())
+        };
+        self.handles().iter().filter_map(active).collect()
+    }
+
+    /// Whether the node has room for what a pod on it asks for now.
+    pub(crate) fn fits(&self, kubelet: &Kubelet, pod: &Pod) -> Fit {
+        admission::fits(pod, &self.others(&pod.metadata.uid), &self.allocatable(kubelet))
+    }
+
     fn admit(&self, kubelet: &Kubelet, pod: &Pod) -> Option<crate::state::Failure> {
-        let handles = self.handles();
-        let others: Vec<Arc<Pod>> = handles
-            .iter()
-            .filter_map(|handle| {
-                let view = handle.view();
-                let over = matches!(view.status.phase.as_str(), "Succeeded" | "Failed");
-                (!over).then(|| view.pod.clone())
-            })
-            .collect();
+        if let Some(refused) = crate::eviction::refuses(pod, &self.lock().pressures) {
+            return Some(refused);
+        }
+        let others = self.others(&pod.metadata.uid);
         let labels = self.lock().node_labels.clone();
         let node =
             admission::Node { name: &kubelet.node_name, labels: &labels, allocatable: &self.allocatable(kubelet) };

@@ -48,6 +48,8 @@ pub(crate) enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Success,
+    /// Success with something to tell.
+    Warning(String),
     Failure(String),
     /// Nothing can be said; the row of results goes on as if not asked.
     Unknown(String),
@@ -108,6 +110,11 @@ pub(crate) async fn run(
         ticks.tick().await;
         let success = match ask(kubelet, target, probe).await {
             Outcome::Success => true,
+            Outcome::Warning(output) => {
+                let text = format!("{} probe warning: {output}", kind.title());
+                kubelet.event(pod, Some(&target.container.name), EventType::Warning, "ProbeWarning", text);
+                true
+            }
             Outcome::Failure(output) => {
                 let text = format!("{} probe failed: {output}", kind.title());
                 kubelet.event(pod, Some(&target.container.name), EventType::Warning, "Unhealthy", text);
@@ -146,7 +153,10 @@ async fn ask(kubelet: &Arc<Kubelet>, target: &Target, probe: &Probe) -> Outcome 
     }
     if let Some(get) = &action.http_get {
         return match http_get(target, get, timeout).await {
-            Ok(Answer { status: 200..400, .. }) => Outcome::Success,
+            Ok(Answer { status: 300..400, body, .. }) => {
+                Outcome::Warning(format!("Probe terminated redirects, Response body: {body}"))
+            }
+            Ok(Answer { status: 200..300, .. }) => Outcome::Success,
             Ok(Answer { status, .. }) => Outcome::Failure(format!("HTTP probe failed with statuscode: {status}")),
             Err(text) => Outcome::Failure(text),
         };

@@ -3,9 +3,7 @@
 use drydock_api::time::format_seconds;
 
 use crate::plan::outcome;
-use crate::pod::{
-    Condition, ContainerStatus, Ip, Kind, Pod, PodStatus, RestartPolicy, Running, State, VolumeMountStatus, Waiting,
-};
+use crate::pod::{Condition, ContainerStatus, Ip, Kind, Pod, PodStatus, Running, State, VolumeMountStatus, Waiting};
 use crate::state::{Millis, PodState, Record};
 
 /// What of the node shows in a pod's status.
@@ -54,6 +52,15 @@ pub(crate) fn status(pod: &Pod, state: &PodState, before: &PodStatus, host: &Hos
         }
     }
     status.conditions = conditions(pod, state, &status, before, now);
+    // A pod that still has running containers is never reported as over (upstream: `mergePodStatus`).
+    if matches!(status.phase.as_str(), "Succeeded" | "Failed") && state.running().next().is_some() {
+        status.phase = match before.phase.as_str() {
+            "" => "Running".to_owned(),
+            phase => phase.to_owned(),
+        };
+        status.reason.clone_from(&before.reason);
+        status.message.clone_from(&before.message);
+    }
     status
 }
 
@@ -84,7 +91,7 @@ fn container_status(pod: &Pod, state: &PodState, kind: Kind, container: &crate::
             status.started = (kind != Kind::Ephemeral).then_some(instance.started);
             status.ready = !done && kind != Kind::Ephemeral && instance.started && instance.ready;
         }
-        Some(instance) if instance.is_running() => status.state.waiting = Some(default_waiting(pod, kind)),
+        Some(instance) if instance.is_running() => status.state.waiting = Some(default_waiting(pod)),
         Some(instance) => match &record.waiting {
             Some(waiting) => {
                 status.state.waiting = Some(waiting.clone());
@@ -95,7 +102,7 @@ fn container_status(pod: &Pod, state: &PodState, kind: Kind, container: &crate::
                 status.ready = kind == Kind::Init && instance.exit.as_ref().is_some_and(|exit| exit.exit_code == 0);
             }
         },
-        None => status.state.waiting = Some(record.waiting.clone().unwrap_or_else(|| default_waiting(pod, kind))),
+        None => status.state.waiting = Some(record.waiting.clone().unwrap_or_else(|| default_waiting(pod))),
     }
     if let Some(instance) = &record.instance {
         status.image.clone_from(&instance.image);
@@ -104,12 +111,14 @@ fn container_status(pod: &Pod, state: &PodState, kind: Kind, container: &crate::
             status.container_id = format!("drydock://{}", instance.id);
         }
         status.volume_mounts = mounts(container);
-        let resources = &container.resources;
-        if kind != Kind::Ephemeral && (!resources.limits.is_empty() || !resources.requests.is_empty()) {
-            status.resources = Some(resources.clone());
-            if !resources.requests.is_empty() {
-                status.allocated_resources = Some(resources.requests.clone());
-            }
+        // What a running container really has; the specification's is what it was allocated.
+        let allocated = &container.resources;
+        let given = if instance.is_running() { &instance.resources } else { allocated };
+        if kind != Kind::Ephemeral && (!given.limits.is_empty() || !given.requests.is_empty()) {
+            status.resources = Some(given.clone());
+        }
+        if kind != Kind::Ephemeral && !allocated.requests.is_empty() {
+            status.allocated_resources = Some(allocated.requests.clone());
         }
     }
     status
@@ -120,33 +129,43 @@ fn mounts(container: &crate::pod::Container) -> Vec<VolumeMountStatus> {
         name: mount.name.clone(),
         mount_path: mount.mount_path.clone(),
         read_only: mount.read_only,
-        recursive_read_only: mount.read_only.then(|| "Disabled".to_owned()),
+        // Everything below a read-only mount is read-only here; said where it was asked for.
+        recursive_read_only: mount.read_only.then(|| match mount.recursive_read_only.as_deref() {
+            Some("Enabled" | "IfPossible") => "Enabled".to_owned(),
+            _ => "Disabled".to_owned(),
+        }),
     };
     container.volume_mounts.iter().map(mount).collect()
 }
 
-fn default_waiting(pod: &Pod, kind: Kind) -> Waiting {
-    let initializing = !pod.spec.init_containers.is_empty() && kind != Kind::Ephemeral;
+fn default_waiting(pod: &Pod) -> Waiting {
+    let initializing = !pod.spec.init_containers.is_empty();
     let reason = if initializing { "PodInitializing" } else { "ContainerCreating" };
     Waiting { reason: reason.to_owned(), message: String::new() }
 }
 
 /// upstream: `getPhase`.
 fn phase(pod: &Pod, state: &PodState, status: &PodStatus) -> &'static str {
+    let idle = state.running().next().is_none();
     match outcome(pod, state) {
-        Some(true) => return "Succeeded",
-        Some(false) => return "Failed",
+        // Sidecars that are still being stopped keep the pod running.
+        Some(true) if idle => return "Succeeded",
+        Some(false) if idle => return "Failed",
+        Some(_) if state.is_initialized(pod) => return "Running",
+        Some(_) => return "Pending",
         None => {}
     }
-    let ended = state.terminating.is_some() && state.running().next().is_none() && state.sandbox.is_none();
+    let ended = state.terminating.is_some() && idle && state.sandbox.is_none();
     let (mut running, mut stopped, mut succeeded, mut waiting) = (0, 0, 0, 0);
     for container in &status.container_statuses {
         let State { running: runs, terminated, .. } = &container.state;
         if runs.is_some() {
             running += 1;
-        } else if let Some(exit) = terminated.as_ref().or(container.last_state.terminated.as_ref()) {
+        } else if let Some(exit) = terminated {
             stopped += 1;
             succeeded += u32::from(exit.exit_code == 0);
+        } else if container.last_state.terminated.is_some() {
+            stopped += 1;
         } else {
             waiting += 1;
         }
@@ -158,10 +177,11 @@ fn phase(pod: &Pod, state: &PodState, status: &PodStatus) -> &'static str {
     if !state.is_initialized(pod) || waiting > 0 {
         return "Pending";
     }
-    if running > 0 || pod.restart_policy() == RestartPolicy::Always {
-        return "Running";
-    }
-    if stopped > succeeded && pod.restart_policy() == RestartPolicy::OnFailure { "Running" } else { "Pending" }
+    let restarts = |container: &crate::pod::Container| {
+        let exit = state.record(&container.name).and_then(Record::exit);
+        exit.is_none_or(|exit| pod.wants_restart(container, exit.exit_code))
+    };
+    if running > 0 || pod.spec.containers.iter().any(restarts) { "Running" } else { "Pending" }
 }
 
 fn conditions(pod: &Pod, state: &PodState, status: &PodStatus, before: &PodStatus, now: Millis) -> Vec<Condition> {
@@ -176,6 +196,17 @@ fn conditions(pod: &Pod, state: &PodState, status: &PodStatus, before: &PodStatu
     if state.failed.is_some() && state.sandboxes == 0 {
         wanted.retain(|(kind, ..)| *kind == "PodScheduled");
     }
+    if let Some((reason, message)) = &state.resize.pending {
+        wanted.push((PENDING, true, (*reason).to_owned(), message.clone()));
+    }
+    if state.resize.in_progress.is_some() {
+        let error = state.resize.error.clone();
+        let reason = if error.is_some() { "Error".to_owned() } else { String::new() };
+        wanted.push((IN_PROGRESS, true, reason, error.unwrap_or_default()));
+    }
+    if let Some(failure) = state.failed.as_ref().filter(|failure| failure.disruption) {
+        wanted.push(("DisruptionTarget", true, "TerminationByKubelet".to_owned(), failure.message.clone()));
+    }
     let mut conditions: Vec<Condition> = Vec::new();
     for (kind, is_true, reason, message) in wanted {
         let value = if is_true { "True" } else { "False" };
@@ -184,18 +215,30 @@ fn conditions(pod: &Pod, state: &PodState, status: &PodStatus, before: &PodStatu
         conditions.push(Condition {
             kind: kind.to_owned(),
             status: value.to_owned(),
-            observed_generation: pod.metadata.generation,
+            // A resize that is under way belongs to the generation that asked for it.
+            observed_generation: state
+                .resize
+                .in_progress
+                .filter(|_| kind == IN_PROGRESS)
+                .unwrap_or(pod.metadata.generation),
             last_probe_time: None,
             last_transition_time: Some(kept.unwrap_or_else(|| timestamp(now))),
             reason,
             message,
         });
     }
-    let foreign = before.conditions.iter().filter(|old| !conditions.iter().any(|new| new.kind == old.kind));
-    let foreign: Vec<_> = foreign.cloned().collect();
+    let is_foreign = |old: &&Condition| {
+        !OCCASIONAL.contains(&old.kind.as_str()) && !conditions.iter().any(|new| new.kind == old.kind)
+    };
+    let foreign: Vec<_> = before.conditions.iter().filter(is_foreign).cloned().collect();
     conditions.extend(foreign);
     conditions
 }
+
+/// Conditions that the kubelet sets and takes away again.
+const OCCASIONAL: [&str; 2] = [PENDING, IN_PROGRESS];
+const PENDING: &str = "PodResizePending";
+const IN_PROGRESS: &str = "PodResizeInProgress";
 
 type Wanted = (&'static str, bool, String, String);
 

@@ -2,6 +2,7 @@
 
 mod auth;
 mod certificate;
+mod configz;
 mod containers;
 mod exec;
 mod logs;
@@ -57,6 +58,9 @@ async fn answer(kubelet: Arc<Kubelet>, gate: &auth::Gate, request: Request<Incom
     match parts.as_slice() {
         ["pods" | "runningpods"] => json(&stats::pods(&kubelet)),
         ["stats", "summary"] => json(&stats::summary(&kubelet).await),
+        ["configz"] => json(&configz::document(&kubelet)),
+        ["healthz", "ping" | "log" | "syncloop"] => serve::text(StatusCode::OK, "ok"),
+        ["metrics", "cadvisor"] => serve::text(StatusCode::OK, stats::cadvisor(&kubelet).await),
         ["metrics", "resource"] => serve::text(StatusCode::OK, stats::resource_metrics(&kubelet).await),
         ["metrics"] => serve::text(StatusCode::OK, stats::metrics(&kubelet)),
         ["containerLogs", rest @ ..] => match place(rest) {

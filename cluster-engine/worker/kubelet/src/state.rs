@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use crate::pod::{Kind, Pod, Terminated, Waiting};
+use crate::pod::{Kind, Pod, Resources, Terminated, Waiting};
 
 /// Milliseconds since 1970.
 pub(crate) type Millis = i64;
@@ -23,6 +23,7 @@ pub(crate) struct PodState {
     /// How many sandboxes the pod has had.
     pub(crate) sandboxes: u32,
     pub(crate) sandbox_retry: Retry,
+    pub(crate) resize: Resize,
     pub(crate) containers: BTreeMap<String, Record>,
 }
 
@@ -30,6 +31,26 @@ pub(crate) struct PodState {
 pub(crate) struct Failure {
     pub(crate) reason: String,
     pub(crate) message: String,
+    /// The kubelet itself ends the pod for want of resources: it gets the condition `DisruptionTarget`.
+    pub(crate) disruption: bool,
+}
+
+impl Failure {
+    pub(crate) fn new(reason: &str, message: impl Into<String>) -> Self {
+        Self { reason: reason.to_owned(), message: message.into(), disruption: false }
+    }
+}
+
+/// Where a change of the pod's resources stands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Resize {
+    /// The wish that cannot be granted (now): reason and message of `PodResizePending`.
+    pub(crate) pending: Option<(&'static str, String)>,
+    /// Generation of the change that is being applied.
+    pub(crate) in_progress: Option<i64>,
+    /// Why applying it failed last.
+    pub(crate) error: Option<String>,
+    pub(crate) retry: Retry,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +91,8 @@ impl Retry {
 /// A container of the pod with its history.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Record {
+    /// The image of the specification that was last tried.
+    pub(crate) spec_image: String,
     /// The restart count of `instance`.
     pub(crate) attempt: u32,
     /// The latest instance, running or ended.
@@ -92,6 +115,12 @@ pub(crate) struct Instance {
     pub(crate) started_at: Millis,
     pub(crate) finished_at: Millis,
     pub(crate) exit: Option<Terminated>,
+    /// What was given to it. Only known for running instances.
+    pub(crate) resources: Resources,
+    /// The image's own signal to stop it with.
+    pub(crate) stop_signal: String,
+    /// Its definition changed: whatever the restart policy says, the next instance follows at once.
+    pub(crate) replaced: bool,
     /// When SIGKILL comes, if the instance is being stopped.
     pub(crate) killing: Option<Millis>,
     /// Why it must be stopped (a probe failed, its postStart hook failed), and with which grace.
@@ -113,6 +142,11 @@ impl Instance {
 impl Record {
     pub(crate) fn running(&self) -> Option<&Instance> {
         self.instance.as_ref().filter(|instance| instance.is_running())
+    }
+
+    /// Whether the ended instance only made room for one of another definition.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.instance.as_ref().is_some_and(|instance| instance.exit.is_some() && instance.replaced)
     }
 
     pub(crate) fn exit(&self) -> Option<&Terminated> {

@@ -1,13 +1,13 @@
 //! A container's standard streams: one reader that feeds the log and everybody attached.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use drydock_container_runtime::StartedContainer;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::{Mutex, broadcast, watch};
 
 use crate::logs::Writer;
@@ -19,26 +19,57 @@ pub(crate) enum Source {
     Stderr,
 }
 
-/// A pipe end or terminal that never blocks.
+/// Our end of a pipe, or a terminal, that never blocks. A terminal is held twice, once for each direction.
 #[derive(Debug)]
-pub(crate) struct Pipe(AsyncFd<OwnedFd>);
+pub(crate) struct Pipe {
+    input: Option<Receiver>,
+    output: Option<Sender>,
+}
 
 /// Bytes read at once.
 const CHUNK: usize = 16 * 1024;
 
+/// Makes a descriptor non-blocking and known to the runtime. Beside pipes that fits whatever `poll(2)` does: terminals,
+/// processes, inotify. Must be called inside a tokio runtime.
+///
+/// # Errors
+/// When it cannot be made non-blocking or be polled.
+pub(crate) fn readable(fd: OwnedFd) -> io::Result<Receiver> {
+    unblock(&fd)?;
+    Receiver::from_owned_fd_unchecked(fd)
+}
+
+fn unblock(fd: &OwnedFd) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
+    fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
 impl Pipe {
-    /// Takes a descriptor over. Must be called inside a tokio runtime.
+    /// Takes over the reading end of a pipe.
     ///
     /// # Errors
-    /// When it cannot be made non-blocking or be polled.
-    #[allow(
-        deprecated,
-        reason = "its successor is unsafe; the descriptor is owned here and never closed behind its back"
-    )]
-    pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
-        let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
-        fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
-        Ok(Self(AsyncFd::new(fd)?))
+    /// As [`readable`].
+    pub(crate) fn reader(fd: OwnedFd) -> io::Result<Self> {
+        Ok(Self { input: Some(readable(fd)?), output: None })
+    }
+
+    /// Takes over the writing end of a pipe.
+    ///
+    /// # Errors
+    /// As [`readable`].
+    pub(crate) fn writer(fd: OwnedFd) -> io::Result<Self> {
+        unblock(&fd)?;
+        Ok(Self { input: None, output: Some(Sender::from_owned_fd_unchecked(fd)?) })
+    }
+
+    /// Takes over the master of a terminal.
+    ///
+    /// # Errors
+    /// As [`readable`].
+    pub(crate) fn terminal(fd: OwnedFd) -> io::Result<Self> {
+        let writer = Self::writer(fd.try_clone()?)?;
+        Ok(Self { input: Some(readable(fd)?), ..writer })
     }
 
     /// The next bytes; empty at the end. No buffer is held while nothing comes.
@@ -46,17 +77,19 @@ impl Pipe {
     /// # Errors
     /// As `read(2)`.
     pub(crate) async fn read(&self) -> io::Result<Bytes> {
+        let Some(input) = &self.input else { return Ok(Bytes::new()) };
         loop {
-            let mut guard = self.0.readable().await?;
+            input.readable().await?;
             let mut buffer = vec![0; CHUNK];
-            let result = guard.try_io(|fd| match nix::unistd::read(fd.get_ref().as_fd(), &mut buffer) {
+            match input.try_read(&mut buffer) {
+                Ok(length) => {
+                    buffer.truncate(length);
+                    return Ok(buffer.into());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // The last user of a terminal has gone.
-                Err(nix::errno::Errno::EIO) => Ok(0),
-                result => result.map_err(io::Error::from),
-            });
-            if let Ok(length) = result {
-                buffer.truncate(length?);
-                return Ok(buffer.into());
+                Err(error) if error.raw_os_error() == Some(nix::errno::Errno::EIO as i32) => return Ok(Bytes::new()),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -66,11 +99,13 @@ impl Pipe {
     /// # Errors
     /// As `write(2)`.
     pub(crate) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        let output = self.output.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
         while !bytes.is_empty() {
-            let mut guard = self.0.writable().await?;
-            let result = guard.try_io(|fd| nix::unistd::write(fd.get_ref(), bytes).map_err(io::Error::from));
-            if let Ok(written) = result {
-                bytes = &bytes[written?..];
+            output.writable().await?;
+            match output.try_write(bytes) {
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -78,10 +113,10 @@ impl Pipe {
 
     /// Tells a terminal its new size.
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
+        let Some(output) = &self.output else { return };
         let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        let fd = self.0.get_ref();
-        if let Err(error) = rustix::termios::tcsetwinsize(fd, size) {
-            tracing::debug!(fd = fd.as_raw_fd(), %error, "cannot resize a terminal");
+        if let Err(error) = rustix::termios::tcsetwinsize(output, size) {
+            tracing::debug!(%error, "cannot resize a terminal");
         }
     }
 }
@@ -113,17 +148,20 @@ impl std::fmt::Debug for Streams {
 impl Streams {
     /// Starts the readers of a container that was just started.
     pub(crate) fn start(container: StartedContainer, writer: Writer, stdin_once: bool) -> Arc<Self> {
-        let pipe = |fd: Option<OwnedFd>| fd.and_then(|fd| Pipe::new(fd).ok()).map(Arc::new);
-        let terminal = pipe(container.pty);
+        let reader = |fd: Option<OwnedFd>| fd.and_then(|fd| Pipe::reader(fd).ok()).map(Arc::new);
+        let terminal = container.pty.and_then(|fd| Pipe::terminal(fd).ok()).map(Arc::new);
+        let stdin = container.stdin.and_then(|fd| Pipe::writer(fd).ok()).map(Arc::new);
         let streams = Arc::new(Self {
             output: broadcast::Sender::new(64),
             progress: watch::Sender::new(Progress::default()),
-            stdin: Mutex::new(pipe(container.stdin).or_else(|| terminal.clone())),
+            stdin: Mutex::new(stdin.or_else(|| terminal.clone())),
             terminal: terminal.clone(),
             stdin_once,
         });
-        let sources =
-            [(Source::Stdout, terminal.or_else(|| pipe(container.stdout))), (Source::Stderr, pipe(container.stderr))];
+        let sources = [
+            (Source::Stdout, terminal.or_else(|| reader(container.stdout))),
+            (Source::Stderr, reader(container.stderr)),
+        ];
         let writer = Arc::new(std::sync::Mutex::new(writer));
         let readers: Vec<_> = sources
             .into_iter()

@@ -25,6 +25,8 @@ pub(crate) struct Ready {
     pub(crate) path: PathBuf,
     /// Only to be read: config maps and the like.
     pub(crate) read_only: bool,
+    /// Of an image volume: the image's layers, instead of `path`.
+    pub(crate) layers: Vec<PathBuf>,
 }
 
 /// The node's id for an id inside the pod.
@@ -34,7 +36,8 @@ pub(crate) fn node_id(pod: &Pod, id: u32) -> u32 {
 
 fn owner(pod: &Pod) -> Owner {
     let group = pod.spec.security_context.fs_group.and_then(|group| u32::try_from(group).ok());
-    Owner { uid: node_id(pod, 0), gid: node_id(pod, group.unwrap_or(0)), group_reads: group.is_some() }
+    let base = node_id(pod, 0);
+    Owner { uid: base, gid: node_id(pod, group.unwrap_or(0)), base, group_reads: group.is_some() }
 }
 
 /// Writes the files of a config map, secret, downward or projected volume; true if they changed.
@@ -58,10 +61,9 @@ pub(crate) fn empty_dir(pod: &Pod, volume: &Volume, directory: &Path) -> io::Res
     std::fs::create_dir_all(directory)?;
     let owner = owner(pod);
     if empty.medium == "Memory" && !is_mount_point(directory) {
-        let own = empty.size_limit.map(|limit| limit.value());
-        let size = own.or_else(|| pod.limit("memory").map(|limit| limit.value()));
-        let options =
-            size.filter(|size| *size > 0).map_or("mode=0777".to_owned(), |size| format!("mode=0777,size={size}"));
+        let limits = [empty.size_limit, pod.limit("memory")].into_iter().flatten().map(|limit| limit.value());
+        let size = limits.filter(|size| *size > 0).min();
+        let options = size.map_or("mode=0777".to_owned(), |size| format!("mode=0777,size={size}"));
         mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some(options.as_str()))?;
     }
     let setgid = if owner.group_reads { 0o2000 } else { 0 };
@@ -145,7 +147,9 @@ pub(crate) fn payloads(
     for volume in &pod.spec.volumes {
         let tokens = tokens.get(&volume.name).unwrap_or(&none);
         match payload(pod, volume, sources, tokens) {
-            Ok(Some(payload)) => drop(payloads.insert(volume.name.clone(), payload)),
+            Ok(Some(payload)) => {
+                payloads.insert(volume.name.clone(), payload);
+            }
             Ok(None) => {}
             Err(message) => return Err((volume.name.clone(), message)),
         }

@@ -1,6 +1,7 @@
 //! One pod's worker: takes what happens, plans, applies, reports. Everything about a pod happens here, in order.
 
 mod prepare;
+mod resize;
 mod restore;
 mod start;
 mod stop;
@@ -51,6 +52,8 @@ pub(crate) enum Message {
         id: String,
         verdict: probe::Verdict,
     },
+    /// The node needs what the pod uses, or the pod is beyond a limit of its own.
+    Evict(Failure),
     /// Something that the pod depends on changed: the network, a config map, a token's age.
     Refresh,
 }
@@ -110,11 +113,20 @@ pub(crate) struct Worker {
     /// Watches of the objects that volumes are made from, kept open for live updates.
     watched: prepare::Watched,
     tokens: prepare::Tokens,
-    tasks: HashMap<String, Vec<AbortHandle>>,
+    tasks: HashMap<String, Vec<ContainerTask>>,
     killers: HashMap<String, AbortHandle>,
     sandbox_watch: Option<AbortHandle>,
+    /// What the pod asks for, while it has not been granted.
+    wanted: Option<Arc<Pod>>,
     cleaned: bool,
     gone: bool,
+}
+
+/// A probe or hook of a running container.
+struct ContainerTask {
+    handle: AbortHandle,
+    /// Readiness is asked for until the container has ended; the others stop when it is being stopped.
+    until_exit: bool,
 }
 
 /// Starts the worker of a pod that is new to this kubelet.
@@ -145,6 +157,7 @@ pub(crate) fn spawn(kubelet: &Arc<Kubelet>, pod: Arc<Pod>, refused: Option<Failu
         tasks: HashMap::new(),
         killers: HashMap::new(),
         sandbox_watch: None,
+        wanted: None,
         cleaned: false,
         gone: false,
     };
@@ -183,6 +196,7 @@ impl Worker {
     /// Plans and applies until there is nothing more to do now; returns when to look again.
     async fn settle(&mut self) -> Option<i64> {
         loop {
+            self.retry_pending_resize();
             let plan = plan(&self.pod, &self.state, self.kubelet.network_ready(), now());
             let mut progress = false;
             for action in plan.actions {
@@ -206,6 +220,14 @@ impl Worker {
             Action::Start { name } => self.start(&name).await,
             Action::HoldBack { name, delay } => self.hold_back(&name, delay),
             Action::Kill { name, message, deadline } => self.kill(&name, &message, deadline),
+            Action::Replace { name, message, deadline } => {
+                let record = self.state.containers.get_mut(&name);
+                if let Some(instance) = record.and_then(|record| record.instance.as_mut()) {
+                    instance.replaced = true;
+                }
+                self.kill(&name, &message, deadline);
+            }
+            Action::Resize => self.resize().await,
             Action::StopSandbox => self.stop_sandbox().await,
             Action::Fail(failure) => self.fail(failure),
         }
@@ -214,9 +236,11 @@ impl Worker {
     async fn receive(&mut self, message: Message) {
         match message {
             Message::Update(pod) => {
+                let pod = self.allocate(pod);
                 self.pod = pod.clone();
                 self.handle.view().pod = pod;
                 self.note_deletion();
+                self.finish_resize();
                 // Labels and annotations show in downward volumes.
                 if self.state.volumes_ready && self.state.terminating.is_none() {
                     self.refresh_volumes().await;
@@ -238,6 +262,11 @@ impl Worker {
                     }
                 }
             }
+            Message::Evict(failure) => {
+                if self.state.failed.is_none() && self.state.terminating.is_none() {
+                    self.fail(failure);
+                }
+            }
             Message::HookDone { container, id, result } => self.hook_done(&container, &id, result),
             Message::Probed { container, id, verdict } => self.probed(&container, &id, verdict),
             Message::Refresh => {
@@ -256,9 +285,11 @@ impl Worker {
     }
 
     fn fail(&mut self, failure: Failure) {
-        self.kubelet.event(&self.pod, None, EventType::Normal, &failure.reason, failure.message.clone());
+        // An eviction is urgent: upstream gives it one second.
+        let (kind, grace) =
+            if failure.disruption { (EventType::Warning, 1) } else { (EventType::Normal, self.pod.grace_period()) };
+        self.kubelet.event(&self.pod, None, kind, &failure.reason, failure.message.clone());
         self.state.failed = Some(failure);
-        let grace = self.pod.grace_period();
         self.state.terminating.get_or_insert(Terminating { since: now(), grace });
     }
 
@@ -294,8 +325,11 @@ impl Worker {
             return;
         }
         instance.hook_pending = false;
-        if let Err(message) = result {
-            self.kubelet.event(&self.pod, Some(name), EventType::Warning, "FailedPostStartHook", message);
+        if let Err(error) = result {
+            // Not in the event: what the hook said may hold secrets.
+            tracing::warn!(pod.name = self.pod.metadata.name, container.name = name, error, "a postStart hook failed");
+            let text = "PostStartHook failed";
+            self.kubelet.event(&self.pod, Some(name), EventType::Warning, "FailedPostStartHook", text);
             instance.condemned = Some(("FailedPostStartHook".to_owned(), grace));
         } else {
             self.start_probes(name);

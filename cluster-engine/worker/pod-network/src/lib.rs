@@ -29,6 +29,9 @@ pub use firewall::{HostPort, Protocol};
 pub use netlink::NetlinkError;
 pub use route::PeerRoute;
 
+/// Whether bridged packets meet the rules for routed ones.
+const BRIDGE_FILTER: &str = "net/bridge/bridge-nf-call-iptables";
+
 /// What the node's pod network looks like.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -102,6 +105,7 @@ pub enum Error {
 pub struct PodNetwork {
     config: Config,
     mtu: u32,
+    isolated: bool,
     state: Mutex<State>,
 }
 
@@ -124,11 +128,17 @@ impl PodNetwork {
         sysctl("net/ipv4/ip_forward", "1")?;
         // Host ports reached by 127.0.0.1 leave through the bridge with a loopback source.
         sysctl(&format!("net/ipv4/conf/{}/route_localnet", config.bridge), "1")?;
+        // Pods reach each other through the bridge's own address; that they could do without it is none of their business.
+        sysctl("net/ipv4/conf/all/send_redirects", "0")?;
+        sysctl(&format!("net/ipv4/conf/{}/send_redirects", config.bridge), "0")?;
+        // Where the kernel filters bridged packets as if they were routed, it also bridges what is translated.
+        let isolated = !Path::new("/proc/sys").join(BRIDGE_FILTER).exists() || sysctl(BRIDGE_FILTER, "0").is_ok();
         if let Some(services) = config.service_cidr {
             route::ensure_service_route(services, config.node_ip)?;
         }
         let network = Self {
             mtu,
+            isolated,
             state: Mutex::new(State { addresses, host_ports: BTreeMap::new(), peers: Vec::new() }),
             config,
         };
@@ -156,8 +166,8 @@ impl PodNetwork {
         let gateway = self.config.pod_cidr.gateway();
         let veth = link::veth_name(id);
         let connect = || -> Result<(), Error> {
-            link::create_veth(&veth, &self.config.bridge, self.mtu, ip, namespace.as_fd())?;
-            link::configure_inside(namespace.as_fd(), ip, self.config.pod_cidr, gateway)?;
+            link::create_veth(&veth, &self.config.bridge, self.mtu, ip, self.isolated, namespace.as_fd())?;
+            link::configure_inside(namespace.as_fd(), ip, gateway)?;
             if !ports.is_empty() {
                 let mut state = self.lock();
                 state.host_ports.insert(id.to_owned(), ports.iter().map(|port| port.to(ip)).collect());

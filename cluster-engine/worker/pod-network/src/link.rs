@@ -11,6 +11,7 @@ use crate::{Cidr, Error};
 
 // linux/if_link.h; libc has only a part of them.
 const IFLA_BRPORT_MODE: u16 = 4;
+const IFLA_BRPORT_ISOLATED: u16 = 33;
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
@@ -55,13 +56,16 @@ pub(crate) fn create_bridge(name: &str, range: Cidr, mtu: u32) -> Result<(), Err
     socket.batch(vec![address], |_, error| error == libc::EEXIST).map_err(failed)
 }
 
-/// Creates a veth pair: `name` is a port of the bridge in hairpin mode (a pod may reach itself by its service), the other
-/// end is `eth0` in `namespace`.
+/// Creates a veth pair: `name` is a port of the bridge, the other end is `eth0` in `namespace`.
+///
+/// With `isolated`, the port exchanges frames with the bridge itself only: pods meet in the node's routing, where packet
+/// rules see them, and nowhere else. Otherwise it is in hairpin mode, so that a pod may reach itself by its service.
 pub(crate) fn create_veth(
     name: &str,
     bridge: &str,
     mtu: u32,
     ip: Ipv4Addr,
+    isolated: bool,
     namespace: BorrowedFd<'_>,
 ) -> Result<(), Error> {
     let failed = |source| Error::Netlink { what: "failed to create the pod's link", source };
@@ -82,23 +86,20 @@ pub(crate) fn create_veth(
                 })
             })
         });
-    let hairpin = Message::new(libc::RTM_NEWLINK, 0, &interface(0, true)).text(libc::IFLA_IFNAME, name).nested(
+    let port = if isolated { IFLA_BRPORT_ISOLATED } else { IFLA_BRPORT_MODE };
+    let mode = Message::new(libc::RTM_NEWLINK, 0, &interface(0, true)).text(libc::IFLA_IFNAME, name).nested(
         libc::IFLA_LINKINFO,
         |link| {
-            link.text(IFLA_INFO_SLAVE_KIND, "bridge")
-                .nested(IFLA_INFO_SLAVE_DATA, |data| data.attribute(IFLA_BRPORT_MODE, &[1]))
+            link.text(IFLA_INFO_SLAVE_KIND, "bridge").nested(IFLA_INFO_SLAVE_DATA, |data| data.attribute(port, &[1]))
         },
     );
-    socket.batch(vec![create, hairpin], |_, _| false).map_err(failed)
+    socket.batch(vec![create, mode], |_, _| false).map_err(failed)
 }
 
-/// Gives `eth0` in `namespace` its address and the default route.
-pub(crate) fn configure_inside(
-    namespace: BorrowedFd<'_>,
-    ip: Ipv4Addr,
-    range: Cidr,
-    gateway: Ipv4Addr,
-) -> Result<(), Error> {
+/// Gives `eth0` in `namespace` its address and its routes: everything, pods of the same node included, is behind the
+/// gateway. If those were neighbours, the answers of a service's endpoint to a client on its own node would not pass
+/// where the service's address is translated back, and no policy would see what pods of one node send each other.
+pub(crate) fn configure_inside(namespace: BorrowedFd<'_>, ip: Ipv4Addr, gateway: Ipv4Addr) -> Result<(), Error> {
     let work = || -> Result<(), Error> {
         let failed = |source| Error::Netlink { what: "failed to configure the pod's link", source };
         setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET)
@@ -107,8 +108,10 @@ pub(crate) fn configure_inside(
         let eth0 = index_of("eth0").map_err(failed)?;
         // The kernel cannot bring the peer up while it creates the pair.
         let up = |name| Message::new(libc::RTM_NEWLINK, 0, &interface(0, true)).text(libc::IFLA_IFNAME, name);
+        let neighbour = crate::route::message(Some(Cidr::new(gateway, 32)), None, Some(eth0), None, CREATE);
         let route = crate::route::message(None, Some(gateway), Some(eth0), None, CREATE);
-        socket.batch(vec![up("lo"), up("eth0"), address(eth0, ip, range.prefix()), route], |_, _| false).map_err(failed)
+        let messages = vec![up("lo"), up("eth0"), address(eth0, ip, 32), neighbour, route];
+        socket.batch(messages, |_, _| false).map_err(failed)
     };
     // A thread of its own: setns changes the whole thread, and this one may belong to an async runtime.
     std::thread::scope(|scope| {

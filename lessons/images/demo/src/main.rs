@@ -1,4 +1,5 @@
-//! The demo application of the lessons: it shows where it runs, and misbehaves when told to.
+//! The demo application of the lessons: it shows where it runs, and misbehaves when told to. Started under the name
+//! `wget`, it is one.
 //!
 //! | request | answer |
 //! | --- | --- |
@@ -11,6 +12,8 @@
 //! | POST /burn?seconds=N | keeps a CPU busy |
 //! | POST /exit?code=N | ends the process |
 #![allow(clippy::print_stdout, reason = "a container's log is its stdout")]
+
+mod wget;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -52,8 +55,17 @@ struct Amount {
     code: i32,
 }
 
+fn main() -> anyhow::Result<()> {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let name = words.first().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    if name == "wget" {
+        std::process::exit(wget::main(&words[1..]));
+    }
+    serve()
+}
+
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+async fn serve() -> anyhow::Result<()> {
     let variable = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
     let demo = Arc::new(Demo {
         version: variable("DEMO_VERSION", "dev"),

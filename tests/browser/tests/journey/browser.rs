@@ -1,13 +1,16 @@
 //! Chromium through its driver, with waits that tell what they saw last.
 
-use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use fantoccini::key::Key;
 use fantoccini::{Client, ClientBuilder, Locator};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
 /// How long the page may take to show something.
@@ -188,21 +191,11 @@ impl Browser {
     /// Fails when the page logged an error. What was logged before is not told again.
     pub(crate) async fn no_errors(&self) -> anyhow::Result<()> {
         let id = self.client.session_id().await?.context("the window has a session")?;
-        let (port, body) = (self.port, r#"{"type":"browser"}"#);
-        let head = format!(
-            "POST /session/{id}/se/log HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        let answer = tokio::task::spawn_blocking(move || {
-            let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
-            stream.write_all(head.as_bytes())?;
-            stream.write_all(body.as_bytes())?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            anyhow::Ok(answer)
-        })
-        .await??;
-        let answer: Value = serde_json::from_str(answer.split_once("\r\n\r\n").context("an answer")?.1)?;
+        // The driver keeps connections open whatever it is asked, so its answer has to be read as HTTP.
+        let request = hyper::Request::post(format!("http://127.0.0.1:{}/session/{id}/se/log", self.port))
+            .body(Full::new(Bytes::from_static(br#"{"type":"browser"}"#)))?;
+        let answer = HttpClient::builder(TokioExecutor::new()).build_http().request(request).await?;
+        let answer: Value = serde_json::from_slice(&answer.into_body().collect().await?.to_bytes())?;
         let entries = answer["value"].as_array().context("the driver gives the log")?;
         let errors: Vec<_> = entries.iter().filter(|entry| entry["level"] == "SEVERE").collect();
         anyhow::ensure!(errors.is_empty(), "the page logged {errors:?}");

@@ -1,4 +1,5 @@
-//! The provisioner of local volumes and the cluster's default StorageClass.
+//! The provisioner of local volumes and the cluster's default StorageClass. Its Deployment has no replicas until the
+//! controller manager sees the first claim.
 
 use serde_json::json;
 
@@ -57,9 +58,12 @@ pub fn local_path() -> Vec<Addon> {
             collection: "/apis/apps/v1/namespaces/kube-system/deployments",
             object: json!({
                 "apiVersion": "apps/v1", "kind": "Deployment",
-                "metadata": {"name": NAME, "namespace": "kube-system", "labels": labels},
+                "metadata": {
+                    "name": NAME, "namespace": "kube-system", "labels": labels,
+                    "annotations": {"drydock/started-by": "persistentvolumeclaims"},
+                },
                 "spec": {
-                    "replicas": 1,
+                    "replicas": 0,
                     "selector": {"matchLabels": labels},
                     "strategy": {"type": "Recreate"},
                     "template": {

@@ -82,6 +82,10 @@ pub fn metrics_server() -> Vec<Addon> {
                                     "httpGet": {"path": "/livez", "port": "https", "scheme": "HTTPS"},
                                     "failureThreshold": 3, "periodSeconds": 30,
                                 },
+                                "startupProbe": {
+                                    "httpGet": {"path": "/readyz", "port": "https", "scheme": "HTTPS"},
+                                    "failureThreshold": 60, "periodSeconds": 1,
+                                },
                                 "readinessProbe": {
                                     "httpGet": {"path": "/readyz", "port": "https", "scheme": "HTTPS"},
                                     "failureThreshold": 3, "periodSeconds": 10,

@@ -55,6 +55,22 @@ pub(super) fn ingress_class(attempt: &Attempt<'_>, ingress: &mut Value) -> Resul
     Ok(())
 }
 
+/// PodTopologyLabels: a pod that is bound gets the zone and region of its node as labels.
+pub(super) fn topology_labels(attempt: &Attempt<'_>, binding: &mut Value) {
+    let node = binding.pointer("/target/name").and_then(Value::as_str).unwrap_or("");
+    let Some(node) = attempt.server.object("/registry/minions", "", node) else { return };
+    for key in ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"] {
+        let Some(value) = meta::label(&node, key) else { continue };
+        if !binding["metadata"].is_object() {
+            binding["metadata"] = json!({});
+        }
+        if !binding["metadata"]["labels"].is_object() {
+            binding["metadata"]["labels"] = json!({});
+        }
+        binding["metadata"]["labels"][key] = value.into();
+    }
+}
+
 /// A certificate request says who asked, whatever the client wrote there.
 pub(super) fn certificate_request(attempt: &Attempt<'_>, request: &mut Value) {
     let user = &attempt.exchange.user;

@@ -6,7 +6,8 @@ use drydock_api::quantity::Quantity;
 use drydock_api::{Status, meta};
 use serde_json::{Value, json};
 
-use super::Attempt;
+use super::{Attempt, Operation};
+use crate::row::Subresource;
 
 const STORAGE: &str = "/registry/limitranges";
 
@@ -21,13 +22,20 @@ pub(super) fn default_pod(attempt: &Attempt<'_>, pod: &mut Value) {
 ///
 /// # Errors
 /// 403 in upstream's words.
-pub(super) fn check(attempt: &Attempt<'_>, object: &Value) -> Result<(), Status> {
+pub(super) fn check(attempt: &Attempt<'_>, object: Option<&Value>) -> Result<(), Status> {
+    let Some(object) = object else { return Ok(()) };
+    let pod = attempt.is(Operation::Create, "", "pods")
+        || (attempt.operation == Operation::Update
+            && attempt.on_resource("", "pods")
+            && attempt.subresource == Some(Subresource::Resize));
+    let claim = attempt.on_resource("", "persistentvolumeclaims")
+        && attempt.subresource.is_none()
+        && matches!(attempt.operation, Operation::Create | Operation::Update);
+    if (!pod && !claim) || meta::deletion_timestamp(object).is_some() {
+        return Ok(());
+    }
     for range in attempt.server.objects(STORAGE, &attempt.exchange.info.namespace) {
-        let wrong = if attempt.row.plural == "pods" {
-            pod_violations(object, &range)
-        } else {
-            claim_violations(object, &range)
-        };
+        let wrong = if pod { pod_violations(object, &range) } else { claim_violations(object, &range) };
         match &wrong[..] {
             [] => {}
             [one] => return Err(attempt.forbidden(meta::name(object), one)),
@@ -166,24 +174,20 @@ fn claim_violations(claim: &Value, range: &Value) -> Vec<String> {
 fn violations(limit: &Value, kind: &str, requests: &Amounts, limits: &Amounts, wrong: &mut Vec<String>) {
     for (key, least) in amounts(&limit["min"]) {
         let head = format!("minimum {key} usage per {kind} is {least}");
-        match requests.get(&key) {
-            None => wrong.push(format!("{head}.  No request is specified")),
-            Some(own) if *own < least => wrong.push(format!("{head}, but request is {own}")),
-            Some(_) => {}
-        }
-        if let Some(own) = limits.get(&key).filter(|own| **own < least) {
-            wrong.push(format!("{head}, but limit is {own}"));
+        match (requests.get(&key), limits.get(&key)) {
+            (None, _) => wrong.push(format!("{head}.  No request is specified")),
+            (_, Some(own)) if *own < least => wrong.push(format!("{head}, but limit is {own}")),
+            (Some(own), _) if *own < least => wrong.push(format!("{head}, but request is {own}")),
+            _ => {}
         }
     }
     for (key, most) in amounts(&limit["max"]) {
         let head = format!("maximum {key} usage per {kind} is {most}");
-        match limits.get(&key) {
-            None => wrong.push(format!("{head}.  No limit is specified")),
-            Some(own) if *own > most => wrong.push(format!("{head}, but limit is {own}")),
-            Some(_) => {}
-        }
-        if let Some(own) = requests.get(&key).filter(|own| **own > most) {
-            wrong.push(format!("{head}, but request is {own}"));
+        match (limits.get(&key), requests.get(&key)) {
+            (None, _) => wrong.push(format!("{head}.  No limit is specified")),
+            (Some(own), _) if *own > most => wrong.push(format!("{head}, but limit is {own}")),
+            (_, Some(own)) if *own > most => wrong.push(format!("{head}, but request is {own}")),
+            _ => {}
         }
     }
     for (key, ratio) in amounts(&limit["maxLimitRequestRatio"]) {

@@ -12,8 +12,9 @@ const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 pub(super) async fn admit(attempt: &Attempt<'_>, object: Option<&Value>) -> Result<(), Status> {
     let (row, info) = (attempt.row, &attempt.exchange.info);
     if row.group.is_empty() && row.plural == "namespaces" {
-        if attempt.operation == Operation::Delete && IMMORTAL.contains(&info.name.as_str()) {
-            return Err(attempt.forbidden(&info.name, "this namespace may not be deleted"));
+        let own = attempt.operation == Operation::Delete && attempt.subresource.is_none();
+        if own && IMMORTAL.contains(&attempt.name) {
+            return Err(attempt.forbidden(attempt.name, "this namespace may not be deleted"));
         }
         return Ok(());
     }
@@ -24,8 +25,13 @@ pub(super) async fn admit(attempt: &Attempt<'_>, object: Option<&Value>) -> Resu
     let name = info.namespace.as_str();
     let namespace = match attempt.server.cache(namespaces)?.get(name) {
         Some(entry) => entry.value(),
-        // It may be younger than the cache.
-        None => get::newest_value(attempt.server, namespaces, "", name).await?,
+        None => {
+            // It may be younger than the cache; those who look into it next must find it there.
+            let found = get::newest_value(attempt.server, namespaces, "", name).await?;
+            let revision = meta::resource_version(&found).parse().unwrap_or(0);
+            attempt.server.cache(namespaces)?.wait(revision).await?;
+            found
+        }
     };
     if meta::deletion_timestamp(&namespace).is_none()
         && namespace.pointer("/status/phase").and_then(Value::as_str) != Some("Terminating")
@@ -38,6 +44,5 @@ pub(super) async fn admit(attempt: &Attempt<'_>, object: Option<&Value>) -> Resu
         message: format!("namespace {name} is being terminated"),
         field: "metadata.namespace".to_owned(),
     };
-    let own = object.map_or("", meta::name);
-    Err(attempt.forbidden(own, text).with_causes(vec![cause]))
+    Err(attempt.forbidden(attempt.shown_name(object), text).with_causes(vec![cause]))
 }

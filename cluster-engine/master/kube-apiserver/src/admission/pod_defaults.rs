@@ -50,6 +50,35 @@ pub(super) fn priority(attempt: &Attempt<'_>, pod: &mut Value) -> Result<(), Sta
     Ok(())
 }
 
+/// An update that leaves priority and policy out keeps them.
+pub(super) fn keep_priority(pod: &mut Value, old: Option<&Value>) {
+    for key in ["priority", "preemptionPolicy"] {
+        let before = old.and_then(|old| old["spec"].get(key)).filter(|value| !value.is_null());
+        if let (Some(before), Some(spec)) = (before, pod["spec"].as_object_mut())
+            && spec.get(key).is_none_or(Value::is_null)
+        {
+            spec.insert(key.to_owned(), before.clone());
+        }
+    }
+}
+
+/// Only one class can be the default.
+pub(super) fn one_default_class(attempt: &Attempt<'_>, class: &Value) -> Result<(), Status> {
+    if class["globalDefault"] != true {
+        return Ok(());
+    }
+    let classes = attempt.server.objects("/registry/priorityclasses", "");
+    let other = classes.iter().find(|other| other["globalDefault"] == true && meta::name(other) != meta::name(class));
+    match other {
+        None => Ok(()),
+        Some(other) => {
+            let text =
+                format!("PriorityClass {} is already marked as default. Only one default can exist", meta::name(other));
+            Err(attempt.forbidden(meta::name(class), text))
+        }
+    }
+}
+
 /// DefaultTolerationSeconds: how long a pod stays on a node that is gone.
 pub(super) fn tolerations(attempt: &Attempt<'_>, pod: &mut Value) {
     let options = &attempt.server.options;

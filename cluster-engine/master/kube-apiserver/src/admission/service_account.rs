@@ -80,6 +80,15 @@ fn plan(pod: &mut Value, account: &Value, volume: &str) {
 }
 
 fn mount(spec: &mut Value, volume: &str) {
+    // A second round of admission finds the volume of the first.
+    let present = spec["volumes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|volume| volume["name"].as_str())
+        .find(|name| name.starts_with("kube-api-access-"))
+        .map(str::to_owned);
+    let volume = present.as_deref().unwrap_or(volume);
     let mut used = false;
     for list in ["initContainers", "containers"] {
         for container in spec[list].as_array_mut().into_iter().flatten() {
@@ -99,7 +108,7 @@ fn mount(spec: &mut Value, volume: &str) {
             fields.remove(list);
         }
     }
-    if !used {
+    if !used || present.is_some() {
         return;
     }
     if !spec["volumes"].is_array() {

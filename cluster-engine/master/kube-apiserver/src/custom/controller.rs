@@ -136,6 +136,25 @@ async fn finish(
     if !meta::finalizers(object).contains(&CLEANUP) {
         return Ok(false);
     }
+    if let Some(wanted) = definition::terminating(object, &time::now_rfc3339()) {
+        let change = Change {
+            row,
+            name: meta::name(object),
+            subresource: Some(Subresource::Status),
+            options: &options(),
+            managed: true,
+        };
+        let make = |old: &Value| {
+            let mut new = old.clone();
+            new["status"] = wanted["status"].clone();
+            Ok(new)
+        };
+        match change_object(server, exchange, &change, make).await {
+            Err(status) if status.code != 404 => return Err(status),
+            // The change brings the definition here again.
+            _ => return Ok(true),
+        }
+    }
     if let Some(stored) = served.and_then(|served| served.rows.first())
         && let Some(cache) = server.caches.get(stored.storage)
     {

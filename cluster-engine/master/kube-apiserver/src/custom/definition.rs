@@ -117,6 +117,20 @@ pub(crate) fn with_status(definition: &Value, all: &[Value], now: &str) -> Optio
     (new != *definition).then_some(new)
 }
 
+/// A definition that is being deleted, with the condition that says so, if it does not say so yet.
+pub(crate) fn terminating(definition: &Value, now: &str) -> Option<Value> {
+    if condition(definition, "Terminating").is_some_and(|condition| condition["status"] == "True") {
+        return None;
+    }
+    let mut new = definition.clone();
+    if !new["status"].is_object() {
+        new["status"] = json!({});
+    }
+    let text = "CustomResource deletion is in progress";
+    set(&mut new["status"], "Terminating", "True", "InstanceDeletionInProgress", text, now);
+    Some(new)
+}
+
 /// Sets a condition; its transition time moves only when its status does.
 pub(crate) fn set(status: &mut Value, kind: &str, value: &str, reason: &str, message: &str, now: &str) {
     if !status["conditions"].is_array() {
@@ -175,6 +189,8 @@ pub(crate) fn rows(definition: &Value) -> Vec<&'static Resource> {
     let storage = leak(&format!("/registry/{group}/{plural}"));
     let several = versions(definition).count() > 1
         || definition["status"]["storedVersions"].as_array().is_some_and(|list| list.len() > 1);
+    // An object may have been stored under another schema.
+    let changed = definition["metadata"]["generation"].as_i64().unwrap_or(1) > 1;
     let mut rows: Vec<&'static Resource> = Vec::new();
     for version in versions(definition).filter(|version| version["served"] == true || version["name"] == stored) {
         let own = text(&version["name"]);
@@ -185,6 +201,10 @@ pub(crate) fn rows(definition: &Value) -> Vec<&'static Resource> {
             schema,
             preserve: spec["preserveUnknownFields"] == true,
             columns: columns(version),
+            selectable: selectable(version),
+            on_read: changed || has_default(&version["schema"]["openAPIV3Schema"]),
+            webhook: super::conversion::Webhook::read(&spec["conversion"]),
+            rules: std::sync::OnceLock::new(),
         };
         let row = Resource {
             group,
@@ -248,6 +268,26 @@ fn columns(version: &Value) -> Vec<PrinterColumn> {
     list.into_iter().flatten().map(read).collect()
 }
 
+/// Whether a schema fills anything in.
+fn has_default(schema: &Value) -> bool {
+    match schema {
+        Value::Object(own) => {
+            own.contains_key("default")
+                || own.get("properties").and_then(Value::as_object).is_some_and(|all| all.values().any(has_default))
+                || ["items", "additionalProperties"].iter().any(|key| own.get(*key).is_some_and(has_default))
+        }
+        _ => false,
+    }
+}
+
+fn selectable(version: &Value) -> Vec<(String, path::Path)> {
+    let paths = version["selectableFields"].as_array().into_iter().flatten();
+    paths
+        .filter_map(|field| field["jsonPath"].as_str())
+        .map(|text| (text.trim_start_matches('.').to_owned(), path::Path::parse(text).unwrap_or_default()))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,6 +304,12 @@ mod tests {
         assert!(is_established(&first));
         assert_eq!(first["status"]["storedVersions"], json!(["v1"]));
         assert_eq!(with_status(&first, &[], "later"), None, "twice changes nothing");
+        let ending = terminating(&first, "now").expect("changed");
+        assert_eq!(
+            condition(&ending, "Terminating").map(|own| own["reason"].clone()),
+            Some(json!("InstanceDeletionInProgress"))
+        );
+        assert_eq!(terminating(&ending, "later"), None);
         let rows = rows(&first);
         assert_eq!((rows.len(), rows[0].plural, rows[0].storage), (1, "things", "/registry/g.io/things"));
         let second = with_status(&definition("others", "Thing"), &[first], "now").expect("changed");

@@ -1,10 +1,14 @@
 //! Validation of custom objects against OpenAPI v3, with the texts of upstream's validator.
+//!
+//! What an update leaves as it was is not checked again (ratcheting), so that a schema may become stricter.
 
 use drydock_api::field::{FieldError, Path};
 use serde_json::Value;
 
-/// Everything that is wrong with the object.
-pub(super) fn validate(object: &Value, schema: &Value) -> Vec<FieldError> {
+use super::formats;
+
+/// Everything that is wrong with the object, or with what an update makes of `old`.
+pub(super) fn validate(object: &Value, old: Option<&Value>, schema: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let mut top = schema.clone();
     if let Some(properties) = top.get_mut("properties").and_then(Value::as_object_mut) {
@@ -13,11 +17,14 @@ pub(super) fn validate(object: &Value, schema: &Value) -> Vec<FieldError> {
             properties.remove(key);
         }
     }
-    check(object, &top, &Path::root(), "", &mut errors);
+    check(object, old, &top, &Path::root(), "", &mut errors);
     errors
 }
 
-fn check(value: &Value, schema: &Value, path: &Path, shown: &str, errors: &mut Vec<FieldError>) {
+fn check(value: &Value, old: Option<&Value>, schema: &Value, path: &Path, shown: &str, errors: &mut Vec<FieldError>) {
+    if old == Some(value) {
+        return;
+    }
     if value.is_null() {
         let nullable = schema.get("nullable").and_then(Value::as_bool).unwrap_or(false);
         if nullable || schema.get("type").is_none() {
@@ -40,8 +47,8 @@ fn check(value: &Value, schema: &Value, path: &Path, shown: &str, errors: &mut V
     match value {
         Value::String(text) => string(text, schema, path, shown, errors),
         Value::Number(_) => number(value, schema, path, shown, errors),
-        Value::Array(items) => array(items, schema, path, shown, errors),
-        Value::Object(_) => object(value, schema, path, shown, errors),
+        Value::Array(items) => array(items, old, schema, path, shown, errors),
+        Value::Object(_) => object(value, old, schema, path, shown, errors),
         _ => {}
     }
     combine(value, schema, path, shown, errors);
@@ -110,13 +117,7 @@ fn string(text: &str, schema: &Value, path: &Path, shown: &str, errors: &mut Vec
         errors.push(FieldError::invalid(path, text, format!("{} in body should match '{pattern}'", name(shown))));
     }
     let format = schema.get("format").and_then(Value::as_str).unwrap_or("");
-    let fits = match format {
-        "date-time" => text.parse::<jiff::Timestamp>().is_ok(),
-        "date" => text.parse::<jiff::civil::Date>().is_ok(),
-        "ipv4" => text.parse::<std::net::Ipv4Addr>().is_ok(),
-        "ipv6" => text.parse::<std::net::Ipv6Addr>().is_ok(),
-        _ => true,
-    };
+    let fits = formats::fits(format, text);
     if !fits {
         errors.push(FieldError::invalid(
             path,
@@ -169,7 +170,7 @@ fn number(value: &Value, schema: &Value, path: &Path, shown: &str, errors: &mut 
     }
 }
 
-fn array(items: &[Value], schema: &Value, path: &Path, shown: &str, errors: &mut Vec<FieldError>) {
+fn array(items: &[Value], old: Option<&Value>, schema: &Value, path: &Path, shown: &str, errors: &mut Vec<FieldError>) {
     if let Some(most) = size(schema, "maxItems").filter(|most| items.len() > *most) {
         errors.push(FieldError::too_many(path, items.len(), most));
     }
@@ -204,14 +205,15 @@ fn array(items: &[Value], schema: &Value, path: &Path, shown: &str, errors: &mut
             seen.push(own);
         }
     }
-    if let Some(schema) = schema.get("items") {
+    if let Some(inner) = schema.get("items") {
         for (index, item) in items.iter().enumerate() {
-            check(item, schema, &path.index(index), &format!("{shown}[{index}]"), errors);
+            let old = old.and_then(|old| super::rules::counterpart(item, old, schema));
+            check(item, old, inner, &path.index(index), &format!("{shown}[{index}]"), errors);
         }
     }
 }
 
-fn object(value: &Value, schema: &Value, path: &Path, shown: &str, errors: &mut Vec<FieldError>) {
+fn object(value: &Value, old: Option<&Value>, schema: &Value, path: &Path, shown: &str, errors: &mut Vec<FieldError>) {
     let Some(fields) = value.as_object() else { return };
     let child = |key: &str| if path.as_str().is_empty() { Path::new(key) } else { path.child(key) };
     let deeper = |key: &str| if shown.is_empty() { key.to_owned() } else { format!("{shown}.{key}") };
@@ -233,10 +235,18 @@ fn object(value: &Value, schema: &Value, path: &Path, shown: &str, errors: &mut 
     let properties = schema.get("properties").and_then(Value::as_object);
     let others = schema.get("additionalProperties").filter(|others| others.is_object());
     for (key, value) in fields {
+        let old = old.and_then(|old| old.get(key));
         match (properties.and_then(|properties| properties.get(key)), others) {
-            (Some(schema), _) => check(value, schema, &child(key), &deeper(key), errors),
-            (None, Some(schema)) => check(value, schema, &path.key(key), &deeper(key), errors),
+            (Some(schema), _) => check(value, old, schema, &child(key), &deeper(key), errors),
+            (None, Some(schema)) => check(value, old, schema, &path.key(key), &deeper(key), errors),
             (None, None) => {}
+        }
+    }
+    if schema.get("x-kubernetes-embedded-resource").and_then(Value::as_bool) == Some(true) {
+        for key in ["apiVersion", "kind"] {
+            if fields.get(key).and_then(Value::as_str).is_none_or(str::is_empty) {
+                errors.push(FieldError::required(&child(key), "must not be empty"));
+            }
         }
     }
 }
@@ -245,11 +255,11 @@ fn combine(value: &Value, schema: &Value, path: &Path, shown: &str, errors: &mut
     let list = |key: &str| schema.get(key).and_then(Value::as_array).filter(|list| !list.is_empty());
     let fits = |schema: &Value| {
         let mut inner = Vec::new();
-        check(value, schema, path, shown, &mut inner);
+        check(value, None, schema, path, shown, &mut inner);
         inner.is_empty()
     };
     for schema in list("allOf").into_iter().flatten() {
-        check(value, schema, path, shown, errors);
+        check(value, None, schema, path, shown, errors);
     }
     if list("anyOf").is_some_and(|list| !list.iter().any(fits)) {
         errors.push(FieldError::invalid(
@@ -284,7 +294,7 @@ mod tests {
         let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "required": ["size"], "properties": {
             "size": {"type": "integer", "minimum": 1}, "mode": {"type": "string", "enum": ["a", "b"]}, "name": {"type": "string", "pattern": "^x"},
             "port": {"x-kubernetes-int-or-string": true}, "tags": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}}}}}});
-        let errors: Vec<String> = validate(&json!({"apiVersion": "g/v1", "metadata": {}, "spec": spec}), &schema)
+        let errors: Vec<String> = validate(&json!({"apiVersion": "g/v1", "metadata": {}, "spec": spec}), None, &schema)
             .iter()
             .map(ToString::to_string)
             .collect();
@@ -312,5 +322,18 @@ mod tests {
             &["spec.name: Invalid value: \"y\": spec.name in body should match '^x'"],
         );
         check_spec(json!({"size": 1, "tags": ["a", "a"]}), &["spec.tags[1]: Duplicate value: \"a\""]);
+    }
+
+    #[test]
+    fn what_was_wrong_before_may_stay() {
+        let schema = json!({"type": "object", "properties": {"a": {"type": "integer", "maximum": 5}, "b": {"type": "integer", "maximum": 5},
+            "l": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["n"],
+                "items": {"type": "object", "properties": {"n": {"type": "string"}, "v": {"type": "integer", "maximum": 5}}}}}});
+        let check = |new: Value, old: Value| validate(&new, Some(&old), &schema).len();
+        assert_eq!(check(json!({"a": 9, "b": 1}), json!({"a": 9})), 0);
+        assert_eq!(check(json!({"a": 9, "b": 7}), json!({"a": 9})), 1);
+        let list = |v: i64| json!([{"n": "x", "v": v}, {"n": "y", "v": 1}]);
+        assert_eq!(check(json!({"l": list(9), "a": 1}), json!({"l": [{"n": "x", "v": 9}]})), 0);
+        assert_eq!(check(json!({"l": list(8)}), json!({"l": list(9)})), 1);
     }
 }

@@ -1,5 +1,7 @@
 //! OpenAPI documents, from the schema table and the rows' paths.
 
+use std::io::{self, Write};
+
 use drydock_api::meta::Gvk;
 use drydock_api::openapi::{self, PathSpec};
 use serde_json::{Map, Value, json};
@@ -95,13 +97,19 @@ fn of_version(rows: &[&'static Resource], name: &str) -> Vec<&'static Resource> 
     rows.iter().copied().filter(|row| row.group == group && row.version == version).collect()
 }
 
-/// One group version's document.
-pub(super) fn v3(rows: &[&'static Resource], name: &str) -> Value {
+/// Writes one group version's document.
+pub(super) fn v3(out: &mut dyn Write, rows: &[&'static Resource], name: &str) -> io::Result<()> {
     let (group, version) = group_version(name);
-    openapi::v3(group, version, &specs(&of_version(rows, name)))
+    let mut out = out;
+    openapi::write_v3(&mut out, group, version, &specs(&of_version(rows, name)))
 }
 
-/// The v2 document.
-pub(super) fn v2(rows: &[&'static Resource]) -> Value {
-    openapi::v2(&specs(rows))
+/// Writes the v2 document.
+pub(super) fn v2(out: &mut dyn Write, rows: &[&'static Resource], protobuf: bool) -> io::Result<()> {
+    let mut out = out;
+    if protobuf {
+        openapi::write_v2_protobuf(&mut out, &specs(rows))
+    } else {
+        openapi::write_v2(&mut out, &specs(rows))
+    }
 }

@@ -1,11 +1,13 @@
 //! `admissionregistration.k8s.io`: webhooks and admission policies.
 
+mod expressions;
+mod typecheck;
 mod validate;
 
 use serde_json::Value;
 
 use super::print::{count, selector_text, text};
-use super::value::{Read as _, at_mut, child, default, default_text, items_mut};
+use super::value::{Read as _, at_mut, child, default, default_text, items_mut, same};
 use crate::row::{Column, Resource, Subresource};
 
 const BASE: Resource = Resource {
@@ -73,6 +75,12 @@ pub(super) static VALIDATING_POLICIES: Resource = Resource {
         Column::AGE,
     ],
     default: default_policy,
+    prepare_create: |policy, _| observed(policy, 1),
+    prepare_update: |new, old, _| {
+        if !same(new.at("spec"), old.at("spec")) {
+            observed(new, old.int("metadata.generation").unwrap_or(1) + 1);
+        }
+    },
     validate: validate::policy,
     validate_update: |new, _, context| validate::policy(new, context),
     storage: "/registry/validatingadmissionpolicies",
@@ -143,6 +151,15 @@ fn default_webhooks(object: &mut Value) {
         for rule in items_mut(webhook, "rules") {
             default(rule, "scope", "*");
         }
+    }
+}
+
+/// The status of a policy whose expressions have been looked at; they compile, or it would not be written.
+fn observed(policy: &mut Value, generation: i64) {
+    let found = typecheck::status(policy);
+    if let Some(status) = child(policy, "status") {
+        status["observedGeneration"] = generation.into();
+        status["typeChecking"] = found;
     }
 }
 

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::print::{container_images, container_names, number, selector_text};
 use super::template;
-use super::value::{Read as _, child, default as set, default_text};
+use super::value::{Read as _, child, default as set, default_text, restore, same};
 use super::workload;
-use crate::row::{Column, Resource, Subresource};
+use crate::row::{Column, Context, Resource, Subresource};
 
 const CONTAINERS: &str = "spec.template.spec.containers";
 
@@ -35,6 +35,8 @@ pub(super) static DEPLOYMENTS: Resource = Resource {
         Column::string("Selector", |object, _| Value::String(selector_text(object.at("spec.selector")))).wide(),
     ],
     default,
+    prepare_update,
+    prepare_subresource,
     validate: validate::create,
     validate_update: validate::update,
     validate_subresource: validate::status,
@@ -81,6 +83,22 @@ fn default(deployment: &mut Value) {
     child(deployment, "status");
 }
 
+/// PrepareForUpdate: the controller copies annotations to ReplicaSets, so that a change of them is a new generation too.
+fn prepare_update(new: &mut Value, old: &Value, _: &Context<'_>) {
+    if !same(new.at("metadata.annotations"), old.at("metadata.annotations")) {
+        new["metadata"]["generation"] = (old.int("metadata.generation").unwrap_or(0) + 1).into();
+    }
+}
+
+/// PrepareForUpdate of `/status`: labels stay; annotations are how the controller tells the revision.
+fn prepare_subresource(new: &mut Value, old: &Value, context: &Context<'_>) {
+    if context.subresource == Some(Subresource::Status)
+        && let Some(metadata) = child(new, "metadata")
+    {
+        restore(metadata, old.at("metadata"), "labels");
+    }
+}
+
 /// `2/3` of a workload.
 pub(super) fn ready_of_desired(object: &Value) -> String {
     format!("{}/{}", object.int("status.readyReplicas").unwrap_or(0), object.int("spec.replicas").unwrap_or(0))
@@ -95,5 +113,31 @@ fn controller(object: &Value) -> String {
     match owner.text("apiVersion").split_once('/') {
         Some((group, _)) => format!("{kind}.{group}/{}", owner.text("name")),
         None => format!("{kind}/{}", owner.text("name")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn annotations_are_a_new_generation() {
+        let context = Context {
+            resource: &DEPLOYMENTS,
+            namespace: "default",
+            user: "u",
+            groups: &[],
+            subresource: None,
+            now: "",
+        };
+        let old = json!({"metadata": {"generation": 3, "annotations": {"a": "b"}}});
+        let mut new = json!({"metadata": {"generation": 3, "annotations": {"a": "c"}}});
+        prepare_update(&mut new, &old, &context);
+        assert_eq!(new["metadata"]["generation"], 4);
+        let mut new = json!({"metadata": {"generation": 3, "labels": {"x": "y"}, "annotations": {"a": "b"}}});
+        prepare_update(&mut new, &old, &context);
+        assert_eq!(new["metadata"]["generation"], 3);
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::print::{access_modes, amount, text, text_or};
 use super::template::{defaults, warnings};
 use super::value::{Read as _, annotation, at_mut, canonical_quantities, child, default, default_text, remove};
-use crate::row::{Column, Resource, Subresource};
+use crate::row::{Column, Context, Resource, Subresource};
 
 const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
@@ -36,13 +36,27 @@ pub(super) static VOLUMES: Resource = Resource {
         Column::string("VolumeMode", |volume, _| text_or(volume, "spec.volumeMode", "<unset>")).wide(),
     ],
     default: default_volume,
-    prepare_create: |volume, _| volume["status"] = json!({ "phase": "Pending" }),
+    prepare_create: |volume, context| {
+        volume["status"] = json!({ "phase": "Pending", "lastPhaseTransitionTime": context.now });
+    },
+    prepare_subresource: phase_time,
     validate: validate::volume,
     validate_update: validate::volume_update,
     warnings: |volume, _| volume_warnings(volume),
     storage: "/registry/persistentvolumes",
     ..Resource::BASE
 };
+
+/// PrepareForUpdate of `/status`: when the phase changes, so does the time of its change.
+fn phase_time(new: &mut Value, old: &Value, context: &Context<'_>) {
+    let time = "lastPhaseTransitionTime";
+    if new.text("status.phase") != old.text("status.phase")
+        && let Some(status) = child(new, "status")
+        && status.at(time) == old.at("status").at(time)
+    {
+        status[time] = context.now.into();
+    }
+}
 
 fn class_warning(object: &Value) -> Vec<String> {
     let key = CLASS_ANNOTATION;

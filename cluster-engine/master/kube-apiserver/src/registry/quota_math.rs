@@ -32,7 +32,7 @@ pub(super) fn container_requests(spec: &Value, resource: &str) -> Option<Quantit
 }
 
 /// `Guaranteed`, `Burstable` or `BestEffort`.
-pub(super) fn qos_class(spec: &Value) -> &'static str {
+pub(crate) fn qos_class(spec: &Value) -> &'static str {
     let pod_level = spec.has("resources")
         && (!spec.entries("resources.requests").is_empty() || !spec.entries("resources.limits").is_empty());
     let holders: Vec<&Value> = if pod_level {

@@ -7,6 +7,7 @@ use drydock_component::serve::Body;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use crate::admission::{Attempt, Operation};
 use crate::exchange::Exchange;
 use crate::row::Subresource;
 use crate::server::Server;
@@ -35,16 +36,22 @@ pub(crate) async fn bind(server: &Server, exchange: &Exchange, binding: &Value) 
     if !matches!(kind, "" | "Node") {
         errors.push(FieldError::not_supported(&Path::new("target.kind"), kind, &["Node", "<empty>"]));
     }
-    let node = target["name"].as_str().unwrap_or("");
+    let node = target["name"].as_str().unwrap_or("").to_owned();
     if node.is_empty() {
         errors.push(FieldError::required(&Path::new("target.name"), ""));
     }
     if !errors.is_empty() {
         return Err(Status::invalid("", "Binding", &name, errors));
     }
+    let mut binding = binding.clone();
+    let attempt = Attempt::new(server, exchange, row, Some(Subresource::Binding), Operation::Create, &options)
+        .of_kind(Gvk::new("", "v1", "Binding"))
+        .named(&name);
+    attempt.mutate(Some(&mut binding)).await?;
+    attempt.validate(Some(&binding)).await?;
     let change =
         Change { row, name: &name, subresource: Some(Subresource::Binding), options: &options, managed: false };
-    let make = |old: &Value| assign(old, binding, node, &name);
+    let make = |old: &Value| assign(old, &binding, &node, &name);
     change_object(server, exchange, &change, make).await?;
     let mut status = Status::success(None);
     status.code = 201;
@@ -76,6 +83,12 @@ fn assign(old: &Value, binding: &Value, node: &str, name: &str) -> Result<Value,
             new["metadata"]["annotations"] = json!({});
         }
         new["metadata"]["annotations"][key.as_str()] = value.clone();
+    }
+    for (key, value) in meta::labels(binding).into_iter().flatten() {
+        if !new["metadata"]["labels"].is_object() {
+            new["metadata"]["labels"] = json!({});
+        }
+        new["metadata"]["labels"][key.as_str()] = value.clone();
     }
     if !new["status"].is_object() {
         new["status"] = json!({});

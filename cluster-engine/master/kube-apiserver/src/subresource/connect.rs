@@ -1,12 +1,14 @@
 //! `pods/exec`, `pods/attach` and `pods/portforward`: passed on to the kubelet of the pod's node.
 
-use drydock_api::{Status, meta};
+use drydock_api::Status;
+use drydock_api::meta::{self, Gvk};
 use drydock_component::serve::Body;
 use http::{Method, Response};
 use hyper::upgrade::OnUpgrade;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::exchange::Exchange;
+use crate::admission::{Attempt, Operation};
+use crate::exchange::{Exchange, FieldValidation, WriteOptions};
 use crate::kubelet::{Scheme, Target};
 use crate::request::Query;
 use crate::row::{Resource, Subresource};
@@ -26,6 +28,7 @@ pub(super) async fn serve(
         // A WebSocket begins with a GET; what it does is a create, and must be allowed as one.
         server.authorize_also(exchange, "create", subresource.name())?;
     }
+    admit(server, exchange, row, subresource).await?;
     let pod = get::newest_value(server, row, &exchange.info.namespace, &exchange.info.name).await?;
     let query = &exchange.query;
     let path = match subresource {
@@ -39,6 +42,49 @@ pub(super) async fn serve(
     let target = Target { host, port, scheme: Scheme::Kubelet, path };
     let upgrade = upgrade.ok_or_else(|| Status::bad_request("Upgrade request required"))?;
     server.kubelets.upgrade(&target, method, &exchange.headers, upgrade).await
+}
+
+/// Asks admission about a connection; the object is made of the query.
+///
+/// # Errors
+/// What a webhook or policy refuses.
+pub(super) async fn admit(
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    subresource: Subresource,
+) -> Result<(), Status> {
+    let kind = match (subresource, row.plural) {
+        (Subresource::Exec, _) => "PodExecOptions",
+        (Subresource::Attach, _) => "PodAttachOptions",
+        (Subresource::PortForward, _) => "PodPortForwardOptions",
+        (_, "pods") => "PodProxyOptions",
+        (_, "services") => "ServiceProxyOptions",
+        _ => "NodeProxyOptions",
+    };
+    let mut object = json!({"apiVersion": "v1", "kind": kind});
+    for key in ["stdin", "stdout", "stderr", "tty"] {
+        if exchange.query.flag(key) {
+            object[key] = true.into();
+        }
+    }
+    for key in ["container", "path"] {
+        if !exchange.query.text(key).is_empty() {
+            object[key] = exchange.query.text(key).into();
+        }
+    }
+    let lists: Vec<&str> = exchange.query.all("command").collect();
+    if !lists.is_empty() {
+        object["command"] = json!(lists);
+    }
+    // The query is for the other side, not for us.
+    let options =
+        WriteOptions { dry_run: false, field_manager: String::new(), field_validation: FieldValidation::Ignore };
+    let mut attempt = Attempt::new(server, exchange, row, Some(subresource), Operation::Connect, &options)
+        .of_kind(Gvk::new("", "v1", kind));
+    attempt.options = Value::Null;
+    attempt.mutate(Some(&mut object)).await?;
+    attempt.validate(Some(&object)).await
 }
 
 /// Address of the kubelet that runs a pod.
@@ -113,7 +159,7 @@ fn port_forward_path(pod: &Value, query: &Query) -> String {
 }
 
 /// Percent-encodes a query value.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
@@ -127,7 +173,6 @@ pub(super) fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn the_kubelet_gets_its_own_form() {

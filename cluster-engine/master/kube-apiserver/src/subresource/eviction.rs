@@ -8,6 +8,7 @@ use drydock_component::serve::Body;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use crate::admission::{Attempt, Operation};
 use crate::exchange::Exchange;
 use crate::row::Subresource;
 use crate::server::Server;
@@ -35,14 +36,41 @@ pub(super) async fn create(server: &Server, exchange: &Exchange, bytes: &[u8]) -
     if options.dry_run {
         delete.dry_run = vec!["All".to_owned()];
     }
+    let mut eviction = eviction;
+    let attempt =
+        Attempt::new(server, exchange, row, Some(Subresource::Eviction), Operation::Create, &options).of_kind(gvk);
+    attempt.mutate(Some(&mut eviction)).await?;
+    attempt.validate(Some(&eviction)).await?;
     let pod = get::newest_value(server, row, &exchange.info.namespace, name).await?;
     if needs_budget(&pod) {
         spend(server, exchange, &pod, &options).await?;
     }
+    let change = Change { row, name, subresource: Some(Subresource::Status), options: &options, managed: false };
+    change_object(server, exchange, &change, |pod| Ok(marked(pod, &exchange.now))).await?;
     delete_object(server, exchange, row, &exchange.info.namespace, name, &delete).await?;
     let mut status = Status::success(None);
     status.code = 201;
     encode::written(exchange, StatusCode::CREATED, status.to_json().into())
+}
+
+/// The pod with the condition that says why it goes, for those who count failures.
+fn marked(pod: &Value, now: &str) -> Value {
+    let mut pod = pod.clone();
+    let condition = json!({
+        "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting",
+        "lastProbeTime": null, "lastTransitionTime": now, "observedGeneration": meta::generation(&pod),
+    });
+    if !pod["status"]["conditions"].is_array() {
+        pod["status"]["conditions"] = json!([]);
+    }
+    if let Some(conditions) = pod["status"]["conditions"].as_array_mut() {
+        match conditions.iter_mut().find(|own| own["type"] == "DisruptionTarget") {
+            Some(own) if own["status"] == "True" => {}
+            Some(own) => *own = condition,
+            None => conditions.push(condition),
+        }
+    }
+    pod
 }
 
 /// Finished, pending and already going pods need no budget.
@@ -131,6 +159,13 @@ fn refused(wait: u32, text: String) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_evicted_pod_says_so_once() {
+        let pod = marked(&json!({"metadata": {"name": "p"}, "status": {}}), "t");
+        assert_eq!(pod["status"]["conditions"][0]["reason"], "EvictionByEvictionAPI");
+        assert_eq!(marked(&pod, "u"), pod);
+    }
 
     #[test]
     fn a_budget_is_spent_one_by_one() {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::encode;
 use crate::exchange::Exchange;
 use crate::kubelet::{Scheme, Target};
-use crate::row::Resource;
+use crate::row::{Resource, Subresource};
 use crate::server::Server;
 use crate::verbs::get;
 
@@ -39,6 +39,7 @@ pub(super) async fn serve(
             .insert(header::LOCATION, HeaderValue::from_str(&format!("{}/", info.path)).map_err(Status::internal)?);
         return Ok(response);
     }
+    super::connect::admit(server, exchange, row, Subresource::Proxy).await?;
     let (scheme, name, port) = split(&info.name);
     let (host, port, scheme) = match row.plural {
         "nodes" => node(server, row, name).await?,
@@ -115,6 +116,14 @@ async fn pod(
         found.ok_or_else(|| Status::bad_request(format!("pod {name} has no port named {port}")))?
     };
     Ok((host.to_owned(), number as u16, scheme_of(scheme)))
+}
+
+/// Address and port of one ready endpoint of a Service's port, for calls of the server itself.
+///
+/// # Errors
+/// 404 or 503 in upstream's words.
+pub(crate) fn endpoint(server: &Server, namespace: &str, name: &str, port: &str) -> Result<(String, u16), Status> {
+    service(server, namespace, "https", name, port).map(|(host, port, _)| (host, port))
 }
 
 /// One ready endpoint of the service's port.

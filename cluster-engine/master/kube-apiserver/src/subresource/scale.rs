@@ -96,8 +96,14 @@ fn answer(exchange: &Exchange, scale: &Value) -> Result<Response<Body>, Status> 
     encode::object(exchange, &ROW, StatusCode::OK, Bytes::from(serde_json::to_vec(scale).map_err(Status::internal)?))
 }
 
+/// Writes the number that a Scale wants into its object.
+pub(crate) fn set_replicas(object: &mut Value, paths: Subresource, scale: &Value) {
+    let Subresource::Scale { spec, .. } = paths else { return };
+    set_path(object, spec, scale.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(0).into());
+}
+
 /// The Scale of an object.
-fn scale_of(object: &Value, paths: Subresource) -> Value {
+pub(crate) fn scale_of(object: &Value, paths: Subresource) -> Value {
     let Subresource::Scale { spec, status, selector } = paths else { return Value::Null };
     let mut metadata = Map::new();
     for key in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {

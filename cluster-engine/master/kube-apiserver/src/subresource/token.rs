@@ -7,8 +7,10 @@ use drydock_component::serve::Body;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use crate::admission::{Attempt, Operation};
 use crate::authn::service_account::{DEFAULT_SECONDS, NewToken};
 use crate::exchange::Exchange;
+use crate::row::Subresource;
 use crate::server::Server;
 use crate::verbs::get;
 use crate::{body, encode};
@@ -30,6 +32,10 @@ pub(super) async fn create(server: &Server, exchange: &Exchange, bytes: &[u8]) -
     let (namespace, name) = (exchange.info.namespace.as_str(), exchange.info.name.as_str());
     let accounts = server.rows.find("", "v1", "serviceaccounts").ok_or_else(Status::unknown_path)?;
     let account = get::newest_value(server, accounts, namespace, name).await?;
+    let attempt = Attempt::new(server, exchange, accounts, Some(Subresource::Token), Operation::Create, &options)
+        .of_kind(Gvk::new("authentication.k8s.io", "v1", "TokenRequest"));
+    attempt.mutate(Some(&mut request)).await?;
+    attempt.validate(Some(&request)).await?;
     let seconds = request.pointer("/spec/expirationSeconds").and_then(Value::as_i64).unwrap_or(DEFAULT_SECONDS);
     let path = Path::new("spec").child("expirationSeconds");
     let mut errors = Vec::new();

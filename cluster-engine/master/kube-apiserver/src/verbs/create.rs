@@ -7,8 +7,9 @@ use drydock_component::serve::Body;
 use http::{Response, StatusCode};
 use serde_json::Value;
 
-use super::{gvk, managed, metadata, storage_failure, storage_key, stored};
-use crate::admission::{self, Operation};
+use super::{gvk, managed, metadata, storage_failure, storage_key};
+use crate::admission::{Attempt, Operation};
+use crate::custom::conversion;
 use crate::exchange::{Exchange, WriteOptions};
 use crate::row::{Hook, Resource};
 use crate::server::Server;
@@ -63,37 +64,53 @@ pub(crate) async fn finish(
     mut object: Value,
     options: &WriteOptions,
 ) -> Result<Bytes, Status> {
-    let context = exchange.context(row, None);
-    admission::mutate(server, exchange, row, None, Operation::Create, &mut object).await?;
+    let given = meta::name(&object).to_owned();
+    let attempt = Attempt::new(server, exchange, row, None, Operation::Create, options).named(&given);
+    attempt.mutate(Some(&mut object)).await?;
     let base = meta::generate_name(&object).to_owned();
     let generated = meta::name(&object).is_empty() && !base.is_empty();
-    (row.prepare_create)(&mut object, &context);
-    metadata::tidy(&mut object);
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        if generated {
-            set_meta(&mut object, "name", names::generate_name(&base, rand::random()));
+    for _ in 1..NAME_TRIES {
+        if !generated {
+            break;
         }
-        let mut errors = metadata::validate(row, &object);
-        errors.extend((row.validate)(&object, &context));
-        errors.extend(row.custom.map(|custom| custom.validate(&object)).unwrap_or_default());
-        if !errors.is_empty() {
-            return Err(Status::invalid(row.group, row.kind, meta::name(&object), errors));
-        }
-        for warning in (row.warnings)(&object, None) {
-            exchange.warn(warning);
-        }
-        admission::validate(server, exchange, row, None, Operation::Create, Some(&object), None).await?;
-        match write(server, exchange, row, &mut object, options).await? {
-            Some(bytes) => return Ok(bytes),
-            None if generated && tries < NAME_TRIES => {}
-            None if generated => {
-                return Err(Status::generate_name_conflict(row.group, row.plural, meta::name(&object)));
-            }
-            None => return Err(Status::already_exists(row.group, row.plural, meta::name(&object))),
+        let mut named = object.clone();
+        set_meta(&mut named, "name", names::generate_name(&base, rand::random()));
+        if let Some(bytes) = finish_named(&attempt, named, options).await? {
+            return Ok(bytes);
         }
     }
+    if generated {
+        set_meta(&mut object, "name", names::generate_name(&base, rand::random()));
+    }
+    let name = meta::name(&object).to_owned();
+    match finish_named(&attempt, object, options).await? {
+        Some(bytes) => Ok(bytes),
+        None if generated => Err(Status::generate_name_conflict(row.group, row.plural, &name)),
+        None => Err(Status::already_exists(row.group, row.plural, &name)),
+    }
+}
+
+/// Prepares, checks and puts an object whose name is known, generated or not; none when the name is taken.
+async fn finish_named(
+    attempt: &Attempt<'_>,
+    mut object: Value,
+    options: &WriteOptions,
+) -> Result<Option<Bytes>, Status> {
+    let (row, exchange) = (attempt.row, attempt.exchange);
+    let context = exchange.context(row, None);
+    (row.prepare_create)(&mut object, &context);
+    metadata::tidy(&mut object);
+    let mut errors = metadata::validate(row, &object);
+    errors.extend((row.validate)(&object, &context));
+    errors.extend(row.custom.map(|custom| custom.validate(&object, None)).unwrap_or_default());
+    if !errors.is_empty() {
+        return Err(Status::invalid(row.group, row.kind, meta::name(&object), errors));
+    }
+    for warning in (row.warnings)(&object, None) {
+        exchange.warn(warning);
+    }
+    attempt.validate(Some(&object)).await?;
+    write(attempt.server, exchange, row, &mut object, options).await
 }
 
 /// Puts the object; none when the name is taken.
@@ -110,7 +127,7 @@ async fn write(
     }
     let (namespace, name) = (exchange.info_namespace(row), meta::name(object));
     let key = storage_key(row, namespace, name);
-    let bytes = stored(row, object);
+    let bytes = conversion::stored(server, row, object).await?;
     if options.dry_run {
         let taken = server.etcd.get(&key).await.map_err(storage_failure)?.is_some();
         exchange.notes.object(object);

@@ -8,12 +8,13 @@ use drydock_api::{Status, time};
 use drydock_component::serve::Body;
 use http::{Response, StatusCode};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{storage_failure, storage_key, stored, wire_value};
-use crate::admission::{self, Operation};
+use super::{storage_failure, storage_key, wire_value};
+use crate::admission::{Attempt, Operation};
+use crate::custom::conversion;
 use crate::encode;
-use crate::exchange::{Exchange, FieldValidation};
+use crate::exchange::{Exchange, FieldValidation, WriteOptions};
 use crate::row::Resource;
 use crate::server::Server;
 use crate::storage::{Written, bytes_form};
@@ -89,6 +90,32 @@ impl DeleteOptions {
         Ok(options)
     }
 
+    /// As an object of `meta.k8s.io/v1`.
+    fn to_value(&self) -> Value {
+        let mut value = json!({"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"});
+        if let Some(seconds) = self.grace_period_seconds {
+            value["gracePeriodSeconds"] = seconds.into();
+        }
+        if let Some(policy) = &self.propagation_policy {
+            value["propagationPolicy"] = policy.as_str().into();
+        }
+        if let Some(orphan) = self.orphan_dependents {
+            value["orphanDependents"] = orphan.into();
+        }
+        if !self.dry_run.is_empty() {
+            value["dryRun"] = json!(self.dry_run);
+        }
+        if let Some(wanted) = &self.preconditions {
+            value["preconditions"] = json!({});
+            for (key, text) in [("uid", &wanted.uid), ("resourceVersion", &wanted.resource_version)] {
+                if let Some(text) = text {
+                    value["preconditions"][key] = text.as_str().into();
+                }
+            }
+        }
+        value
+    }
+
     fn validate(&self) -> Result<(), Status> {
         let mut errors = Vec::new();
         let path = Path::new("propagationPolicy");
@@ -126,7 +153,6 @@ pub(crate) async fn delete(
 ) -> Result<Response<Body>, Status> {
     let options = DeleteOptions::read(exchange, body)?;
     let name = exchange.info.name.as_str();
-    admission::validate(server, exchange, row, None, Operation::Delete, None, None).await?;
     match delete_object(server, exchange, row, exchange.info_namespace(row), name, &options).await? {
         Deleted::Waits(object) => {
             let code = if options.orphan_dependents == Some(false) { StatusCode::ACCEPTED } else { StatusCode::OK };
@@ -196,8 +222,10 @@ pub(crate) async fn delete_object(
             .await
             .map_err(storage_failure)?
             .ok_or_else(|| Status::not_found(row.group, row.plural, name))?;
-        let old = wire_value(row, &bytes_form::with_version(&present.value, present.revision))?;
+        let bytes = bytes_form::with_version(&present.value, present.revision);
+        let old = wire_value(row, &conversion::served(server, row, bytes).await?)?;
         check(row, &old, options)?;
+        admit(server, exchange, row, &old, options).await?;
         let wire = |object: &Value, revision| {
             bytes_form::with_version(&bytes_form::encode(object, &row.api_version(), row.kind), revision)
         };
@@ -210,7 +238,10 @@ pub(crate) async fn delete_object(
             Plan::Remove if dry => return Ok(Deleted::Gone(wire(&object, present.revision), uid)),
             Plan::Mark if dry => return Ok(Deleted::Waits(wire(&object, present.revision))),
             Plan::Remove => server.etcd.delete(&key, present.revision).await,
-            Plan::Mark => server.etcd.put(&key, stored(row, &object), present.revision, server.time_to_live(row)).await,
+            Plan::Mark => {
+                let bytes = conversion::stored(server, row, &object).await?;
+                server.etcd.put(&key, bytes, present.revision, server.time_to_live(row)).await
+            }
         };
         match (written.map_err(storage_failure)?, plan) {
             (Written::Done(at), Plan::Mark) => return Ok(Deleted::Waits(wire(&object, at))),
@@ -219,6 +250,29 @@ pub(crate) async fn delete_object(
         }
     }
     Err(Status::modified(row.group, row.plural, name))
+}
+
+/// Admission of the deletion of one object; an eviction was admitted as such.
+async fn admit(
+    server: &Server,
+    exchange: &Exchange,
+    row: &'static Resource,
+    old: &Value,
+    options: &DeleteOptions,
+) -> Result<(), Status> {
+    if !matches!(exchange.info.verb, "delete" | "deletecollection") {
+        return Ok(());
+    }
+    let write = WriteOptions {
+        dry_run: !options.dry_run.is_empty(),
+        field_manager: String::new(),
+        field_validation: FieldValidation::Ignore,
+    };
+    let mut attempt =
+        Attempt::new(server, exchange, row, None, Operation::Delete, &write).named(meta::name(old)).over(old);
+    attempt.options = options.to_value();
+    attempt.mutate(None).await?;
+    attempt.validate(None).await
 }
 
 fn check(row: &Resource, object: &Value, options: &DeleteOptions) -> Result<(), Status> {
@@ -332,7 +386,6 @@ pub(crate) fn is_finished(row: &Resource, object: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     static MAP: Resource = Resource { kind: "ConfigMap", plural: "configmaps", ..Resource::BASE };
     static POD: Resource =

@@ -7,6 +7,7 @@ use http::{Response, StatusCode};
 use serde_json::Value;
 
 use super::{storage_failure, storage_key, wire, wire_value};
+use crate::custom::conversion;
 use crate::encode;
 use crate::exchange::Exchange;
 use crate::row::Resource;
@@ -36,7 +37,7 @@ pub(crate) async fn find(server: &Server, exchange: &Exchange, row: &'static Res
         }
     };
     let bytes = found.ok_or_else(|| Status::not_found(row.group, row.plural, name))?;
-    Ok(wire(row, &bytes))
+    Ok(wire(row, &conversion::served(server, row, bytes).await?))
 }
 
 /// The newest stored bytes with resourceVersion, read from etcd.
@@ -58,7 +59,7 @@ pub(crate) async fn newest_value(
     name: &str,
 ) -> Result<Value, Status> {
     match newest(server, row, namespace, name).await? {
-        Some(bytes) => wire_value(row, &bytes),
+        Some(bytes) => wire_value(row, &conversion::served(server, row, bytes).await?),
         None => Err(Status::not_found(row.group, row.plural, name)),
     }
 }

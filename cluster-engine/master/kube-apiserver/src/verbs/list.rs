@@ -11,6 +11,7 @@ use http::{Response, StatusCode};
 use super::select::Selection;
 use super::{storage_failure, wire};
 use crate::cache::{Cache, Entry};
+use crate::custom::conversion;
 use crate::encode::table::{ListMeta, Table};
 use crate::encode::{self, Form};
 use crate::exchange::Exchange;
@@ -35,7 +36,8 @@ pub(crate) async fn list(
     exchange: &Exchange,
     row: &'static Resource,
 ) -> Result<Response<Body>, Status> {
-    let found = find(server, exchange, row).await?;
+    let mut found = find(server, exchange, row).await?;
+    conversion::served_all(server, row, &mut found.entries).await?;
     let json = match exchange.accept.form {
         Form::Table(version) => {
             let objects: Vec<Bytes> = found.entries.iter().map(|entry| wire(row, &entry.bytes)).collect();

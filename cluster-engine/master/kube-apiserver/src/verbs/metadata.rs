@@ -167,7 +167,20 @@ pub(crate) fn validate(row: &Resource, object: &Value) -> Vec<FieldError> {
         );
     }
     errors.extend(validate_common(object, &path));
+    // Extensions check less: theirs are finalizers such as `customresourcecleanup.apiextensions.k8s.io`.
+    if row.custom.is_none() && !matches!(row.group, "apiextensions.k8s.io" | "apiregistration.k8s.io") {
+        errors.extend(validate_finalizers(object, &path.child("finalizers")));
+    }
     errors
+}
+
+/// Of built-in kinds, upstream's validateKubeFinalizerName.
+fn validate_finalizers(object: &Value, path: &Path) -> Vec<FieldError> {
+    let text = "name is neither a standard finalizer name nor is it fully qualified";
+    let known = |name: &str| name.contains('/') || matches!(name, "orphan" | "foregroundDeletion" | "kubernetes");
+    let finalizers = meta::finalizers(object);
+    let wrong = finalizers.into_iter().enumerate().filter(|(_, name)| !known(name));
+    wrong.map(|(index, name)| FieldError::invalid(&path.index(index), name, text)).collect()
 }
 
 /// Upstream's ValidateObjectMetaUpdate.
@@ -215,12 +228,8 @@ fn validate_common(object: &Value, path: &Path) -> Vec<FieldError> {
     errors.extend(validate_owners(object, &path.child("ownerReferences")));
     let path = path.child("finalizers");
     let finalizers = meta::finalizers(object);
-    for (index, name) in finalizers.iter().enumerate() {
+    for name in &finalizers {
         errors.extend(names::is_qualified_name(name).into_iter().map(|text| FieldError::invalid(&path, *name, text)));
-        if !name.contains('/') && !matches!(*name, "orphan" | "foregroundDeletion" | "kubernetes") {
-            let text = "name is neither a standard finalizer name nor is it fully qualified";
-            errors.push(FieldError::invalid(&path.index(index), *name, text));
-        }
     }
     if finalizers.contains(&"orphan") && finalizers.contains(&"foregroundDeletion") {
         let text = "finalizer orphan and foregroundDeletion cannot be both set";

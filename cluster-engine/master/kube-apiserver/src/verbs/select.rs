@@ -31,8 +31,9 @@ impl Selection {
             let field = term.field.as_str();
             let known = field == "metadata.name"
                 || (field == "metadata.namespace" && row.namespaced)
-                || row.fields.iter().any(|(own, _)| *own == field);
-            if !known && row.fields.is_empty() {
+                || row.fields.iter().any(|(own, _)| *own == field)
+                || custom_field(row, field).is_some();
+            if !known && row.fields.is_empty() && row.custom.is_none() {
                 let text = format!(
                     "{} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
                     drydock_api::go_quote(field)
@@ -70,7 +71,8 @@ impl Selection {
             "metadata.name" => Some(entry.name()),
             "metadata.namespace" => Some(entry.namespace()),
             _ => {
-                let index = self.row.fields.iter().position(|(own, _)| *own == field)?;
+                let index = self.row.fields.iter().position(|(own, _)| *own == field);
+                let index = index.or_else(|| custom_field(self.row, field))?;
                 match &converted {
                     None => own?.get(index).map(|value| &**value),
                     Some(values) => values.get(index).map(String::as_str),
@@ -85,6 +87,12 @@ impl Selection {
         if let Some(convert) = self.row.from_storage {
             convert(&mut object);
         }
-        self.row.fields.iter().map(|(_, value)| value(&object)).collect()
+        let own = self.row.fields.iter().map(|(_, value)| value(&object));
+        own.chain(self.row.custom.into_iter().flat_map(|custom| custom.selected(&object)).map(String::from)).collect()
     }
+}
+
+/// The place of a custom kind's selectable field.
+fn custom_field(row: &Resource, field: &str) -> Option<usize> {
+    row.custom?.selectable.iter().position(|(own, _)| own == field)
 }

@@ -2,21 +2,23 @@
 
 use bytes::Bytes;
 use drydock_api::Status;
-use drydock_api::meta;
+use drydock_api::meta::{self, Gvk};
 use drydock_component::serve::Body;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value};
 
 use super::{create, gvk, managed, metadata, storage_failure, storage_key, stored, wire_value};
-use crate::admission::{self, Operation};
+use crate::admission::{Attempt, Operation};
+use crate::custom::conversion;
 use crate::exchange::{Exchange, WriteOptions};
 use crate::row::{Hook, Resource, Subresource};
 use crate::server::Server;
 use crate::storage::{Stored, Written, bytes_form, relative_key};
+use crate::subresource::{scale_of, set_replicas};
 use crate::{body, encode};
 
 /// How often a write that others keep overtaking is tried.
-const TRIES: usize = 20;
+const TRIES: usize = 500;
 
 /// One change to make.
 pub(crate) struct Change<'a> {
@@ -108,7 +110,7 @@ where
                 (present.bytes(), present.revision, true)
             }
         };
-        let old = wire_value(row, &bytes)?;
+        let old = wire_value(row, &conversion::served(server, row, bytes).await?)?;
         let new = match prepare(server, exchange, change, &old, &make).await {
             Ok(new) => new,
             Err(_) if !fresh => continue,
@@ -157,7 +159,27 @@ where
     if !change.managed {
         managed::update(row, subresource, &change.options.field_manager, &exchange.now, Some(old), &mut new)?;
     }
-    admission::mutate(server, exchange, row, subresource, Operation::Update, &mut new).await?;
+    let attempt = Attempt::new(server, exchange, row, subresource, Operation::Update, change.options)
+        .named(change.name)
+        .over(old);
+    // What a Binding or an Eviction changes was admitted as that.
+    let admitted = exchange.info.verb == "create";
+    let scaled = match subresource {
+        Some(paths @ Subresource::Scale { .. }) => Some((paths, scale_of(old, paths))),
+        _ => None,
+    };
+    if let Some((paths, before)) = &scaled {
+        let attempt = Attempt::new(server, exchange, row, subresource, Operation::Update, change.options)
+            .of_kind(Gvk::new("autoscaling", "v1", "Scale"))
+            .named(change.name)
+            .over(before);
+        let mut scale = scale_of(&new, *paths);
+        attempt.mutate(Some(&mut scale)).await?;
+        attempt.validate(Some(&scale)).await?;
+        set_replicas(&mut new, *paths, &scale);
+    } else if !admitted {
+        attempt.mutate(Some(&mut new)).await?;
+    }
     let context = exchange.context(row, subresource);
     match subresource {
         None => (row.prepare_update)(&mut new, old, &context),
@@ -170,7 +192,7 @@ where
         None => (row.validate_update)(&new, old, &context),
         Some(_) => (row.validate_subresource)(&new, old, &context),
     });
-    errors.extend(row.custom.map(|custom| custom.validate(&new)).unwrap_or_default());
+    errors.extend(row.custom.map(|custom| custom.validate(&new, Some(old))).unwrap_or_default());
     if !errors.is_empty() {
         return Err(Status::invalid(row.group, row.kind, change.name, errors));
     }
@@ -179,7 +201,9 @@ where
             exchange.warn(warning);
         }
     }
-    admission::validate(server, exchange, row, subresource, Operation::Update, Some(&new), Some(old)).await?;
+    if !admitted && scaled.is_none() {
+        attempt.validate(Some(&new)).await?;
+    }
     Ok(new)
 }
 
@@ -200,8 +224,7 @@ async fn write(
     let wire = |object: &Value, revision| {
         bytes_form::with_version(&bytes_form::encode(object, &row.api_version(), row.kind), revision)
     };
-    let bytes = stored(row, &new);
-    if bytes == stored(row, old) {
+    if stored(row, &new) == stored(row, old) {
         exchange.notes.object(&new);
         return Ok(Outcome::Unchanged(wire(&new, revision)));
     }
@@ -209,6 +232,7 @@ async fn write(
         exchange.notes.object(&new);
         return Ok(Outcome::Done(wire(&new, revision)));
     }
+    let bytes = conversion::stored(server, row, &new).await?;
     // The last finalizer is gone: the update is the deletion.
     let finished = super::delete::is_finished(row, &new);
     let written = if finished {

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::select::Selection;
 use super::{storage_failure, wire};
 use crate::cache::{Cursor, Entry, Event};
+use crate::custom::conversion;
 use crate::encode::table::Table;
 use crate::encode::{self, Accept, Form};
 use crate::exchange::Exchange;
@@ -33,7 +34,7 @@ const CHUNK: usize = 64 << 10;
 
 /// Answers a watch: the events end with the stream.
 pub(crate) async fn watch(
-    server: &Server,
+    server: &Arc<Server>,
     exchange: &Exchange,
     row: &'static Resource,
 ) -> Result<Response<Body>, Status> {
@@ -75,6 +76,8 @@ pub(crate) async fn watch(
         Form::Table(version) => Some(Table::new(row, version, exchange.query.text("includeObject"))),
         _ => None,
     };
+    let mut entries: Vec<_> = entries.into_iter().filter(|entry| selection.matches(entry)).collect();
+    conversion::served_all(server, row, &mut entries).await?;
     let now = Instant::now();
     let mut watcher = Watcher {
         row,
@@ -89,11 +92,10 @@ pub(crate) async fn watch(
         deadline: now + Duration::from_secs(timeout),
         bookmark_at: now + BOOKMARK_EVERY,
         closed: server.shutdown.clone(),
+        converter: conversion::is_needed(row).then(|| Arc::clone(server)),
     };
     for entry in &entries {
-        if watcher.selection.matches(entry) {
-            watcher.push("ADDED", &entry.bytes);
-        }
+        watcher.push("ADDED", &entry.bytes);
     }
     if let Some(revision) = end {
         watcher.push_bookmark(revision, true);
@@ -155,6 +157,8 @@ struct Watcher {
     deadline: Instant,
     bookmark_at: Instant,
     closed: drydock_component::Shutdown,
+    /// The server, when its events may have to be converted.
+    converter: Option<Arc<Server>>,
 }
 
 impl Watcher {
@@ -169,6 +173,14 @@ impl Watcher {
             let Ok(events) = self.cursor.as_mut()?.take() else {
                 tracing::debug!(resource = self.row.plural, "a watcher was too slow and is cut off");
                 return None;
+            };
+            let events = match self.convert(events).await {
+                Ok(events) => events,
+                Err(status) => {
+                    self.push_status(&status);
+                    self.cursor = None;
+                    continue;
+                }
             };
             for event in &events {
                 self.event(event);
@@ -195,6 +207,20 @@ impl Watcher {
                 () = closed.wait() => return None,
             }
         }
+    }
+
+    /// The events with their objects in the version that is watched.
+    async fn convert(&self, events: Vec<Arc<Event>>) -> Result<Vec<Arc<Event>>, Status> {
+        let Some(server) = &self.converter else { return Ok(events) };
+        let mut out = Vec::with_capacity(events.len());
+        for event in events.into_iter().filter(|event| event.object.key.starts_with(&self.prefix)) {
+            let mut objects: Vec<Arc<Entry>> =
+                std::iter::once(&event.object).chain(event.previous.as_ref()).map(Arc::clone).collect();
+            conversion::served_all(server, self.row, &mut objects).await?;
+            let previous = objects.get(1).cloned();
+            out.push(Arc::new(event.of(objects.swap_remove(0), previous)));
+        }
+        Ok(out)
     }
 
     /// Waiting events, joined.

@@ -117,7 +117,8 @@ impl Cluster {
         ];
         let flags = std::iter::once("kube-apiserver".to_owned())
             .chain(flags)
-            .chain(extra.iter().map(|flag| (*flag).to_owned()));
+            // Flags may name files of the test's folder.
+            .chain(extra.iter().map(|flag| flag.replace("{folder}", &folder.path().display().to_string())));
         let options = Options::try_parse_from(flags)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port_of(&options))).await?;
         let address = listener.local_addr()?;

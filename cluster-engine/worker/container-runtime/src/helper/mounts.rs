@@ -99,10 +99,6 @@ fn private() -> Change<'static> {
 /// Mounts an overlay without a mount point. Option strings are short (255 bytes), so layers are named by the numbers of
 /// open descriptors, relative to `/proc/self/fd`: room for some eighty of them, on old kernels, too.
 fn overlay(tree: &Tree, layers: &[PathBuf], writable: &Path) -> Result<OwnedFd, Failure> {
-    let open = |path: &Path| {
-        rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .step(format_args!("open {}", path.display()))
-    };
     let (upper, work) = (writable.join("upper"), writable.join("work"));
     for dir in [&upper, &work] {
         std::fs::create_dir_all(dir).step(format_args!("create {}", dir.display()))?;
@@ -114,8 +110,20 @@ fn overlay(tree: &Tree, layers: &[PathBuf], writable: &Path) -> Result<OwnedFd, 
     if let Some((uid, gid)) = tree.owner {
         std::os::unix::fs::chown(&upper, Some(uid), Some(gid)).step("give the root to its owner")?;
     }
+    stacked(layers, &[("upperdir", &upper), ("workdir", &work)], tree.volatile)
+}
+
+/// An overlay of `layers`, the lowest first, with further directories by the names of their options.
+fn stacked(layers: &[PathBuf], further: &[(&str, &Path)], volatile: bool) -> Result<OwnedFd, Failure> {
+    let open = |path: &Path| {
+        rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .step(format_args!("open {}", path.display()))
+    };
     let layers = layers.iter().map(|layer| open(layer)).collect::<Result<Vec<_>, _>>()?;
-    let (upper, work) = (open(&upper)?, open(&work)?);
+    let further = further
+        .iter()
+        .map(|(option, path)| Ok((*option, open(path)?)))
+        .collect::<Result<Vec<(&str, OwnedFd)>, Failure>>()?;
     let number = |fd: &OwnedFd| fd.as_raw_fd().to_string();
     let lower: Vec<String> = layers.iter().rev().map(number).collect();
 
@@ -128,11 +136,12 @@ fn overlay(tree: &Tree, layers: &[PathBuf], writable: &Path) -> Result<OwnedFd, 
     };
     set("source", "overlay")?;
     set("lowerdir", &lower.join(":"))?;
-    set("upperdir", &number(&upper))?;
-    set("workdir", &number(&work))?;
+    for (option, directory) in &further {
+        set(option, &number(directory))?;
+    }
     // Attributes of the overlay's own kept where an owner in a user namespace may write them.
     fsconfig_set_flag(fs.as_fd(), "userxattr").step("overlay option userxattr")?;
-    if tree.volatile {
+    if volatile {
         fsconfig_set_flag(fs.as_fd(), "volatile").step("overlay option volatile")?;
     }
     if let Err(error) = fsconfig_create(fs.as_fd()) {
@@ -157,6 +166,10 @@ fn kernel_log(fs: &OwnedFd) -> String {
 }
 
 fn bind(mount: &Mount) -> Result<Bind, Failure> {
+    if !mount.layers.is_empty() {
+        let tree = image_mount(mount)?;
+        return Ok(Bind { tree, target: mount.container_path.clone(), directory: true, read_only: true });
+    }
     let named = |what: &str| format!("{what} {}", mount.host_path.display());
     let recursive = if mount.recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
     let tree = match &mount.sub_path {
@@ -180,6 +193,20 @@ fn bind(mount: &Mount) -> Result<Bind, Failure> {
     Ok(Bind { tree, target: mount.container_path.clone(), directory, read_only: mount.read_only })
 }
 
+/// An image's files: its only layer as it is, several as an overlay without an upper directory.
+fn image_mount(mount: &Mount) -> Result<OwnedFd, Failure> {
+    let whole = match mount.layers.as_slice() {
+        [layer] => open_tree(CWD, layer.as_path(), TREE).step(format_args!("mount {}", layer.display()))?,
+        layers => stacked(layers, &[], false)?,
+    };
+    let Some(sub_path) = &mount.sub_path else { return Ok(whole) };
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let inner = sys::retry(|| rustix::fs::openat2(&whole, sub_path, flags, Mode::empty(), resolve))
+        .step(format_args!("open subPath {}", sub_path.display()))?;
+    open_tree(&inner, "", TREE | OpenTreeFlags::AT_EMPTY_PATH).step("mount a path below")
+}
+
 fn is_directory(fd: BorrowedFd<'_>) -> rustix::io::Result<bool> {
     let stat = rustix::fs::fstat(fd)?;
     Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
@@ -195,7 +222,9 @@ fn open_sub_path(volume: &Path, sub_path: &Path) -> Result<OwnedFd, Failure> {
     };
     match open() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            files::make_directories(volume.as_fd(), sub_path)
+            let own = rustix::fs::fstat(&volume).step("look at the volume")?;
+            let like = files::Like { uid: own.st_uid, gid: own.st_gid, mode: own.st_mode & 0o7777 };
+            files::make_directories_as(volume.as_fd(), sub_path, Some(like))
                 .step(format_args!("make subPath {}", sub_path.display()))?;
             open()
         }

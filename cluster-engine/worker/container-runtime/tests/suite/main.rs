@@ -119,7 +119,7 @@ fn in_node(work: &Path, filter: Option<&str>) -> i32 {
     };
     let (input, output, error) = (std::fs::File::open("/dev/null").unwrap(), std::io::stdout(), std::io::stderr());
     let stdio = Some([input.as_fd(), output.as_fd(), error.as_fd()]);
-    let descriptors = Descriptors { target: None, stdio };
+    let descriptors = Descriptors { target: None, stdio, ..Descriptors::default() };
     let code = match launch(Path::new("/proc/self/exe"), &reaper, &spec, &descriptors) {
         Ok(node) => node.end.wait().code,
         Err(error) => {

@@ -13,6 +13,7 @@ fn node() -> NodeInfo {
         zone: Some("z1".to_owned()),
         cluster_cidr: Prefix::parse("10.244.0.0/16"),
         masquerade_all: false,
+        addresses: Vec::new(),
     }
 }
 
@@ -49,7 +50,7 @@ fn two() -> Box<EndpointSlice> {
 #[track_caller]
 fn check(service: Box<Service>, slices: &[Box<EndpointSlice>], expected: &Expect) {
     let mut ruleset = plan(&[service], slices, &node()).ruleset;
-    let frame = frame();
+    let frame = frame(&[]);
     ruleset.chains.retain(|name, _| !frame.chains.contains_key(name));
     ruleset.sets.retain(|_, set| !set.members.is_empty() || set.kind == SetKind::Remembered);
     expected.assert_eq(&ruleset.to_string());
@@ -170,7 +171,7 @@ fn services_without_an_address_have_no_rules() {
         json!({"clusterIP": "fd00::1"}),
     ] {
         let planned = plan(&[service(spec)], &[two()], &node());
-        assert_eq!(planned, Plan { ruleset: frame(), ..Plan::default() });
+        assert_eq!(planned, Plan { ruleset: frame(&[]), ..Plan::default() });
     }
 }
 
@@ -262,6 +263,28 @@ fn load_balancers_are_told_of_local_endpoints() {
         service(json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 31000}));
     let planned = plan(&[balanced], &[two()], &node());
     assert_eq!(planned.health_ports[&31000].local_endpoints, 1);
+}
+
+#[test]
+fn one_node_answers_for_a_load_balancer() {
+    let mut balanced = service(json!({"type": "LoadBalancer"}));
+    balanced.status = serde_json::from_value(json!({"loadBalancer": {"ingress": [{"ip": "10.20.0.130"}]}})).unwrap();
+    let announced = |service: &Service| plan(&[service], &[two()], &node()).announced;
+    balanced.metadata.annotations.insert(Service::ANNOUNCING_NODE.to_owned(), "n2".to_owned());
+    assert!(announced(&balanced).is_empty());
+    balanced.metadata.annotations.insert(Service::ANNOUNCING_NODE.to_owned(), "n1".to_owned());
+    assert_eq!(announced(&balanced), [Ipv4Addr::new(10, 20, 0, 130)].into());
+    balanced.spec.kind = "NodePort".to_owned();
+    assert!(announced(&balanced).is_empty());
+}
+
+#[test]
+fn node_ports_answer_on_the_nodes_own_addresses() {
+    let address = Ipv4Addr::new(10, 20, 0, 3);
+    let planned = plan::<Box<Service>, Box<EndpointSlice>>(&[], &[], &NodeInfo { addresses: vec![address], ..node() });
+    assert_eq!(planned.ruleset.sets[NODEPORT_IPS].members.keys().collect::<Vec<_>>(), [&Key::address(address)]);
+    let rules: Vec<_> = planned.ruleset.chains["services"].rules[1].iter().map(ToString::to_string).collect();
+    assert_eq!(rules.join(" "), "ip daddr @nodeport-ips meta l4proto . th dport vmap @service-nodeports");
 }
 
 #[test]

@@ -7,8 +7,9 @@ mod world;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use drydock_kube_proxy::netlink;
-use drydock_kube_proxy::ruleset::Ruleset;
+use drydock_kube_proxy::TABLE;
+use drydock_nftables::ruleset::{Ruleset, steps};
+use drydock_nftables::{Socket, apply, table_exists};
 use serde_json::{Value, json};
 use world::{A, B, CLIENT, CLUSTER_IP, EXTERNAL_IP, NODE, World};
 
@@ -242,7 +243,7 @@ fn a_table_that_somebody_removed_is_noticed_and_made_again() {
     let world = World::new();
     let web = [service(json!({}))];
     world.apply(None, &web, &[both()]);
-    let exists = || world.on_node(|| netlink::table_exists(&netlink::Socket::open().unwrap()).unwrap());
+    let exists = || world.on_node(|| table_exists(&Socket::open().unwrap(), TABLE).unwrap());
     assert!(exists());
     world.run("node", &["nft", "flush", "ruleset"]);
     assert!(!exists());
@@ -260,8 +261,8 @@ fn a_change_that_the_kernel_refuses_changes_nothing() {
     let mut wrong: Ruleset = before.clone();
     wrong.chains.retain(|name, _| !name.starts_with("endpoint-"));
     let error = world.on_node(|| {
-        let steps = drydock_kube_proxy::ruleset::steps(None, &wrong);
-        netlink::apply(&netlink::Socket::open().unwrap(), &steps).unwrap_err()
+        let steps = steps(None, &wrong);
+        apply(&Socket::open().unwrap(), TABLE, &steps).unwrap_err()
     });
     assert!(error.to_string().starts_with("the kernel refused AddRule"), "{error}");
     assert_eq!(answers(&world, "client", &format!("{CLUSTER_IP}:80"), 40), names(&["a", "b"]));

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use drydock_client::types::{EndpointSlice, Service};
-use drydock_kube_proxy::netlink::{self, Socket, conntrack};
 use drydock_kube_proxy::plan::{NodeInfo, plan};
-use drydock_kube_proxy::ruleset::{Prefix, Ruleset, steps};
+use drydock_kube_proxy::{TABLE, stale};
+use drydock_nftables::ruleset::{Prefix, Ruleset, steps};
+use drydock_nftables::{Socket, apply, conntrack};
 use serde_json::Value;
 
 pub(crate) const NODE: &str = "10.20.0.2";
@@ -160,16 +161,20 @@ impl World {
             services.iter().map(|value| Box::new(serde_json::from_value(value.clone()).unwrap())).collect();
         let slices: Vec<Box<EndpointSlice>> =
             slices.iter().map(|value| Box::new(serde_json::from_value(value.clone()).unwrap())).collect();
-        let node =
-            NodeInfo { name: "node-1".to_owned(), cluster_cidr: Prefix::parse("10.244.0.0/16"), ..NodeInfo::default() };
+        let node = NodeInfo {
+            name: "node-1".to_owned(),
+            cluster_cidr: Prefix::parse("10.244.0.0/16"),
+            addresses: vec![NODE.parse().unwrap()],
+            ..NodeInfo::default()
+        };
         let planned = plan(&services, &slices, &node);
         self.on_node(|| {
             let socket = Socket::open().unwrap();
             let steps = steps(before, &planned.ruleset);
-            if let Err(error) = netlink::apply(&socket, &steps) {
+            if let Err(error) = apply(&socket, TABLE, &steps) {
                 panic!("{error}: {:?}", std::error::Error::source(&error));
             }
-            conntrack::forget_stale(&socket, &planned.udp).unwrap();
+            conntrack::forget(&socket, |connection| stale::is_stale(connection, &planned.udp)).unwrap();
         });
         planned.ruleset
     }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use drydock_api::quantity::Quantity;
 use drydock_api::time::now_rfc3339;
 use drydock_client::{Api, Patch};
 use serde_json::{Value, json};
@@ -11,8 +10,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Node;
+use crate::eviction::Signal;
 use crate::kubelet::Kubelet;
-use crate::machine;
 
 /// Patches the status whenever it changes, and now and then even if it does not.
 pub(super) async fn run(kubelet: Arc<Kubelet>, changed: Arc<Notify>) {
@@ -20,12 +19,17 @@ pub(super) async fn run(kubelet: Arc<Kubelet>, changed: Arc<Notify>) {
     let nodes = Api::<Node>::all(api.client.clone());
     let mut told = Value::Null;
     let mut told_at = Instant::now();
+    let mut relief = Relief::default();
     loop {
+        relief.take(&kubelet, crate::eviction::look(&kubelet).await);
         let fresh = status(&kubelet, &told);
         if essence(&fresh) != essence(&told) || told_at.elapsed() >= kubelet.config.node_status_report_frequency {
             let patch = json!({"status": fresh});
             match nodes.patch_status(&kubelet.node_name, Patch::Strategic, &patch).await {
                 Ok(_) => {
+                    for (reason, text) in transitions(&kubelet.node_name, &told, &fresh) {
+                        super::event(&kubelet, reason, text);
+                    }
                     told = fresh;
                     told_at = Instant::now();
                 }
@@ -38,6 +42,49 @@ pub(super) async fn run(kubelet: Arc<Kubelet>, changed: Arc<Notify>) {
         }
         let _ = tokio::time::timeout(kubelet.config.node_status_update_frequency, changed.notified()).await;
     }
+}
+
+/// Keeps a pressure up for a while after its cause is gone, so that it does not come and go (upstream:
+/// `evictionPressureTransitionPeriod`).
+#[derive(Default)]
+struct Relief {
+    last: Vec<(Signal, Instant)>,
+}
+
+const RELIEF: Duration = Duration::from_secs(300);
+
+impl Relief {
+    fn take(&mut self, kubelet: &Kubelet, short: Vec<Signal>) {
+        let now = Instant::now();
+        self.last.retain(|(signal, at)| now.duration_since(*at) < RELIEF && !short.contains(signal));
+        self.last.extend(short.into_iter().map(|signal| (signal, now)));
+        kubelet.pods.set_pressures(self.last.iter().map(|(signal, _)| *signal).collect());
+    }
+}
+
+/// The events of conditions that changed: reason and message.
+fn transitions(node: &str, before: &Value, after: &Value) -> Vec<(&'static str, String)> {
+    let state = |status: &Value, kind: &str| -> Option<bool> {
+        let mut conditions = status["conditions"].as_array().into_iter().flatten();
+        conditions.find(|condition| condition["type"] == kind).map(|condition| condition["status"] == "True")
+    };
+    let names = [
+        ("MemoryPressure", "NodeHasInsufficientMemory", "NodeHasSufficientMemory"),
+        ("DiskPressure", "NodeHasDiskPressure", "NodeHasNoDiskPressure"),
+        ("PIDPressure", "NodeHasInsufficientPID", "NodeHasSufficientPID"),
+        ("Ready", "NodeReady", "NodeNotReady"),
+    ];
+    names
+        .into_iter()
+        .filter_map(|(kind, yes, no)| {
+            let now = state(after, kind)?;
+            let changed = state(before, kind) != Some(now);
+            // A node that comes up is not ready at first: no news.
+            let news = changed && !(kind == "Ready" && !now && state(before, kind).is_none());
+            let reason = if now { yes } else { no };
+            news.then(|| (reason, format!("Node {node} status is now: {reason}")))
+        })
+        .collect()
 }
 
 /// The status without what changes all the time.
@@ -74,6 +121,8 @@ pub(super) fn status(kubelet: &Kubelet, before: &Value) -> Value {
             "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
         },
         "images": images(kubelet),
+        "runtimeHandlers": [{"name": "", "features": {"recursiveReadOnlyMounts": true, "userNamespaces": true}}],
+        "features": {"supplementalGroupsPolicy": true},
     })
 }
 
@@ -87,17 +136,9 @@ fn images(kubelet: &Kubelet) -> Value {
 }
 
 fn conditions(kubelet: &Kubelet, before: &Value) -> Value {
-    let threshold = |signal: &str, total: u64, default: &str| {
-        let text = kubelet.config.eviction_hard.get(signal).map_or(default, String::as_str);
-        match text.strip_suffix('%').and_then(|percent| percent.parse::<f64>().ok()) {
-            Some(percent) => (total as f64 * percent / 100.0) as u64,
-            None => Quantity::parse(text).ok().and_then(|quantity| u64::try_from(quantity.value()).ok()).unwrap_or(0),
-        }
-    };
-    let memory =
-        machine::memory_available(kubelet.machine.memory) < threshold("memory.available", kubelet.machine.memory, "0");
-    let (total, free) = machine::disk(&kubelet.options.root_dir);
-    let disk = total > 0 && free < threshold("nodefs.available", total, "0");
+    let pressures = kubelet.pods.pressures();
+    let short = |condition: &str| pressures.iter().any(|signal| signal.condition() == condition);
+    let (memory, disk, pids) = (short("MemoryPressure"), short("DiskPressure"), short("PIDPressure"));
     let network = kubelet.network_ready();
     let not_ready = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized";
     let wanted = [
@@ -117,7 +158,12 @@ fn conditions(kubelet: &Kubelet, before: &Value) -> Value {
             if disk { "KubeletHasDiskPressure" } else { "KubeletHasNoDiskPressure" },
             if disk { "kubelet has disk pressure" } else { "kubelet has no disk pressure" },
         ),
-        ("PIDPressure", false, "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        (
+            "PIDPressure",
+            pids,
+            if pids { "KubeletHasInsufficientPID" } else { "KubeletHasSufficientPID" },
+            if pids { "kubelet has insufficient PID available" } else { "kubelet has sufficient PID available" },
+        ),
         (
             "Ready",
             network,
@@ -144,4 +190,23 @@ fn conditions(kubelet: &Kubelet, before: &Value) -> Value {
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_conditions_are_told() {
+        let status = |ready: &str, memory: &str| json!({"conditions": [{"type": "Ready", "status": ready}, {"type": "MemoryPressure", "status": memory}]});
+        let reasons = |before: &Value, after: &Value| -> Vec<&str> {
+            transitions("n", before, after).into_iter().map(|(reason, _)| reason).collect()
+        };
+        assert_eq!(reasons(&Value::Null, &status("False", "False")), ["NodeHasSufficientMemory"]);
+        assert_eq!(reasons(&status("False", "False"), &status("True", "False")), ["NodeReady"]);
+        assert_eq!(reasons(&status("True", "False"), &status("True", "True")), ["NodeHasInsufficientMemory"]);
+        assert!(reasons(&status("True", "True"), &status("True", "True")).is_empty());
+        let (_, text) = transitions("n", &status("True", "True"), &status("False", "True")).remove(0);
+        assert_eq!(text, "Node n status is now: NodeNotReady");
+    }
 }

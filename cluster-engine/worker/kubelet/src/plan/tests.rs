@@ -34,6 +34,8 @@ fn show(plan: &Plan) -> String {
         Action::Start { name } => format!("start {name}"),
         Action::HoldBack { name, delay } => format!("hold {name} {delay}"),
         Action::Kill { name, deadline, .. } => format!("kill {name} +{}", deadline - NOW),
+        Action::Replace { name, message, .. } => format!("replace {name}: {message}"),
+        Action::Resize => "resize".to_owned(),
         Action::StopSandbox => "stop".to_owned(),
         Action::Fail(failure) => format!("fail {}", failure.reason),
     });
@@ -77,6 +79,26 @@ fn restart_policies() {
     ] {
         check(&two(policy), &state(&containers), expected);
     }
+}
+
+#[test]
+fn changed_definitions() {
+    let pod_ = |text: &str| {
+        pod(&format!(
+            "spec: {{restartPolicy: Never, containers: [{{name: a, {text} resizePolicy: [{{resourceName: memory, restartPolicy: RestartContainer}}]}}]}}"
+        ))
+    };
+    check(&pod_("image: i,"), &state(&["a"]), "replace a: Container a definition changed, will be restarted");
+    check(&pod_("resources: {limits: {cpu: 1}},"), &state(&["a"]), "resize");
+    check(
+        &pod_("resources: {limits: {cpu: 1, memory: 1Gi}},"),
+        &state(&["a"]),
+        "replace a: Container a resize requires restart",
+    );
+    let mut ended = state(&["a=137"]);
+    check(&pod_(""), &ended, "stop");
+    ended.containers.get_mut("a").unwrap().instance.as_mut().unwrap().replaced = true;
+    check(&pod_(""), &ended, "start a");
 }
 
 #[test]
@@ -172,7 +194,7 @@ fn deadlines_condemned_containers_and_lost_sandboxes() {
     check(&pod_, &lost, "stop");
     let mut refused = state(&[]);
     refused.sandbox = None;
-    refused.failed = Some(Failure { reason: "OutOfcpu".into(), message: String::new() });
+    refused.failed = Some(Failure::new("OutOfcpu", ""));
     check(&pod_, &refused, "");
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Container {
     pub(crate) termination_message_path: String,
     pub(crate) termination_message_policy: String,
     pub(crate) restart_policy: Option<String>,
+    pub(crate) restart_policy_rules: Vec<RestartRule>,
+    pub(crate) resize_policy: Vec<ResizePolicy>,
     pub(crate) tty: bool,
     pub(crate) stdin: bool,
     pub(crate) stdin_once: bool,
@@ -37,6 +39,12 @@ pub(crate) struct Container {
 impl Container {
     pub(crate) fn is_sidecar(&self) -> bool {
         self.restart_policy.as_deref() == Some("Always")
+    }
+
+    /// Whether a change of the resource's limits needs a restart.
+    pub(crate) fn restarts_for(&self, resource: &str) -> bool {
+        let wanted = self.resize_policy.iter().find(|policy| policy.resource_name == resource);
+        wanted.is_some_and(|policy| policy.restart_policy == "RestartContainer")
     }
 
     /// The number of a port given as number or name.
@@ -49,6 +57,39 @@ impl Container {
             },
         }
     }
+}
+
+/// What an exit code means for the container's restart.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct RestartRule {
+    pub(crate) action: String,
+    pub(crate) exit_codes: ExitCodes,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct ExitCodes {
+    pub(crate) operator: String,
+    pub(crate) values: Vec<i32>,
+}
+
+impl RestartRule {
+    pub(crate) fn matches(&self, exit_code: i32) -> bool {
+        let listed = self.exit_codes.values.contains(&exit_code);
+        match self.exit_codes.operator.as_str() {
+            "In" => listed,
+            "NotIn" => !listed,
+            _ => false,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct ResizePolicy {
+    pub(crate) resource_name: String,
+    pub(crate) restart_policy: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -66,6 +107,17 @@ pub(crate) struct EnvVarSource {
     pub(crate) resource_field_ref: Option<ResourceFieldRef>,
     pub(crate) config_map_key_ref: Option<KeyRef>,
     pub(crate) secret_key_ref: Option<KeyRef>,
+    pub(crate) file_key_ref: Option<FileKeyRef>,
+}
+
+/// A key of an environment file on a volume.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct FileKeyRef {
+    pub(crate) volume_name: String,
+    pub(crate) path: String,
+    pub(crate) key: String,
+    pub(crate) optional: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -125,6 +177,7 @@ pub(crate) struct VolumeMount {
     pub(crate) sub_path: String,
     pub(crate) sub_path_expr: String,
     pub(crate) mount_propagation: Option<String>,
+    pub(crate) recursive_read_only: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

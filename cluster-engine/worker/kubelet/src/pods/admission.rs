@@ -24,6 +24,10 @@ pub(super) fn admit(pod: &Pod, others: &[Arc<Pod>], node: &Node<'_>) -> Result<(
     if !selected(pod, node) {
         return Err(refusal("NodeAffinity", "Predicate NodeAffinity failed".to_owned()));
     }
+    sysctls(pod)?;
+    if host_ports_clash(pod, others) {
+        return Err(refusal("NodePorts", "Predicate NodePorts failed".to_owned()));
+    }
     let capacity = node.allocatable.get("pods").map_or(i64::MAX, Quantity::value);
     let used = i64::try_from(others.len()).unwrap_or(i64::MAX);
     if used + 1 > capacity {
@@ -49,7 +53,95 @@ fn insufficient(resource: &str, requested: i64, used: i64, capacity: i64) -> Fai
 }
 
 fn refusal(reason: &str, message: String) -> Failure {
-    Failure { reason: reason.to_owned(), message: format!("Pod was rejected: {message}") }
+    Failure::new(reason, format!("Pod was rejected: {message}"))
+}
+
+/// Sysctls that every pod may set, each with what must not be the node's (upstream: `safeSysctls`).
+const SAFE_SYSCTLS: [(&str, Shared); 12] = [
+    ("kernel.shm_rmid_forced", Shared::Ipc),
+    ("net.ipv4.ip_local_port_range", Shared::Network),
+    ("net.ipv4.tcp_syncookies", Shared::Network),
+    ("net.ipv4.ping_group_range", Shared::Network),
+    ("net.ipv4.ip_unprivileged_port_start", Shared::Network),
+    ("net.ipv4.ip_local_reserved_ports", Shared::Network),
+    ("net.ipv4.tcp_keepalive_time", Shared::Network),
+    ("net.ipv4.tcp_fin_timeout", Shared::Network),
+    ("net.ipv4.tcp_keepalive_intvl", Shared::Network),
+    ("net.ipv4.tcp_keepalive_probes", Shared::Network),
+    ("net.ipv4.tcp_rmem", Shared::Network),
+    ("net.ipv4.tcp_wmem", Shared::Network),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shared {
+    Ipc,
+    Network,
+}
+
+fn sysctls(pod: &Pod) -> Result<(), Failure> {
+    for sysctl in &pod.spec.security_context.sysctls {
+        let name = sysctl.name.replace('/', ".");
+        let forbidden = |why: &str| refusal("SysctlForbidden", format!("forbidden sysctl: \"{name}\" {why}"));
+        match SAFE_SYSCTLS.iter().find(|(safe, _)| *safe == name) {
+            None => return Err(forbidden("not allowlisted")),
+            Some((_, Shared::Network)) if pod.spec.host_network => {
+                return Err(forbidden("not allowed with host net enabled"));
+            }
+            Some((_, Shared::Ipc)) if pod.spec.host_ipc => return Err(forbidden("not allowed with host ipc enabled")),
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether a port of the node that the pod wants is taken.
+fn host_ports_clash(pod: &Pod, others: &[Arc<Pod>]) -> bool {
+    fn ports(pod: &Pod) -> impl Iterator<Item = (&str, u16, &str)> {
+        let spec = &pod.spec;
+        let containers = spec.containers.iter().chain(spec.init_containers.iter().filter(|it| it.is_sidecar()));
+        let ports = containers.flat_map(|container| &container.ports).filter(|port| port.host_port != 0);
+        ports.map(|port| {
+            let protocol = if port.protocol.is_empty() { "TCP" } else { port.protocol.as_str() };
+            let ip = if port.host_ip.is_empty() { "0.0.0.0" } else { port.host_ip.as_str() };
+            (protocol, port.host_port, ip)
+        })
+    }
+    let meets = |(protocol, port, ip): (&str, u16, &str), other: (&str, u16, &str)| {
+        protocol == other.0 && port == other.1 && (ip == other.2 || ip == "0.0.0.0" || other.2 == "0.0.0.0")
+    };
+    ports(pod).any(|wanted| others.iter().any(|other| ports(other).any(|taken| meets(wanted, taken))))
+}
+
+/// Whether the node has room for a pod that changes its resources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    Yes,
+    /// Others would have to leave first.
+    NotNow(String),
+    /// The node is too small.
+    Never(String),
+}
+
+/// Checks the resources of a resized pod; `others` are without it.
+pub(super) fn fits(pod: &Pod, others: &[Arc<Pod>], allocatable: &BTreeMap<String, Quantity>) -> Fit {
+    for name in ["cpu", "memory"] {
+        let amount = |quantity: Quantity| if name == "cpu" { quantity.milli_value() } else { quantity.value() };
+        let Some(capacity) = allocatable.get(name).map(|quantity| amount(*quantity)) else { continue };
+        let requested = amount(pod.request(name));
+        if requested > capacity {
+            let text =
+                format!("Node didn't have enough capacity: {name}, requested: {requested}, capacity: {capacity}");
+            return Fit::Never(text);
+        }
+        let used: i64 = others.iter().map(|other| amount(other.request(name))).sum();
+        if requested + used > capacity {
+            let text = format!(
+                "Node didn't have enough resource: {name}, requested: {requested}, used: {used}, capacity: {capacity}"
+            );
+            return Fit::NotNow(text);
+        }
+    }
+    Fit::Yes
 }
 
 fn selected(pod: &Pod, node: &Node<'_>) -> bool {
@@ -104,12 +196,28 @@ mod tests {
         ]
         .into();
         let node = Node { name: "n1", labels: &labels, allocatable: &allocatable };
-        let other = Arc::new(pod("spec: {containers: [{name: a, resources: {requests: {cpu: 100m}}}]}"));
+        let other = Arc::new(pod(
+            "spec: {containers: [{name: a, resources: {requests: {cpu: 100m}}, ports: [{hostPort: 8080, hostIP: 10.0.0.1}]}]}",
+        ));
         let result = admit(&pod(&format!("spec: {{{spec}}}")), &[other], &node);
         assert_eq!(
             result.err().map_or("ok".to_owned(), |failure| format!("{}: {}", failure.reason, failure.message)),
             expected
         );
+    }
+
+    #[test]
+    fn resized_pods_fit_now_later_or_never() {
+        let quantity = |text: &str| text.parse::<Quantity>().unwrap();
+        let allocatable = [("cpu".to_owned(), quantity("1"))].into();
+        let of =
+            |cpu: &str| pod(&format!("spec: {{containers: [{{name: a, resources: {{requests: {{cpu: {cpu}}}}}}}]}}"));
+        let others = [Arc::new(of("300m"))];
+        assert_eq!(fits(&of("700m"), &others, &allocatable), Fit::Yes);
+        let text = "Node didn't have enough resource: cpu, requested: 800, used: 300, capacity: 1000";
+        assert_eq!(fits(&of("800m"), &others, &allocatable), Fit::NotNow(text.to_owned()));
+        let text = "Node didn't have enough capacity: cpu, requested: 2000, capacity: 1000";
+        assert_eq!(fits(&of("2"), &others, &allocatable), Fit::Never(text.to_owned()));
     }
 
     #[test]
@@ -121,6 +229,22 @@ mod tests {
         );
         check("containers: [{name: a, resources: {requests: {cpu: 900m}}}]", "ok");
         check("nodeSelector: {disk: ssd}", "ok");
+        check("containers: [{name: a, ports: [{hostPort: 80}]}]", "ok");
+        check("containers: [{name: a, ports: [{hostPort: 8080, hostIP: 10.0.0.2}]}]", "ok");
+        check("containers: [{name: a, ports: [{hostPort: 8080, protocol: UDP}]}]", "ok");
+        check(
+            "containers: [{name: a, ports: [{hostPort: 8080}]}]",
+            "NodePorts: Pod was rejected: Predicate NodePorts failed",
+        );
+        check(
+            "securityContext: {sysctls: [{name: kernel.msgmax, value: '1'}]}",
+            "SysctlForbidden: Pod was rejected: forbidden sysctl: \"kernel.msgmax\" not allowlisted",
+        );
+        check("securityContext: {sysctls: [{name: net/ipv4/tcp_syncookies, value: '1'}]}", "ok");
+        check(
+            "hostNetwork: true, securityContext: {sysctls: [{name: net.ipv4.tcp_syncookies, value: '1'}]}",
+            "SysctlForbidden: Pod was rejected: forbidden sysctl: \"net.ipv4.tcp_syncookies\" not allowed with host net enabled",
+        );
         let refused = "NodeAffinity: Pod was rejected: Predicate NodeAffinity failed";
         check("nodeSelector: {disk: hdd}", refused);
         let affinity = |term: &str| {

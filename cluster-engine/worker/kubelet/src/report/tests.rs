@@ -116,7 +116,7 @@ fn unchanged_conditions_keep_their_time() {
 #[test]
 fn refused_and_deleted_pods_are_over() {
     let mut refused = PodState { started_at: NOW, ..PodState::default() };
-    refused.failed = Some(Failure { reason: "OutOfcpu".into(), message: "m".into() });
+    refused.failed = Some(Failure::new("OutOfcpu", "m"));
     let found = report(&simple("Always"), &refused);
     assert_eq!((found.phase.as_str(), found.reason.as_str()), ("Failed", "OutOfcpu"));
     assert!(found.container_statuses.is_empty());

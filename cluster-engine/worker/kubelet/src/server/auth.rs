@@ -53,17 +53,14 @@ impl Gate {
             Method::PATCH => "patch",
             _ => "delete",
         };
-        let subresource = match request.uri().path().split('/').nth(1) {
-            Some("stats") => "stats",
-            Some("metrics") => "metrics",
-            Some("pods" | "runningpods") => "pods",
-            _ => "proxy",
-        };
-        if self.authorize(kubelet, &user, verb, subresource).await {
-            return Ok(());
+        let subresources = subresources(request.uri().path());
+        for subresource in subresources {
+            if self.authorize(kubelet, &user, verb, subresource).await {
+                return Ok(());
+            }
         }
-        let text =
-            format!("Forbidden (user={}, verb={verb}, resource=nodes, subresource(s)=[{subresource}])\n", user.name);
+        let listed = subresources.join(" ");
+        let text = format!("Forbidden (user={}, verb={verb}, resource=nodes, subresource(s)=[{listed}])\n", user.name);
         Err(serve::text(StatusCode::FORBIDDEN, text))
     }
 
@@ -115,6 +112,19 @@ impl Gate {
         let yes = answer["status"]["allowed"] == true;
         self.decisions.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (now, yes));
         yes
+    }
+}
+
+/// What of a node a path belongs to, the finest first: any of them opens it.
+fn subresources(path: &str) -> &'static [&'static str] {
+    match path.split('/').nth(1) {
+        Some("stats") => &["stats"],
+        Some("metrics") => &["metrics"],
+        Some("logs") => &["log"],
+        Some("configz") => &["configz", "proxy"],
+        Some("healthz") => &["healthz", "proxy"],
+        Some("pods" | "runningpods") => &["pods", "proxy"],
+        _ => &["proxy"],
     }
 }
 

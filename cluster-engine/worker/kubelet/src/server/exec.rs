@@ -122,12 +122,20 @@ async fn run_command(
         }
     };
     let (sender, ended) = tokio::sync::oneshot::channel();
-    kubelet.runtime.on_exec_exit(process.pid, Box::new(move |exit| drop(sender.send(exit))));
-    let pipe = |fd: Option<std::os::fd::OwnedFd>| fd.and_then(|fd| Pipe::new(fd).ok()).map(Arc::new);
-    let terminal = pipe(process.pty);
-    let stdin = pipe(process.stdin).or_else(|| terminal.clone());
-    let outputs =
-        [(Source::Stdout, terminal.clone().or_else(|| pipe(process.stdout))), (Source::Stderr, pipe(process.stderr))];
+    kubelet.runtime.on_exec_exit(
+        process.pid,
+        Box::new(move |exit| {
+            // The session may have ended before its command.
+            let _ = sender.send(exit);
+        }),
+    );
+    let reader = |fd: Option<std::os::fd::OwnedFd>| fd.and_then(|fd| Pipe::reader(fd).ok()).map(Arc::new);
+    let terminal = process.pty.and_then(|fd| Pipe::terminal(fd).ok()).map(Arc::new);
+    let stdin = process.stdin.and_then(|fd| Pipe::writer(fd).ok()).map(Arc::new).or_else(|| terminal.clone());
+    let outputs = [
+        (Source::Stdout, terminal.clone().or_else(|| reader(process.stdout))),
+        (Source::Stderr, reader(process.stderr)),
+    ];
     let readers: Vec<_> = outputs
         .into_iter()
         .filter_map(|(source, pipe)| Some(tokio::spawn(copy(pipe?, source, session.output.clone()))))

@@ -158,8 +158,12 @@ where
                     let _ = events.send(Event::Finished { id }).await;
                 }
             }
-            Frame::Reset { id } => drop(events.send(Event::Finished { id }).await),
-            Frame::Ping { id } => drop(replies.send(Frame::Ping { id }).await),
+            Frame::Reset { id } => {
+                let _ = events.send(Event::Finished { id }).await;
+            }
+            Frame::Ping { id } => {
+                let _ = replies.send(Frame::Ping { id }).await;
+            }
             Frame::GoAway => return Ok(()),
             Frame::SynReply { .. } | Frame::Other => {}
         }

@@ -14,6 +14,7 @@ use crate::pod::Pod;
 /// One container's use.
 struct Sample {
     name: String,
+    id: String,
     started_at: i64,
     stats: Stats,
 }
@@ -38,7 +39,7 @@ async fn collect(kubelet: &Arc<Kubelet>) -> Vec<PodSample> {
             let containers = running
                 .filter_map(|(name, container)| {
                     let stats = kubelet.runtime.stats(&container.id).ok()?;
-                    Some(Sample { name, started_at: container.started_at, stats })
+                    Some(Sample { name, started_at: container.started_at, stats, id: container.id })
                 })
                 .collect();
             let stats = kubelet.runtime.sandbox_stats(&sandbox.id).unwrap_or_default();
@@ -110,7 +111,7 @@ pub(super) async fn summary(kubelet: &Arc<Kubelet>) -> Value {
     json!({
         "node": {
             "nodeName": kubelet.node_name,
-            "startTime": now,
+            "startTime": format_seconds(kubelet.started_at / 1000),
             "cpu": {"time": now, "usageCoreNanoSeconds": cpu_nanos},
             "memory": {
                 "time": now,
@@ -199,26 +200,105 @@ pub(super) async fn resource_metrics(kubelet: &Arc<Kubelet>) -> String {
     out
 }
 
+/// `/metrics/cadvisor`: what containers use, under the names that dashboards ask for.
+pub(super) async fn cadvisor(kubelet: &Arc<Kubelet>) -> String {
+    let samples = collect(kubelet).await;
+    let now = crate::kubelet::now();
+    let mut out = String::new();
+    let mut family = |name: &str, kind: &str, help: &str, value: &dyn Fn(&Stats) -> String| {
+        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for sample in &samples {
+            let metadata = &sample.pod.metadata;
+            let id = sample.pod.cgroup();
+            let place = format!("namespace=\"{}\",pod=\"{}\"", metadata.namespace, metadata.name);
+            let _ = writeln!(
+                out,
+                "{name}{{container=\"\",id=\"/{id}\",image=\"\",name=\"\",{place}}} {} {now}",
+                value(&sample.stats)
+            );
+            for container in &sample.containers {
+                let image = sample.pod.container(&container.name).map_or("", |(_, it)| it.image.as_str());
+                let _ = writeln!(
+                    out,
+                    "{name}{{container=\"{}\",id=\"/{id}/{}\",image=\"{image}\",name=\"{}\",{place}}} {} {now}",
+                    container.name,
+                    container.id,
+                    container.id,
+                    value(&container.stats)
+                );
+            }
+        }
+    };
+    family("container_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed in seconds.", &|stats| {
+        (stats.cpu_usage_nanos as f64 / 1e9).to_string()
+    });
+    family("container_memory_rss", "gauge", "Size of RSS in bytes.", &|stats| stats.memory_rss_bytes.to_string());
+    family("container_memory_usage_bytes", "gauge", "Current memory usage in bytes.", &|stats| {
+        stats.memory_usage_bytes.to_string()
+    });
+    family("container_memory_working_set_bytes", "gauge", "Current working set in bytes.", &|stats| {
+        stats.memory_working_set_bytes.to_string()
+    });
+    family("container_processes", "gauge", "Number of processes running inside the container.", &|stats| {
+        stats.pids.to_string()
+    });
+    out
+}
+
 /// `/metrics`: the kubelet's own.
 pub(super) fn metrics(kubelet: &Kubelet) -> String {
     let handles = kubelet.pods.handles();
-    let containers: usize = handles
-        .iter()
-        .map(|handle| handle.view().containers.values().filter(|container| container.running).count())
-        .sum();
-    format!(
-        "# HELP kubelet_node_name [ALPHA] The node's name. The count is always 1.\n\
-         # TYPE kubelet_node_name gauge\n\
-         kubelet_node_name{{node=\"{}\"}} 1\n\
-         # HELP kubelet_running_pods [ALPHA] Number of pods that have a running pod sandbox\n\
-         # TYPE kubelet_running_pods gauge\n\
-         kubelet_running_pods {}\n\
-         # HELP kubelet_running_containers [ALPHA] Number of containers currently running\n\
-         # TYPE kubelet_running_containers gauge\n\
-         kubelet_running_containers{{container_state=\"running\"}} {containers}\n",
-        kubelet.node_name,
-        handles.iter().filter(|handle| handle.view().sandbox.is_some()).count(),
-    )
+    let (mut sandboxes, mut running, mut exited, mut desired, mut active, mut fixed) = (0, 0, 0, 0, 0, 0);
+    for handle in &handles {
+        let view = handle.view();
+        let over = matches!(view.status.phase.as_str(), "Succeeded" | "Failed");
+        desired += 1;
+        active += usize::from(!over);
+        fixed += usize::from(view.pod.is_static());
+        sandboxes += usize::from(view.sandbox.is_some());
+        let runs = view.containers.values().filter(|container| container.running).count();
+        running += runs;
+        exited += view.containers.len() - runs;
+    }
+    let (seconds, resident) = machine::own_use();
+    let started = kubelet.started_at as f64 / 1000.0;
+    let labels = [
+        ("kubernetes_build_info", format!("{{git_version=\"{}\",platform=\"linux\"}}", crate::VERSION), "1".to_owned()),
+        ("kubelet_node_name", format!("{{node=\"{}\"}}", kubelet.node_name), "1".to_owned()),
+        ("kubelet_running_pods", String::new(), sandboxes.to_string()),
+        ("kubelet_running_containers", "{container_state=\"running\"}".to_owned(), running.to_string()),
+        ("kubelet_running_containers", "{container_state=\"exited\"}".to_owned(), exited.to_string()),
+        ("kubelet_desired_pods", "{static=\"\"}".to_owned(), (desired - fixed).to_string()),
+        ("kubelet_desired_pods", "{static=\"true\"}".to_owned(), fixed.to_string()),
+        ("kubelet_active_pods", String::new(), active.to_string()),
+        ("kubelet_mirror_pods", String::new(), fixed.to_string()),
+        ("process_cpu_seconds_total", String::new(), seconds.to_string()),
+        ("process_resident_memory_bytes", String::new(), resident.to_string()),
+        ("process_start_time_seconds", String::new(), started.to_string()),
+    ];
+    let help = |name: &str| match name {
+        "kubernetes_build_info" => "[ALPHA] A metric with a constant '1' value labeled by version and platform.",
+        "kubelet_node_name" => "[ALPHA] The node's name. The count is always 1.",
+        "kubelet_running_pods" => "[BETA] Number of pods that have a running pod sandbox",
+        "kubelet_running_containers" => "[BETA] Number of containers currently running",
+        "kubelet_desired_pods" => "[ALPHA] The number of pods the kubelet is being instructed to run.",
+        "kubelet_active_pods" => "[ALPHA] The number of pods the kubelet considers active.",
+        "kubelet_mirror_pods" => "[ALPHA] The number of mirror pods the kubelet will try to create.",
+        "process_cpu_seconds_total" => "Total user and system CPU time spent in seconds.",
+        "process_resident_memory_bytes" => "Resident memory size in bytes.",
+        _ => "Start time of the process since unix epoch in seconds.",
+    };
+    let mut out = String::new();
+    let mut last = "";
+    for (name, labels, value) in &labels {
+        if *name != last {
+            let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+            let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}", help(name));
+            last = name;
+        }
+        let _ = writeln!(out, "{name}{labels} {value}");
+    }
+    out
 }
 
 /// `/pods`: what the kubelet runs, with the statuses it knows.

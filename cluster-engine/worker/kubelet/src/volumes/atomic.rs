@@ -15,6 +15,8 @@ use super::payload::{Payload, is_safe};
 pub(crate) struct Owner {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
+    /// The node's id of the pod's id 0.
+    pub(crate) base: u32,
     /// The pod has an fsGroup: its members may read whatever the mode says.
     pub(crate) group_reads: bool,
 }
@@ -44,7 +46,7 @@ pub(crate) fn write(directory: &Path, payload: &Payload, owner: Owner) -> io::Re
         fs::write(&target, &file.bytes)?;
         let mode = if owner.group_reads { file.mode | 0o440 } else { file.mode };
         fs::set_permissions(&target, fs::Permissions::from_mode(mode))?;
-        chown(&target, Some(owner.uid), Some(owner.gid))?;
+        chown(&target, Some(file.user.map_or(owner.uid, |user| owner.base.saturating_add(user))), Some(owner.gid))?;
     }
     let temporary = directory.join("..data_tmp");
     let _ = fs::remove_file(&temporary);
@@ -108,7 +110,7 @@ mod tests {
     use crate::volumes::payload::File;
 
     fn files(list: &[(&str, &str)]) -> Payload {
-        let file = |text: &str| File { bytes: text.into(), mode: 0o644 };
+        let file = |text: &str| File { bytes: text.into(), mode: 0o644, user: None };
         list.iter().map(|(path, text)| ((*path).to_owned(), file(text))).collect()
     }
 

@@ -11,6 +11,8 @@ use crate::pod::{ConfigMapVolume, DownwardVolume, KeyToPath, Pod, ProjectedVolum
 pub(crate) struct File {
     pub(crate) bytes: Vec<u8>,
     pub(crate) mode: u32,
+    /// The only user of the pod, who alone may read a token.
+    pub(crate) user: Option<u32>,
 }
 
 /// Files by their path below the volume.
@@ -87,13 +89,13 @@ fn select(
 ) -> Result<Payload, String> {
     let mode = mode.unwrap_or(DEFAULT_MODE);
     if items.is_empty() {
-        return Ok(data.into_iter().map(|(key, bytes)| (key.to_owned(), File { bytes, mode })).collect());
+        return Ok(data.into_iter().map(|(key, bytes)| (key.to_owned(), File { bytes, mode, user: None })).collect());
     }
     let mut payload = Payload::new();
     for item in items {
         match data.get(item.key.as_str()) {
             Some(bytes) => {
-                let file = File { bytes: bytes.clone(), mode: item.mode.unwrap_or(mode) };
+                let file = File { bytes: bytes.clone(), mode: item.mode.unwrap_or(mode), user: None };
                 payload.insert(item.path.clone(), file);
             }
             None if optional => {}
@@ -112,7 +114,7 @@ fn downward(pod: &Pod, volume: &DownwardVolume, mode: Option<u32>, sources: &Sou
             (None, None) => continue,
         };
         let mode = item.mode.or(mode).unwrap_or(DEFAULT_MODE);
-        payload.insert(item.path.clone(), File { bytes: text.into_bytes(), mode });
+        payload.insert(item.path.clone(), File { bytes: text.into_bytes(), mode, user: None });
     }
     Ok(payload)
 }
@@ -137,10 +139,21 @@ fn projected(
         }
         if let Some(token) = &source.service_account_token {
             let text = tokens.get(&token.path).cloned().unwrap_or_default();
-            payload.insert(token.path.clone(), File { bytes: text.into_bytes(), mode: mode.unwrap_or(DEFAULT_MODE) });
+            let user = only_user(pod);
+            let private = user.is_some() || pod.spec.security_context.fs_group.is_some();
+            let mode = if private { 0o600 } else { mode.unwrap_or(DEFAULT_MODE) };
+            payload.insert(token.path.clone(), File { bytes: text.into_bytes(), mode, user });
         }
     }
     Ok(payload)
+}
+
+/// The user that all containers run as, if the pod says so for every one.
+fn only_user(pod: &Pod) -> Option<u32> {
+    let shared = pod.spec.security_context.run_as_user;
+    let mut users = pod.all_containers().map(|(_, container)| container.security_context.run_as_user.or(shared));
+    let first = users.next()??;
+    users.all(|user| user == Some(first)).then(|| u32::try_from(first).ok()).flatten()
 }
 
 /// Whether a path of a payload stays inside its volume.
@@ -197,6 +210,22 @@ mod tests {
         assert_eq!(show("configMap: {name: nope}").unwrap_err(), "configmap \"nope\" not found");
         let missing = show("configMap: {name: cm, items: [{key: x, path: x}]}").unwrap_err();
         assert_eq!(missing, "configmap references non-existent config key: x");
+    }
+
+    #[test]
+    fn tokens_belong_to_the_only_user() {
+        for (spec, expected) in [
+            ("securityContext: {runAsUser: 5}, containers: [{name: a}, {name: b}]", Some(5)),
+            ("containers: [{name: a, securityContext: {runAsUser: 5}}, {name: b}]", None),
+            (
+                "containers: [{name: a, securityContext: {runAsUser: 5}}, {name: b, securityContext: {runAsUser: 6}}]",
+                None,
+            ),
+            ("containers: [{name: a, securityContext: {runAsUser: 5}}]", Some(5)),
+            ("containers: [{name: a}]", None),
+        ] {
+            assert_eq!(only_user(&pod(&format!("spec: {{{spec}}}"))), expected, "{spec}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drydock_client::{Api, EventType};
-use drydock_container_runtime::{SandboxConfig, UserMapping};
+use drydock_container_runtime::{Limits, SandboxConfig, UserMapping};
 use drydock_pod_network::{HostPort, Protocol};
 use serde::Deserialize;
 
@@ -73,6 +73,15 @@ struct PersistentVolume {
 drydock_client::object!(PersistentVolume, "", "v1", "PersistentVolume", "persistentvolumes", cluster);
 
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct RuntimeClass {
+    metadata: drydock_api::meta::ObjectMeta,
+    handler: String,
+}
+
+drydock_client::object!(RuntimeClass, "node.k8s.io", "v1", "RuntimeClass", "runtimeclasses", cluster);
+
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct VolumeSpec {
     host_path: Option<crate::pod::HostPath>,
@@ -126,10 +135,10 @@ impl Worker {
             let path = self.kubelet.volume_dir(uid, "empty-dir", &volume.name);
             let (pod, volume, target) = (pod.clone(), volume.clone(), path.clone());
             blocking(move || volumes::empty_dir(&pod, &volume, &target)).await.map_err(|error| error.to_string())?;
-            return Ok(Some(Ready { path, read_only: false }));
+            return Ok(Some(Ready { path, ..Ready::default() }));
         }
         if let Some(host) = &volume.host_path {
-            return volumes::host_path(pod, host).map(|path| Some(Ready { path, read_only: false }));
+            return volumes::host_path(pod, host).map(|path| Some(Ready { path, ..Ready::default() }));
         }
         let claim = match (&volume.persistent_volume_claim, &volume.ephemeral) {
             (Some(claim), _) => Some((claim.claim_name.clone(), claim.read_only)),
@@ -138,16 +147,11 @@ impl Worker {
         };
         if let Some((name, read_only)) = claim {
             let path = self.claimed(pod, &name).await?;
-            return Ok(Some(Ready { path, read_only }));
+            return Ok(Some(Ready { path, read_only, ..Ready::default() }));
         }
         if let Some(image) = &volume.image {
-            let image = self.kubelet.images.resolve(&image.reference).map_err(|error| error.to_string())?;
-            // One layer can be shown as it is; several would need an overlay.
-            let path = match image.layers.as_slice() {
-                [layer] => layer.clone(),
-                _ => return Err(format!("image \"{}\" has more than one layer", image.name)),
-            };
-            return Ok(Some(Ready { path, read_only: true }));
+            let image = self.kubelet.images.resolve(&image.reference).map_err(|error| describe(&error))?;
+            return Ok(Some(Ready { layers: image.layers, read_only: true, ..Ready::default() }));
         }
         Ok(None)
     }
@@ -187,7 +191,7 @@ impl Worker {
             let (pod, target) = (pod.clone(), path.clone());
             let written = blocking(move || volumes::write_files(&pod, &target, &payload)).await;
             written.map_err(|error| (name.clone(), error.to_string()))?;
-            self.volumes.insert(name, Ready { path, read_only: true });
+            self.volumes.insert(name, Ready { path, read_only: true, ..Ready::default() });
         }
         Ok(())
     }
@@ -300,7 +304,8 @@ impl Worker {
     async fn try_create_sandbox(&mut self) -> Result<(), String> {
         let (kubelet, pod) = (self.kubelet.clone(), self.pod.clone());
         let id = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
-        let config = sandbox_config(&kubelet, &pod, &id);
+        let handler = self.handler(&pod).await?;
+        let config = sandbox_config(&kubelet, &pod, &id, &handler)?;
         let network = kubelet.network.borrow().clone().filter(|_| !pod.spec.host_network);
         let (runtime, ports) = (kubelet.runtime.clone(), host_ports(&pod));
         let created = blocking(move || {
@@ -338,16 +343,24 @@ impl Worker {
         self.write_etc(&address).map_err(|error| error.to_string())
     }
 
+    /// The handler of the pod's RuntimeClass.
+    async fn handler(&self, pod: &Pod) -> Result<String, String> {
+        let name = pod.spec.runtime_class_name.as_deref().filter(|name| !name.is_empty());
+        let (Some(name), Some(api)) = (name, &self.kubelet.api) else { return Ok(String::new()) };
+        let classes = Api::<RuntimeClass>::all(api.client.clone());
+        match classes.get(name).await {
+            Ok(class) => Ok(class.handler),
+            Err(error) if error.is_not_found() => Err(format!("RuntimeClass \"{name}\" not found")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// Tells the worker when the sandbox's process has ended.
-    #[allow(
-        deprecated,
-        reason = "its successor is unsafe; the descriptor is owned here and never closed behind its back"
-    )]
     fn watch_sandbox(&mut self, sandbox: &drydock_container_runtime::Sandbox) {
         let (sender, id) = (self.sender.clone(), sandbox.id.clone());
         let process = rustix::process::Pid::from_raw(sandbox.pid)
             .and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok())
-            .and_then(|fd| tokio::io::unix::AsyncFd::with_interest(fd, tokio::io::Interest::READABLE).ok());
+            .and_then(|fd| crate::stream::readable(fd).ok());
         let task = tokio::spawn(async move {
             // A process that cannot be opened has ended already.
             if let Some(process) = process {
@@ -398,8 +411,8 @@ fn plugin(volume: &Volume) -> &'static str {
     }
 }
 
-fn sandbox_config(kubelet: &crate::kubelet::Kubelet, pod: &Pod, id: &str) -> SandboxConfig {
-    let spec = &pod.spec;
+/// Bounds of the whole pod.
+pub(super) fn pod_limits(kubelet: &crate::kubelet::Kubelet, pod: &Pod) -> Limits {
     let mut whole = Resources::default();
     for name in ["cpu", "memory"] {
         whole.requests.insert(name.to_owned(), pod.request(name));
@@ -408,27 +421,50 @@ fn sandbox_config(kubelet: &crate::kubelet::Kubelet, pod: &Pod, id: &str) -> San
         }
     }
     let pids = u64::try_from(kubelet.config.pod_pids_limit).ok().filter(|pids| *pids > 0);
-    SandboxConfig {
+    limits(&whole, pids)
+}
+
+/// Runtime classes that mean this node's only runtime.
+const HANDLERS: [&str; 3] = ["", "drydock", "runc"];
+
+fn sandbox_config(
+    kubelet: &crate::kubelet::Kubelet,
+    pod: &Pod,
+    id: &str,
+    handler: &str,
+) -> Result<SandboxConfig, String> {
+    let spec = &pod.spec;
+    if !HANDLERS.contains(&handler) {
+        return Err(format!(
+            "rpc error: code = Unknown desc = failed to get sandbox runtime: no runtime for \"{handler}\" is configured"
+        ));
+    }
+    let mut sysctls: Vec<(String, String)> = Vec::new();
+    if !spec.host_network {
+        // As containerd: in a network of its own nobody is hurt by who listens on a low port.
+        sysctls.push(("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned()));
+    }
+    sysctls.extend(spec.security_context.sysctls.iter().map(|sysctl| (sysctl.name.clone(), sysctl.value.clone())));
+    Ok(SandboxConfig {
         id: id.to_owned(),
         pod_name: pod.metadata.name.clone(),
         pod_namespace: pod.metadata.namespace.clone(),
         pod_uid: pod.metadata.uid.clone(),
-        hostname: if spec.host_network { kubelet.node_name.clone() } else { pod.host_name() },
+        hostname: if spec.host_network {
+            kubelet.node_name.clone()
+        } else {
+            pod.kernel_name(&kubelet.config.cluster_domain)?
+        },
         host_network: spec.host_network,
         host_pid: spec.host_pid,
         host_ipc: spec.host_ipc,
         share_process_namespace: spec.share_process_namespace,
         user_mapping: pod.has_user_namespace().then(|| UserMapping::range(POD_IDS, 65_536)),
         cgroup_parent: pod.cgroup(),
-        limits: limits(&whole, pids),
-        sysctls: spec
-            .security_context
-            .sysctls
-            .iter()
-            .map(|sysctl| (sysctl.name.clone(), sysctl.value.clone()))
-            .collect(),
+        limits: pod_limits(kubelet, pod),
+        sysctls,
         shm_bytes: None,
-    }
+    })
 }
 
 fn host_ports(pod: &Pod) -> Vec<HostPort> {

@@ -24,6 +24,7 @@ pub(super) fn state(kubelet: &Kubelet, pod: &Pod) -> PodState {
         };
         // An init container that has done its work need not do it again, but one that was at it must.
         if let Some(mut record) = record {
+            record.spec_image.clone_from(&container.image);
             if kind == Kind::Init && record.exit().is_some_and(|exit| exit.exit_code != 0) {
                 record.last = record.instance.take().and_then(|instance| instance.exit);
             }

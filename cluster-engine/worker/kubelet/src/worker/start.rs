@@ -8,14 +8,14 @@ use drydock_container_runtime::{ContainerConfig, StartedContainer};
 use drydock_images::Image;
 
 use super::prepare::describe;
-use super::{ContainerView, Message, Worker};
+use super::{ContainerTask, ContainerView, Message, Worker};
 use crate::create::{Inputs, container_config};
 use crate::env;
 use crate::kubelet::{blocking, now};
 use crate::logs::Writer;
 use crate::pod::{Container, Kind, Pod, Terminated, Waiting};
 use crate::report::timestamp;
-use crate::state::{Instance, Millis, Retry};
+use crate::state::{Backoff, Instance, Millis, Retry};
 use crate::stream::Streams;
 use crate::{hook, probe};
 
@@ -31,6 +31,14 @@ impl Worker {
     pub(super) async fn start(&mut self, name: &str) {
         let pod = self.pod.clone();
         let Some((kind, container)) = pod.container(name) else { return };
+        let record = self.state.containers.entry(name.to_owned()).or_default();
+        if record.spec_image != container.image {
+            // Pauses and refusals belonged to another image.
+            record.spec_image.clone_from(&container.image);
+            record.retry = Retry::default();
+            record.restart = Backoff::default();
+            record.waiting = None;
+        }
         let image = match self.image(&pod, container) {
             Ok(image) => image,
             Err(refusal) => return self.refuse(name, refusal, IMAGE_RETRY),
@@ -38,7 +46,7 @@ impl Worker {
         let record = self.state.containers.entry(name.to_owned()).or_default();
         let attempt = if record.instance.is_some() { record.attempt + 1 } else { record.attempt };
         let dir = self.kubelet.pod_dir(&pod.metadata.uid).join("containers").join(name).join(attempt.to_string());
-        let config = match self.describe_container(&pod, container, &image, &dir).await {
+        let config = match self.describe_container(&pod, kind, container, &image, &dir).await {
             Ok(config) => config,
             Err(message) => {
                 self.kubelet.event(&pod, Some(name), EventType::Warning, "Failed", format!("Error: {message}"));
@@ -46,7 +54,7 @@ impl Worker {
             }
         };
         let Some(sandbox) = self.state.sandbox.as_ref().map(|sandbox| sandbox.id.clone()) else { return };
-        let id = match self.create(&pod, sandbox, config, &dir, container).await {
+        let id = match self.create(&pod, sandbox, config, &dir).await {
             Ok(id) => id,
             Err(message) => {
                 self.kubelet.event(&pod, Some(name), EventType::Warning, "Failed", format!("Error: {message}"));
@@ -57,7 +65,9 @@ impl Worker {
         // From here on an instance exists, and what was before it is history.
         let record = self.state.containers.entry(name.to_owned()).or_default();
         if let Some(before) = record.instance.take() {
-            record.restart.next(before.finished_at, now());
+            if !before.replaced {
+                record.restart.next(before.finished_at, now());
+            }
             record.last = before.exit;
         }
         record.attempt = attempt;
@@ -68,6 +78,8 @@ impl Worker {
             image: image.name.clone(),
             image_id: image.digest.clone(),
             started_at: now(),
+            resources: container.resources.clone(),
+            stop_signal: image.config.stop_signal.clone(),
             ..Instance::default()
         };
         let (runtime, started) = (self.kubelet.runtime.clone(), id.clone());
@@ -93,7 +105,7 @@ impl Worker {
                 });
                 let record = self.state.containers.entry(name.to_owned()).or_default();
                 record.instance = Some(instance);
-                if will_restart(&pod, kind) {
+                if kind != Kind::Ephemeral && pod.wants_restart(container, exit_code) {
                     record.waiting = Some(Waiting { reason: "RunContainerError".to_owned(), message });
                 }
                 self.handle.view().containers.insert(
@@ -127,7 +139,9 @@ impl Worker {
         link(pod, name, &id, &log);
         forget_old_logs(&log, attempt);
         let (sender, ended, owner) = (self.sender.clone(), id.clone(), name.clone());
-        let notify = Box::new(move |exit| drop(sender.send(Message::Exited { container: owner, id: ended, exit })));
+        let notify = Box::new(move |exit| {
+            let _ = sender.send(Message::Exited { container: owner, id: ended, exit });
+        });
         if let Err(error) = kubelet.runtime.on_exit(&id, notify) {
             tracing::error!(container.id = id, %error, "cannot wait for a container");
         }
@@ -138,16 +152,16 @@ impl Worker {
         let view = ContainerView { id: id.clone(), attempt, running: true, started_at: instance.started_at, streams };
         self.handle.view().containers.insert(name.clone(), view);
         self.state.containers.entry(name.clone()).or_default().instance = Some(instance);
+        self.finish_resize();
         if let Some(hook) = hook {
             let (sender, owner) = (self.sender.clone(), name.clone());
             let target = self.target(container, &id);
             let task = tokio::spawn(async move {
-                let result = hook::run(&kubelet, &target, &hook)
-                    .await
-                    .map_err(|message| format!("PostStartHook failed: {message}"));
+                let result = hook::run(&kubelet, &target, &hook).await;
                 let _ = sender.send(Message::HookDone { container: owner, id, result });
             });
-            self.tasks.entry(name.clone()).or_default().push(task.abort_handle());
+            let task = ContainerTask { handle: task.abort_handle(), until_exit: false };
+            self.tasks.entry(name.clone()).or_default().push(task);
         } else {
             self.start_probes(name);
         }
@@ -176,11 +190,13 @@ impl Worker {
             let (kubelet, sender, owner, id, pod) =
                 (self.kubelet.clone(), self.sender.clone(), name.to_owned(), id.clone(), pod.clone());
             let task = tokio::spawn(async move {
-                let tell =
-                    |verdict| drop(sender.send(Message::Probed { container: owner.clone(), id: id.clone(), verdict }));
+                let tell = |verdict| {
+                    let _ = sender.send(Message::Probed { container: owner.clone(), id: id.clone(), verdict });
+                };
                 probe::run(&kubelet, &pod, &target, kind, &probe, started_at, tell).await;
             });
-            self.tasks.entry(name.to_owned()).or_default().push(task.abort_handle());
+            let task = ContainerTask { handle: task.abort_handle(), until_exit: kind == probe::Kind::Readiness };
+            self.tasks.entry(name.to_owned()).or_default().push(task);
         }
     }
 
@@ -278,13 +294,14 @@ impl Worker {
     async fn describe_container(
         &mut self,
         pod: &Arc<Pod>,
+        kind: Kind,
         container: &Container,
         image: &Image,
         dir: &Path,
     ) -> Result<ContainerConfig, String> {
         let sources = self.env_sources(container).await?;
         let variables = env::build(pod, container, &sources)?;
-        container_config(&Inputs {
+        let mut config = container_config(&Inputs {
             pod,
             container,
             image,
@@ -295,7 +312,15 @@ impl Worker {
             dir,
             memory_capacity: self.kubelet.machine.memory,
             pids_limit: None,
-        })
+        })?;
+        let target = &container.target_container_name;
+        if kind == Kind::Ephemeral && !target.is_empty() {
+            let running = self.state.record(target).and_then(|record| record.running());
+            let running = running
+                .ok_or_else(|| format!("unable to find target container \"{target}\" in pod {}", pod.format()))?;
+            config.pid_target = Some(running.id.clone());
+        }
+        Ok(config)
     }
 
     async fn create(
@@ -304,7 +329,6 @@ impl Worker {
         sandbox: String,
         config: ContainerConfig,
         dir: &Path,
-        _container: &Container,
     ) -> Result<String, String> {
         let (runtime, pod, dir) = (self.kubelet.runtime.clone(), pod.clone(), dir.to_owned());
         blocking(move || {
@@ -328,10 +352,6 @@ fn exit_code(error: &drydock_container_runtime::Error) -> i32 {
         drydock_container_runtime::Error::Exec(failure) => failure.exit_code,
         _ => 128,
     }
-}
-
-fn will_restart(pod: &Pod, kind: Kind) -> bool {
-    kind == Kind::Sidecar || (kind != Kind::Ephemeral && pod.restart_policy() != crate::pod::RestartPolicy::Never)
 }
 
 /// Where log collectors look for containers.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use drydock_client::EventType;
 use drydock_container_runtime::Exit;
+use nix::sys::signal::Signal;
 
 use super::Worker;
 use crate::kubelet::{blocking, now};
@@ -29,42 +30,36 @@ impl Worker {
         };
         let first = instance.killing.replace(deadline).is_none();
         let id = instance.id.clone();
-        let deadline = deadline.max(now() + LEAST_GRACE);
         if first {
-            let reason =
-                if message == "FailedPostStartHook" { "FailedPostStartHook".to_owned() } else { message.to_owned() };
-            self.kubelet.event(&pod, Some(name), EventType::Normal, "Killing", reason);
+            self.kubelet.event(&pod, Some(name), EventType::Normal, "Killing", message);
         }
-        for task in self.tasks.remove(name).unwrap_or_default() {
-            task.abort();
+        if let Some(tasks) = self.tasks.get_mut(name) {
+            tasks.retain(|task| {
+                if !task.until_exit {
+                    task.handle.abort();
+                }
+                task.until_exit
+            });
         }
+        let image_signal = instance.stop_signal.clone();
         let target = self.target(container, &id);
         let lifecycle = container.lifecycle.clone().unwrap_or_default();
-        let signal = lifecycle.stop_signal.as_deref().and_then(|name| name.parse::<nix::sys::signal::Signal>().ok());
-        let signal = signal.map_or(libc_signal(nix::sys::signal::Signal::SIGTERM), libc_signal);
+        let signal = stop_signal(lifecycle.stop_signal.as_deref().unwrap_or(&image_signal));
         let kubelet = self.kubelet.clone();
         let task = tokio::spawn(async move {
-            let left = || Duration::from_millis(u64::try_from(deadline - now()).unwrap_or(0));
-            if first && let Some(action) = &lifecycle.pre_stop {
-                match tokio::time::timeout(left(), hook::run(&kubelet, &target, action)).await {
-                    Ok(Err(message)) => {
-                        let text = format!("PreStopHook failed: {message}");
-                        kubelet.event(
-                            &pod,
-                            Some(&target.container.name),
-                            EventType::Warning,
-                            "FailedPreStopHook",
-                            text,
-                        );
-                    }
-                    Ok(Ok(())) | Err(_) => {}
-                }
+            let until = |at: Millis| Duration::from_millis(u64::try_from(at - now()).unwrap_or(0));
+            if first
+                && let Some(action) = &lifecycle.pre_stop
+                && let Ok(Err(error)) =
+                    tokio::time::timeout(until(deadline), hook::run(&kubelet, &target, action)).await
+            {
+                let name = &target.container.name;
+                tracing::warn!(pod.name = pod.metadata.name, container.name = name, error, "a preStop hook failed");
+                kubelet.event(&pod, Some(name), EventType::Warning, "FailedPreStopHook", "PreStopHook failed");
             }
-            if first {
-                signal_container(&kubelet, &target.id, signal);
-            }
-            tokio::time::sleep(left().max(Duration::from_millis(u64::from(first)))).await;
-            signal_container(&kubelet, &target.id, libc_signal(nix::sys::signal::Signal::SIGKILL));
+            signal_container(&kubelet, &target.id, signal);
+            tokio::time::sleep(until(deadline.max(now() + LEAST_GRACE))).await;
+            signal_container(&kubelet, &target.id, Signal::SIGKILL as i32);
         });
         if let Some(before) = self.killers.insert(name.to_owned(), task.abort_handle()) {
             before.abort();
@@ -78,7 +73,7 @@ impl Worker {
             return;
         }
         for task in self.tasks.remove(name).unwrap_or_default() {
-            task.abort();
+            task.handle.abort();
         }
         if let Some(killer) = self.killers.remove(name) {
             killer.abort();
@@ -192,12 +187,34 @@ impl Worker {
     }
 }
 
-fn libc_signal(signal: nix::sys::signal::Signal) -> i32 {
-    signal as i32
+/// The number of a signal as images and pods name it: `SIGQUIT`, `QUIT`, `3`, `SIGRTMIN+3`; SIGTERM for none.
+fn stop_signal(name: &str) -> i32 {
+    if let Ok(number) = name.parse::<i32>() {
+        return number;
+    }
+    let short = name.strip_prefix("SIG").unwrap_or(name);
+    if let Some(offset) = short.strip_prefix("RTMIN") {
+        return 34 + offset.trim_start_matches('+').parse::<i32>().unwrap_or(0);
+    }
+    format!("SIG{short}").parse::<Signal>().unwrap_or(Signal::SIGTERM) as i32
 }
 
 fn signal_container(kubelet: &crate::kubelet::Kubelet, id: &str, signal: i32) {
     if let Err(error) = kubelet.runtime.kill_container(id, signal) {
         tracing::debug!(container.id = id, %error, "cannot signal a container");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_by_name() {
+        for (name, expected) in
+            [("", 15), ("SIGTERM", 15), ("SIGQUIT", 3), ("QUIT", 3), ("9", 9), ("SIGRTMIN+3", 37), ("SIGNOPE", 15)]
+        {
+            assert_eq!(stop_signal(name), expected, "{name}");
+        }
     }
 }

@@ -144,6 +144,10 @@ fn changed(old: Option<&Value>, new: &Value) -> Value {
         }
         list.push(condition);
     }
+    let stays = |kind: &Value| items(Some(new)).iter().any(|condition| condition["type"] == *kind);
+    for gone in before.iter().filter(|old| !stays(&old["type"])) {
+        list.push(json!({"type": gone["type"], "$patch": "delete"}));
+    }
     Value::Array(list)
 }
 
@@ -171,7 +175,11 @@ mod tests {
         let before = PodStatus {
             phase: "Pending".into(),
             message: "x".into(),
-            conditions: vec![condition("Ready", "False", "ContainersNotReady"), condition("PodScheduled", "True", "")],
+            conditions: vec![
+                condition("Ready", "False", "ContainersNotReady"),
+                condition("PodScheduled", "True", ""),
+                condition("PodResizePending", "True", "Deferred"),
+            ],
             pod_ips: vec![Ip { ip: "10.0.0.1".into() }],
             ..PodStatus::default()
         };
@@ -188,7 +196,7 @@ mod tests {
             json!({
                 "phase": "Running",
                 "message": null,
-                "conditions": [{"type": "Ready", "status": "True", "lastProbeTime": null, "lastTransitionTime": null, "reason": null}],
+                "conditions": [{"type": "Ready", "status": "True", "lastProbeTime": null, "lastTransitionTime": null, "reason": null}, {"type": "PodResizePending", "$patch": "delete"}],
                 "podIPs": [{"ip": "10.0.0.2"}, {"ip": "10.0.0.1", "$patch": "delete"}],
             })
         );

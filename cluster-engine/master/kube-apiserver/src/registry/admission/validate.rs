@@ -4,6 +4,7 @@ use drydock_api::field::{FieldError, Path};
 use drydock_api::names;
 use serde_json::Value;
 
+use super::expressions::{self, Of};
 use crate::registry::check::{self, Errors};
 use crate::registry::value::Read as _;
 use crate::row::Context;
@@ -105,6 +106,7 @@ pub(super) fn webhooks(object: &Value, _: &Context<'_>) -> Errors {
         for key in ["namespaceSelector", "objectSelector"] {
             check::label_selector(&mut errors, webhook.at(key), &path.child(key));
         }
+        expressions::conditions(&mut errors, webhook, &path, Of::Webhook);
         client(&mut errors, webhook.at("clientConfig"), &path.child("clientConfig"));
         review_versions(&mut errors, webhook, &path.child("admissionReviewVersions"));
         if seen.contains(&name) {
@@ -174,7 +176,7 @@ fn match_resources(errors: &mut Errors, resources: &Value, path: &Path) {
     }
 }
 
-/// ValidateValidatingAdmissionPolicy and ValidateMutatingAdmissionPolicy, but for the expressions themselves.
+/// ValidateValidatingAdmissionPolicy and ValidateMutatingAdmissionPolicy.
 pub(super) fn policy(object: &Value, context: &Context<'_>) -> Errors {
     let mut errors = Errors::new();
     let spec = object.at("spec");
@@ -205,12 +207,7 @@ pub(super) fn policy(object: &Value, context: &Context<'_>) -> Errors {
             errors.push(FieldError::required(&path.child(key), "validations or auditAnnotations must be non-empty"));
         }
     }
-    for (index, validation) in spec.items("validations").iter().enumerate() {
-        let path = path.child("validations").index(index);
-        if validation.text("expression").trim().is_empty() {
-            errors.push(FieldError::required(&path.child("expression"), "expression is not specified"));
-        }
-    }
+    expressions::policy(&mut errors, spec, &path);
     errors
 }
 

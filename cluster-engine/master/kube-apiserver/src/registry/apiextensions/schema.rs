@@ -3,6 +3,8 @@
 use drydock_api::field::{FieldError, Path};
 use serde_json::Value;
 
+use crate::cel;
+use crate::custom::rules::VARIABLES;
 use crate::registry::check::Errors;
 use crate::registry::value::Read as _;
 
@@ -16,6 +18,100 @@ pub(super) fn structural(errors: &mut Errors, root: &Value, path: &Path) {
         errors.push(FieldError::invalid(&path.child("type"), root.text("type"), "must be object at the root"));
     }
     node(errors, root, path, true);
+    if errors.is_empty() {
+        let mut total = 0u64;
+        rules(errors, root, path, true, 1, &mut total);
+        if total > cel::check::SCHEMA_LIMIT {
+            let what = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema";
+            errors.push(FieldError::forbidden(path, cel::check::over_budget(what, total, cel::check::SCHEMA_LIMIT)));
+        }
+    }
+}
+
+/// The CEL rules at and below a schema; `times` is how often its value can be there.
+fn rules(errors: &mut Errors, schema: &Value, path: &Path, resource: bool, times: u64, total: &mut u64) {
+    for (index, rule) in schema.items("x-kubernetes-validations").iter().enumerate() {
+        let own = path.child("x-kubernetes-validations").index(index);
+        one_rule(errors, schema, rule, &own, resource, times, total);
+    }
+    for (name, property) in schema.entries("properties") {
+        rules(errors, property, &path.child("properties").key(name), false, times, total);
+    }
+    for key in ["additionalProperties", "items"] {
+        if let Some(inner) = schema.get(key).filter(|inner| inner.is_object()) {
+            rules(errors, inner, &path.child(key), false, times.saturating_mul(cel::check::most(schema)), total);
+        }
+    }
+}
+
+fn one_rule(
+    errors: &mut Errors,
+    schema: &Value,
+    rule: &Value,
+    path: &Path,
+    resource: bool,
+    times: u64,
+    total: &mut u64,
+) {
+    let source = rule.text("rule").trim();
+    if source.is_empty() {
+        errors.push(FieldError::required(&path.child("rule"), "rule is not specified"));
+        return;
+    }
+    let message = rule.text("message");
+    if message.contains(['\n', '\r']) {
+        errors.push(FieldError::invalid(&path.child("message"), message, "message must not contain line breaks"));
+    } else if rule.has("message") && message.trim().is_empty() {
+        errors.push(FieldError::invalid(&path.child("message"), message, "message must be non-empty if specified"));
+    }
+    if source.contains(['\n', '\r']) && message.is_empty() && !rule.has("messageExpression") {
+        errors.push(FieldError::required(
+            &path.child("message"),
+            "message must be specified if rule contains line breaks",
+        ));
+    }
+    const REASONS: &[&str] = &["FieldValueRequired", "FieldValueForbidden", "FieldValueInvalid", "FieldValueDuplicate"];
+    if rule.has("reason") && !REASONS.contains(&rule.text("reason")) {
+        errors.push(FieldError::not_supported(&path.child("reason"), rule.text("reason"), REASONS));
+    }
+    let optional_old = rule.flag("optionalOldSelf");
+    let mut look = |key: &str, source: &str, wants_bool: bool| {
+        let own = path.child(key);
+        let program = match cel::compile(source, VARIABLES) {
+            Ok(program) => program,
+            Err(error) => {
+                errors.push(FieldError::invalid(&own, source, error.to_string()));
+                return false;
+            }
+        };
+        let found = cel::check::rule(&program, source, schema, resource, optional_old);
+        if !found.errors.is_empty() {
+            let text = format!("compilation failed: {}", found.errors.join("\n"));
+            errors.push(FieldError::invalid(&own, source, text));
+        } else if wants_bool && found.not_bool {
+            errors.push(FieldError::invalid(&own, source, "cel expression must evaluate to a bool"));
+        } else if !wants_bool && found.not_string {
+            errors.push(FieldError::invalid(&own, source, "messageExpression must evaluate to a string"));
+        }
+        let cost = found.cost.saturating_mul(times);
+        if cost > cel::check::RULE_LIMIT {
+            let what = if wants_bool { "estimated rule cost" } else { "estimated messageExpression cost" };
+            errors.push(FieldError::forbidden(&own, cel::check::over_budget(what, cost, cel::check::RULE_LIMIT)));
+        }
+        *total = total.saturating_add(cost);
+        program.uses("oldSelf")
+    };
+    let transition = look("rule", source, true);
+    if rule.has("messageExpression") {
+        look("messageExpression", rule.text("messageExpression").trim(), false);
+    }
+    if optional_old && !transition {
+        errors.push(FieldError::invalid(
+            &path.child("optionalOldSelf"),
+            true,
+            "may not be set if oldSelf is not used in rule",
+        ));
+    }
 }
 
 fn node(errors: &mut Errors, schema: &Value, path: &Path, root: bool) {
@@ -78,6 +174,12 @@ fn node(errors: &mut Errors, schema: &Value, path: &Path, root: bool) {
         ));
     }
     list_type(errors, schema, path);
+    if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
+        && let Err(error) = regex::Regex::new(pattern)
+    {
+        let text = format!("must be a valid regular expression, but isn't: {error}");
+        errors.push(FieldError::invalid(&path.child("pattern"), pattern, text));
+    }
 }
 
 /// Schemas that need no type.

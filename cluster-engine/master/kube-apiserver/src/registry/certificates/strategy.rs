@@ -5,6 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use drydock_api::field::{FieldError, Path};
 use drydock_api::names;
 use serde_json::Value;
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer as _;
 
 use crate::registry::check::{self, Errors};
 use crate::registry::value::{Read as _, items_mut, restore, same};
@@ -78,14 +80,8 @@ pub(super) fn create(request: &Value, _: &Context<'_>) -> Errors {
     let mut errors = Errors::new();
     let spec = request.at("spec");
     let path = Path::new("spec");
-    let text =
-        STANDARD.decode(spec.text("request")).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
-    if !text.trim_start().starts_with("-----BEGIN CERTIFICATE REQUEST-----") {
-        errors.push(FieldError::invalid(
-            &path.child("request"),
-            spec.at("request").clone(),
-            "PEM block type must be CERTIFICATE REQUEST",
-        ));
+    if let Err(why) = readable(spec.text("request")) {
+        errors.push(FieldError::invalid(&path.child("request"), spec.at("request").clone(), why));
     }
     let usages: Vec<&str> = spec.items("usages").iter().filter_map(Value::as_str).collect();
     if usages.is_empty() {
@@ -119,6 +115,19 @@ pub(super) fn create(request: &Value, _: &Context<'_>) -> Errors {
         ));
     }
     errors
+}
+
+/// ParseCSR: one PEM block with a certificate request.
+fn readable(text: &str) -> Result<(), String> {
+    const KIND: &str = "PEM block type must be CERTIFICATE REQUEST";
+    let bytes = STANDARD.decode(text).map_err(|_| KIND)?;
+    let (_, pem) = x509_parser::pem::parse_x509_pem(&bytes).map_err(|_| KIND)?;
+    if pem.label != "CERTIFICATE REQUEST" {
+        return Err(KIND.to_owned());
+    }
+    X509CertificationRequest::from_der(&pem.contents)
+        .map(|_| ())
+        .map_err(|error| format!("asn1: structure error: {error}"))
 }
 
 fn signer_name(errors: &mut Errors, name: &str, path: &Path) {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drydock_client::Object;
-use drydock_client::types::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice, Node, Pod, Service, StringMap};
+use drydock_client::types::{
+    Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, NamedHint, Node, Pod, Service, StringMap,
+};
 use serde_json::{Value, json};
 
 use crate::controllers::endpoints::{host_name, pod_reference, target_port};
@@ -74,19 +76,30 @@ pub(super) fn groups(service: &Service, pods: &[Arc<Pod>], node: impl Fn(&str) -
 
 fn endpoint(service: &Service, pod: &Pod, ip: &str, zone: Option<String>) -> Endpoint {
     let (serving, terminating) = (pod.is_ready(), pod.metadata.is_deleting());
+    let ready = service.spec.publish_not_ready_addresses || (serving && !terminating);
+    let node_name = (!pod.spec.node_name.is_empty()).then(|| pod.spec.node_name.clone());
+    let distribution = service.spec.traffic_distribution.as_deref().filter(|_| ready);
     Endpoint {
         addresses: vec![ip.to_owned()],
-        conditions: EndpointConditions {
-            ready: Some(service.spec.publish_not_ready_addresses || (serving && !terminating)),
-            serving: Some(serving),
-            terminating: Some(terminating),
-        },
+        conditions: EndpointConditions { ready: Some(ready), serving: Some(serving), terminating: Some(terminating) },
         hostname: host_name(service, pod),
         target_ref: Some(pod_reference(pod)),
-        node_name: (!pod.spec.node_name.is_empty()).then(|| pod.spec.node_name.clone()),
+        hints: hints(distribution, node_name.as_deref(), zone.as_deref()),
+        node_name,
         zone,
-        hints: None,
     }
+}
+
+/// Who should use an endpoint, as the service's `trafficDistribution` wants it.
+fn hints(distribution: Option<&str>, node: Option<&str>, zone: Option<&str>) -> Option<EndpointHints> {
+    let named = |name: Option<&str>| name.map(|name| NamedHint { name: name.to_owned() }).into_iter().collect();
+    let hints = match distribution? {
+        "PreferSameZone" | "PreferClose" => EndpointHints { for_zones: named(zone), for_nodes: Vec::new() },
+        // Where no endpoint is on the client's node, one in its zone is next best.
+        "PreferSameNode" => EndpointHints { for_zones: named(zone), for_nodes: named(node) },
+        _ => return None,
+    };
+    (hints != EndpointHints::default()).then_some(hints)
 }
 
 /// What makes two endpoints the same one in two states.
@@ -295,5 +308,21 @@ mod tests {
             ("a", "web", "me")
         );
         assert_eq!(slices[0].metadata.owner_references[0].kind, "Service");
+    }
+
+    #[test]
+    fn hints_follow_the_traffic_distribution() {
+        let names = |hints: &[NamedHint]| hints.iter().map(|hint| hint.name.clone()).collect::<Vec<_>>().join(" ");
+        for (distribution, node, zone, expected) in [
+            (Some("PreferSameZone"), Some("n"), Some("z"), Some(("z", ""))),
+            (Some("PreferClose"), Some("n"), Some("z"), Some(("z", ""))),
+            (Some("PreferClose"), Some("n"), None, None),
+            (Some("PreferSameNode"), Some("n"), Some("z"), Some(("z", "n"))),
+            (Some("PreferSameNode"), Some("n"), None, Some(("", "n"))),
+            (None, Some("n"), Some("z"), None),
+        ] {
+            let found = hints(distribution, node, zone).map(|hints| (names(&hints.for_zones), names(&hints.for_nodes)));
+            assert_eq!(found, expected.map(|(zones, nodes)| (zones.to_owned(), nodes.to_owned())), "{distribution:?}");
+        }
     }
 }

@@ -1,0 +1,32 @@
+//! The tables, by subject.
+
+pub mod access;
+pub mod apply;
+pub mod custom;
+pub mod forms;
+pub mod nodes;
+pub mod pods;
+pub mod workloads;
+
+/// A Deployment of the demo image: two variables, two ports.
+pub const SHOP: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop, labels: {tier: front}}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: shop}}
+  template:
+    metadata: {labels: {app: shop}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: web
+        image: drydock/demo:v1
+        env: [{name: A, value: '1'}, {name: B, value: '2'}]
+        ports: [{containerPort: 8080, name: http}, {containerPort: 9090, name: admin}]
+";
+
+/// The same with one variable and one port less.
+pub fn shop_without() -> String {
+    SHOP.replace(", {name: B, value: '2'}", "").replace(", {containerPort: 9090, name: admin}", "")
+}
