@@ -3,6 +3,7 @@
 mod apps;
 mod autoscaling;
 mod batch;
+mod certificates;
 mod endpoints;
 mod policy;
 mod quota;
@@ -12,6 +13,7 @@ mod storage;
 pub(crate) use self::apps::*;
 pub(crate) use self::autoscaling::*;
 pub(crate) use self::batch::*;
+pub(crate) use self::certificates::*;
 pub(crate) use self::endpoints::*;
 pub(crate) use self::policy::*;
 pub(crate) use self::quota::*;
