@@ -462,6 +462,8 @@ impl Pod {
                 key.as_str(),
                 "controller.kubernetes.io/pod-deletion-cost"
                     | "batch.kubernetes.io/job-completion-index"
+                    | "batch.kubernetes.io/job-index-failure-count"
+                    | "batch.kubernetes.io/job-index-ignored-failure-count"
                     | "kubernetes.io/config.mirror"
             )
         });

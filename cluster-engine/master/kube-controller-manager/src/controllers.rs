@@ -1,6 +1,7 @@
 //! The controllers, one room each, and which of them run.
 
 mod addon_activation;
+mod certificates;
 mod cluster_role_aggregation;
 mod cron_job;
 mod daemon_set;
@@ -21,6 +22,7 @@ mod pod_control;
 mod pod_gc;
 mod protection;
 mod replica_set;
+mod resource_quota;
 mod revisions;
 mod root_ca;
 mod service_account;
@@ -43,6 +45,7 @@ pub(crate) struct Settings {
     root_ca: Option<String>,
     node_ranges: Option<node_ipam::Ranges>,
     load_balancers: Option<service_lb::Range>,
+    signing: Option<certificates::Signing>,
 }
 
 impl Settings {
@@ -63,7 +66,19 @@ impl Settings {
             None
         };
         let load_balancers = options.load_balancer_cidr.as_deref().map(service_lb::range).transpose();
-        Ok(Settings { root_ca, node_ranges, load_balancers: load_balancers.map_err(Error::Flag)? })
+        let load_balancers = load_balancers.map_err(Error::Flag)?;
+        let signing = match (&options.cluster_signing_cert_file, &options.cluster_signing_key_file) {
+            (Some(certificate), Some(key)) => {
+                let read = |path: &std::path::PathBuf| {
+                    std::fs::read_to_string(path).map_err(|source| Error::File { path: path.clone(), source })
+                };
+                let signing =
+                    certificates::authority(&read(certificate)?, &read(key)?, options.cluster_signing_duration);
+                Some(signing.map_err(|why| Error::Flag(format!("--cluster-signing-cert-file cannot sign: {why}")))?)
+            }
+            _ => None,
+        };
+        Ok(Settings { root_ca, node_ranges, load_balancers, signing })
     }
 }
 
@@ -90,6 +105,7 @@ pub(crate) fn start(context: &Arc<Context>, settings: Settings) -> JoinSet<()> {
     tasks.start("endpointslice-controller", endpoint_slice::run);
     tasks.start("endpoints-controller", endpoints::run);
     tasks.start("endpointslice-mirroring-controller", endpoint_slice::run_mirroring);
+    tasks.start("resourcequota-controller", resource_quota::run);
     tasks.start("disruption-controller", disruption::run);
     tasks.start("horizontal-pod-autoscaler-controller", horizontal::run);
     tasks.start("persistentvolume-binder-controller", persistent_volume::run);
@@ -100,6 +116,13 @@ pub(crate) fn start(context: &Arc<Context>, settings: Settings) -> JoinSet<()> {
         tasks.start("service-lb-controller", |context| service_lb::run(context, range));
     }
     tasks.start("addon-activation-controller", addon_activation::run);
+    tasks.start("certificatesigningrequest-approving-controller", certificates::run_approving);
+    tasks.start("certificatesigningrequest-cleaner-controller", certificates::run_cleaning);
+    if let Some(signing) = settings.signing {
+        tasks.start("certificatesigningrequest-signing-controller", |context| {
+            certificates::run_signing(context, signing)
+        });
+    }
     tasks.start("node-lifecycle-controller", node_lifecycle::run);
     tasks.start("taint-eviction-controller", taint_eviction::run);
     tasks.start("namespace-controller", namespace::run);

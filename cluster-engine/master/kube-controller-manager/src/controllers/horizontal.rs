@@ -149,9 +149,9 @@ impl Controller {
         let number = |path: &str| {
             scale.pointer(path).and_then(Value::as_i64).and_then(|n| i32::try_from(n).ok()).unwrap_or_default()
         };
-        let (current, observed) = (number("/spec/replicas"), number("/status/replicas"));
+        let current = number("/spec/replicas");
         let (least, most) = (scaler.spec.min_replicas.unwrap_or(1), scaler.spec.max_replicas);
-        round.status.current_replicas = observed;
+        round.status.current_replicas = current;
         self.remember(scaler.uid(), |memory| memory.begin(current, round.now));
 
         let desired;

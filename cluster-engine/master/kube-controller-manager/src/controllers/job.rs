@@ -1,7 +1,10 @@
 //! Jobs: pods that run to their end, as often as is wanted.
 
+mod count;
 mod indexes;
 mod plan;
+mod policy;
+mod scale;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +17,9 @@ use drydock_client::{
 };
 use serde_json::{Value, json};
 
-use self::plan::{FINALIZER, INDEX, plan};
+use self::count::{FINALIZER, INDEX, INDEX_FAILURES, INDEX_IGNORED};
+use self::plan::plan;
+use self::scale::NewPod;
 use super::owned::{claim, controller_reference, from_template, settle};
 use super::pod_control::{Expectations, PodControl};
 use crate::context::Context;
@@ -94,10 +99,17 @@ impl Reconcile for Controller {
             owner: ObjectReference::of(&*job),
             key,
         };
+        // Without their finalizer these do not count as failed.
+        for pod in &plan.drop {
+            self.release(pod).await?;
+        }
+        if let Some(error) = control.delete(&plan.drop).await {
+            return Err(error);
+        }
         if let Some(error) = control.delete(&plan.delete).await {
             return Err(error);
         }
-        let bodies = plan.create.iter().map(|index| new_pod(&job, *index)).collect();
+        let bodies = plan.create.iter().map(|new| new_pod(&job, new)).collect();
         let (_, error) = control.create(bodies).await;
         match error.filter(|error| !error.is_namespace_terminating()) {
             Some(error) => Err(error),
@@ -132,19 +144,25 @@ impl Controller {
 }
 
 /// A pod of the job, for one index if it is indexed.
-fn new_pod(job: &Job, index: Option<i32>) -> Value {
+fn new_pod(job: &Job, new: &NewPod) -> Value {
     let owner = controller_reference::<Job>(&job.metadata);
     let mut body = from_template(&job.spec.template.value(), &owner, job.namespace());
     let mut finalizers = body.pointer("/metadata/finalizers").and_then(Value::as_array).cloned().unwrap_or_default();
     finalizers.push(FINALIZER.into());
     body["metadata"]["finalizers"] = finalizers.into();
-    let Some(index) = index else {
+    let Some(index) = new.index else {
         body["metadata"]["generateName"] = format!("{}-", job.name()).into();
         return body;
     };
     body["metadata"]["generateName"] = format!("{}-{index}-", job.name()).into();
     body["metadata"]["annotations"][INDEX] = index.to_string().into();
     body["metadata"]["labels"][INDEX] = index.to_string().into();
+    if let Some((counted, ignored)) = new.failures {
+        body["metadata"]["annotations"][INDEX_FAILURES] = counted.to_string().into();
+        if ignored > 0 {
+            body["metadata"]["annotations"][INDEX_IGNORED] = ignored.to_string().into();
+        }
+    }
     if body.pointer("/spec/hostname").and_then(Value::as_str).unwrap_or_default().is_empty() {
         body["spec"]["hostname"] = format!("{}-{index}", job.name()).into();
     }

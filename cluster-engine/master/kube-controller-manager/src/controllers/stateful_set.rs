@@ -10,19 +10,18 @@ use drydock_api::selector::Selector;
 use drydock_api::time::unix_now;
 use drydock_client::types::Pod;
 use drydock_client::{
-    Api, Client, DeleteOptions, Error, EventRecorder, Object, ObjectReference, PartialObject, Patch, Reflector,
-    Resource, WorkQueue,
+    Api, Client, DeleteOptions, Error, EventRecorder, EventType, Object, ObjectReference, Patch, Reflector, WorkQueue,
 };
 use serde_json::{Value, json};
 
-use self::plan::{Action, Revisions, plan, status};
-use self::pod::{claims_for, new_pod, ordinal, pod_name};
+use self::plan::{Action, Revisions, claim_owners, plan, status};
+use self::pod::{claim_names, claims_for, has_owners, new_pod, ordinal, pod_name, set_owners};
 use super::owned::{claim, settle};
 use super::pod_control::Expectations;
 use super::revisions::{self, History, REVISION_LABEL, history, template_of};
 use crate::context::Context;
-use crate::kinds::{ControllerRevision, StatefulSet};
-use crate::work::{Key, Next, Reconcile, key, unless_gone, with_status, work};
+use crate::kinds::{Claim, ControllerRevision, StatefulSet};
+use crate::work::{Key, Next, Reconcile, edit, key, unless_gone, with_status, work};
 
 struct Controller {
     client: Client,
@@ -30,6 +29,7 @@ struct Controller {
     sets: Reflector<StatefulSet>,
     pods: Reflector<Pod>,
     revisions: Reflector<ControllerRevision>,
+    claims: Reflector<Claim>,
     expectations: Expectations,
 }
 
@@ -37,10 +37,12 @@ pub(super) async fn run(context: Arc<Context>) {
     let sets = context.watch::<StatefulSet>();
     let pods = context.watch::<Pod>();
     let revisions = context.watch::<ControllerRevision>();
+    let claims = context.watch::<Claim>();
     let client = context.client("statefulset-controller").await;
     sets.synced().await;
     pods.synced().await;
     revisions.synced().await;
+    claims.synced().await;
     let queue = WorkQueue::new();
     let add = queue.clone();
     sets.handle(move |event| add.add(key(&**event.object())));
@@ -62,7 +64,7 @@ pub(super) async fn run(context: Arc<Context>) {
     });
     let expectations = Expectations::watching(&pods);
     let recorder = context.recorder(&client, "statefulset-controller");
-    let controller = Controller { client, recorder, sets, pods, revisions, expectations };
+    let controller = Controller { client, recorder, sets, pods, revisions, claims, expectations };
     work(Arc::new(controller), queue, 5).await;
 }
 
@@ -90,6 +92,7 @@ impl Reconcile for Controller {
         let revisions = Revisions::new(&set, &history);
         let now = unix_now();
 
+        self.keep_claims(&set, &owned).await?;
         let mut failure = None;
         for action in plan(&set, &owned, &revisions, now) {
             if let Err(error) = self.apply(&set, key, &history, action).await {
@@ -114,6 +117,26 @@ impl Reconcile for Controller {
 }
 
 impl Controller {
+    /// Makes claims that are missing, and whose they are what the policy says.
+    async fn keep_claims(&self, set: &StatefulSet, owned: &[Arc<Pod>]) -> Result<(), Error> {
+        for pod in owned {
+            let Some(number) = ordinal(set, pod) else { continue };
+            for name in claim_names(set, number) {
+                let Some(claim) = self.claims.get(set.namespace(), &name) else {
+                    if pod.status.phase == "Pending" && !pod.metadata.is_deleting() {
+                        self.ensure_claims(set, number).await?;
+                    }
+                    continue;
+                };
+                let wanted = claim_owners(set, pod);
+                if !has_owners(&claim, set, pod, wanted) {
+                    edit(&self.client, &*claim, "", |body| set_owners(body, set, pod, wanted)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn apply(&self, set: &StatefulSet, key: &Key, history: &History, action: Action) -> Result<(), Error> {
         let about = ObjectReference::of(set);
         let api = Api::<Pod>::namespaced(self.client.clone(), &key.0);
@@ -140,6 +163,15 @@ impl Controller {
                     }
                 }
             }
+            Action::Replace(pod) => {
+                let (kind, reason, what) = match pod.status.phase.as_str() {
+                    "Failed" => (EventType::Warning, "RecreatingFailedPod", "failed"),
+                    _ => (EventType::Normal, "RecreatingTerminatedPod", "terminated"),
+                };
+                let message = format!("StatefulSet {}/{} is recreating {what} Pod {}", key.0, set.name(), pod.name());
+                self.recorder.event(&about, kind, reason, message);
+                Box::pin(self.apply(set, key, history, Action::Delete(pod))).await
+            }
             Action::Delete(pod) => match api.delete(pod.name(), &DeleteOptions::of_uid(pod.uid())).await {
                 Ok(()) => {
                     self.expectations.expect_deleted(key, &self.pods, &pod);
@@ -163,14 +195,7 @@ impl Controller {
     }
 
     async fn ensure_claims(&self, set: &StatefulSet, ordinal: i32) -> Result<(), Error> {
-        let resource = Resource {
-            group: "".into(),
-            version: "v1".into(),
-            kind: "PersistentVolumeClaim".into(),
-            plural: "persistentvolumeclaims".into(),
-            namespaced: true,
-        };
-        let api = Api::<PartialObject>::of(self.client.clone(), resource, set.namespace());
+        let api = Api::<Claim>::namespaced(self.client.clone(), set.namespace());
         for body in claims_for(set, ordinal) {
             let name = body.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
             if api.get_opt(&name).await?.is_some() {

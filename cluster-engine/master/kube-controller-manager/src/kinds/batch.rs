@@ -25,6 +25,10 @@ pub(crate) struct JobSpec {
     pub(crate) completions: Option<i32>,
     pub(crate) active_deadline_seconds: Option<i64>,
     pub(crate) backoff_limit: Option<i32>,
+    pub(crate) backoff_limit_per_index: Option<i32>,
+    pub(crate) max_failed_indexes: Option<i32>,
+    pub(crate) pod_failure_policy: Option<PodFailurePolicy>,
+    pub(crate) success_policy: Option<SuccessPolicy>,
     pub(crate) selector: Option<LabelSelector>,
     pub(crate) template: Raw,
     pub(crate) ttl_seconds_after_finished: Option<i64>,
@@ -32,6 +36,55 @@ pub(crate) struct JobSpec {
     pub(crate) suspend: Option<bool>,
     pub(crate) managed_by: Option<String>,
     pub(crate) pod_replacement_policy: Option<String>,
+}
+
+/// What failed pods mean.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct PodFailurePolicy {
+    #[serde(deserialize_with = "null_as_default")]
+    pub(crate) rules: Vec<FailureRule>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct FailureRule {
+    /// `FailJob`, `FailIndex`, `Ignore` or `Count`.
+    pub(crate) action: String,
+    pub(crate) on_exit_codes: Option<OnExitCodes>,
+    #[serde(deserialize_with = "null_as_default")]
+    pub(crate) on_pod_conditions: Vec<OnPodCondition>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct OnExitCodes {
+    pub(crate) container_name: Option<String>,
+    /// `In` or `NotIn`.
+    pub(crate) operator: String,
+    pub(crate) values: Vec<i32>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct OnPodCondition {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) status: String,
+}
+
+/// Which indexes are enough.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct SuccessPolicy {
+    pub(crate) rules: Vec<SuccessRule>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct SuccessRule {
+    pub(crate) succeeded_indexes: Option<String>,
+    pub(crate) succeeded_count: Option<i32>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -212,6 +212,7 @@ fn requests(pods: &[Arc<Pod>], resource: &str, container: &str) -> Result<BTreeM
 }
 
 /// How many replicas the use asks for.
+#[expect(clippy::too_many_arguments, reason = "each is one input of upstream's formula, and no two belong together")]
 pub(super) fn replicas(
     current: i32,
     pods: &[Arc<Pod>],

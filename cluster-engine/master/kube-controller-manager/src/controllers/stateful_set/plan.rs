@@ -35,6 +35,8 @@ pub(super) enum Action {
         revision: String,
     },
     Delete(Arc<Pod>),
+    /// Delete one that has ended, so that it is made anew.
+    Replace(Arc<Pod>),
     /// Put the pod's own name on it as a label.
     Label(Arc<Pod>),
 }
@@ -67,6 +69,13 @@ fn sort(set: &StatefulSet, owned: &[Arc<Pod>]) -> (BTreeMap<i32, Arc<Pod>>, BTre
     (members, surplus)
 }
 
+/// How many pods may be unavailable during an update; `None` if the set does not say.
+fn max_unavailable(set: &StatefulSet) -> Option<i32> {
+    let rules = set.spec.update_strategy.rolling_update.as_ref()?;
+    let most = rules.max_unavailable.as_ref()?.scaled(set.replicas(), true)?;
+    Some(most.max(1))
+}
+
 /// Upstream: `updateStatefulSet`. In order unless the set says Parallel: one pod at a time, and only
 /// while all before it are there.
 pub(super) fn plan(set: &StatefulSet, owned: &[Arc<Pod>], revisions: &Revisions, now: i64) -> Vec<Action> {
@@ -74,6 +83,7 @@ pub(super) fn plan(set: &StatefulSet, owned: &[Arc<Pod>], revisions: &Revisions,
     let start = set.spec.ordinals.as_ref().map_or(0, |ordinals| ordinals.start);
     let (members, surplus) = sort(set, owned);
     let mut actions = Vec::new();
+    let mut must_wait = false;
     for number in start..start.saturating_add(set.replicas()) {
         let Some(pod) = members.get(&number) else {
             let is_new = number - start >= partition(set) || set.spec.update_strategy.kind == "OnDelete";
@@ -85,8 +95,12 @@ pub(super) fn plan(set: &StatefulSet, owned: &[Arc<Pod>], revisions: &Revisions,
             }
             continue;
         };
-        if pod.is_terminal() && !pod.metadata.is_deleting() {
-            actions.push(Action::Delete(pod.clone()));
+        if pod.is_terminal() {
+            // A new one comes when it is gone.
+            must_wait = true;
+            if !pod.metadata.is_deleting() {
+                actions.push(Action::Replace(pod.clone()));
+            }
             if is_ordered {
                 return actions;
             }
@@ -99,7 +113,13 @@ pub(super) fn plan(set: &StatefulSet, owned: &[Arc<Pod>], revisions: &Revisions,
             return actions;
         }
     }
-    // All that are wanted are there: the others go, the last first.
+    if must_wait {
+        return actions;
+    }
+    // All that are wanted are there: the others go, the last first. A broken one blocks those before it, unless
+    // nothing before it is broken too.
+    let is_broken = |pod: &&Arc<Pod>| pod.metadata.is_deleting() || !is_available(set, pod, now);
+    let first_broken = members.values().chain(surplus.values()).find(is_broken).map(|pod| pod.uid().to_owned());
     for pod in surplus.values().rev() {
         if pod.metadata.is_deleting() {
             if is_ordered {
@@ -107,28 +127,57 @@ pub(super) fn plan(set: &StatefulSet, owned: &[Arc<Pod>], revisions: &Revisions,
             }
             continue;
         }
+        if is_ordered && is_broken(&pod) && first_broken.as_deref() != Some(pod.uid()) {
+            return actions;
+        }
         actions.push(Action::Delete(pod.clone()));
         if is_ordered {
             return actions;
         }
     }
-    if !actions.is_empty() || set.spec.update_strategy.kind == "OnDelete" {
-        return actions;
-    }
-    // Then the update, from the last to the partition, each waiting for the one before.
-    for (number, pod) in members.iter().rev() {
-        if number - start < partition(set) {
-            break;
-        }
-        if revision_of(pod) != revisions.update && !pod.metadata.is_deleting() {
-            actions.push(Action::Delete(pod.clone()));
-            return actions;
-        }
-        if !is_available(set, pod, now) {
-            return actions;
-        }
+    if actions.is_empty() && set.spec.update_strategy.kind != "OnDelete" {
+        update(set, &members, revisions, start + partition(set), now, &mut actions);
     }
     actions
+}
+
+/// Pods of another revision go, from the last to the partition, each waiting for the one before; or as many at once
+/// as may be unavailable.
+fn update(
+    set: &StatefulSet,
+    members: &BTreeMap<i32, Arc<Pod>>,
+    revisions: &Revisions,
+    first: i32,
+    now: i64,
+    actions: &mut Vec<Action>,
+) {
+    let is_old = |pod: &Pod| revision_of(pod) != revisions.update && !pod.metadata.is_deleting();
+    let targets = || members.iter().rev().take_while(|(number, _)| **number >= first).map(|(_, pod)| pod);
+    if let Some(most) = max_unavailable(set) {
+        let unavailable = members.values().filter(|pod| !is_available(set, pod, now)).count();
+        let room = usize::try_from(most).unwrap_or_default().saturating_sub(unavailable);
+        actions.extend(targets().filter(|pod| is_old(pod)).take(room).cloned().map(Action::Delete));
+        return;
+    }
+    for pod in targets() {
+        if is_old(pod) {
+            actions.push(Action::Delete(pod.clone()));
+            return;
+        }
+        if !is_available(set, pod, now) {
+            return;
+        }
+    }
+}
+
+/// Whose the claims of a pod should be: the set's, the pod's (upstream: `updateClaimOwnerRefForSetAndPod`).
+pub(super) fn claim_owners(set: &StatefulSet, pod: &Pod) -> (bool, bool) {
+    let policy = set.spec.persistent_volume_claim_retention_policy.clone().unwrap_or_default();
+    let start = set.spec.ordinals.as_ref().map_or(0, |ordinals| ordinals.start);
+    let wanted = start..start.saturating_add(set.replicas());
+    let is_scaled_down = ordinal(set, pod).is_some_and(|number| !wanted.contains(&number));
+    let (with_set, with_scale) = (policy.when_deleted == "Delete", policy.when_scaled == "Delete");
+    (with_set && !(with_scale && is_scaled_down), with_scale && is_scaled_down)
 }
 
 /// What the status should say, and after how many seconds it may change by itself.
@@ -148,10 +197,6 @@ pub(super) fn status(
     };
     let mut soonest: Option<u64> = None;
     for pod in owned.iter().filter(|pod| ordinal(set, pod).is_some()) {
-        // A pod that has ended is as good as gone.
-        if pod.is_terminal() {
-            continue;
-        }
         status.replicas += 1;
         if pod.status.phase == "Running" && pod.is_ready() {
             status.ready_replicas += 1;
@@ -193,6 +238,7 @@ mod tests {
     fn pod(number: i32, revision: &str, ready: bool) -> Arc<Pod> {
         let mut pod = Pod::default();
         pod.metadata.name = format!("db-{number}");
+        pod.metadata.uid = pod.metadata.name.clone();
         pod.metadata.labels.insert(REVISION_LABEL.into(), revision.into());
         pod.metadata.labels.insert("statefulset.kubernetes.io/pod-name".into(), pod.metadata.name.clone());
         pod.status.phase = if ready { "Running" } else { "Pending" }.into();
@@ -214,6 +260,7 @@ mod tests {
             .map(|action| match action {
                 Action::Create { ordinal, revision } => format!("+{ordinal} {revision}"),
                 Action::Delete(pod) => format!("-{}", pod.name()),
+                Action::Replace(pod) => format!("!{}", pod.name()),
                 Action::Label(pod) => format!("label {}", pod.name()),
             })
             .collect();
@@ -254,10 +301,56 @@ mod tests {
     }
 
     #[test]
+    fn shrinking_stops_at_a_broken_pod() {
+        let some = |a, b, c| [pod(0, "new", a), pod(1, "new", b), pod(2, "new", c)];
+        check(&set(0), &some(true, true, false), &["-db-2"]);
+        check(&set(0), &some(false, true, false), &[]);
+        check(&set(0), &some(false, false, false), &[]);
+        check(&set(0), &some(true, false, true), &["-db-2"]);
+        check(&set(0), &some(true, true, true)[..2], &["-db-1"]);
+    }
+
+    #[test]
+    fn several_may_be_unavailable() {
+        let mut set = set(4);
+        set.spec.update_strategy.rolling_update = Some(RollingUpdate {
+            max_unavailable: Some(drydock_client::types::IntOrString::String("50%".into())),
+            partition: Some(1),
+            ..RollingUpdate::default()
+        });
+        set.spec.pod_management_policy = "Parallel".into();
+        let all = |c| [pod(0, "old", true), pod(1, "old", true), pod(2, "old", c), pod(3, "old", true)];
+        check(&set, &all(true), &["-db-3", "-db-2"]);
+        check(&set, &all(false), &["-db-3"]);
+        check(&set, &[pod(0, "old", true), pod(1, "old", true), pod(2, "new", false), pod(3, "new", false)], &[]);
+        check(&set, &[pod(0, "old", true), pod(1, "old", true), pod(2, "new", true), pod(3, "new", true)], &["-db-1"]);
+    }
+
+    #[test]
+    fn claims_follow_the_policy() {
+        let mut set = set(1);
+        for (deleted, scaled, kept, gone) in [
+            ("Retain", "Retain", (false, false), (false, false)),
+            ("Delete", "Retain", (true, false), (true, false)),
+            ("Retain", "Delete", (false, false), (false, true)),
+            ("Delete", "Delete", (true, false), (false, true)),
+        ] {
+            set.spec.persistent_volume_claim_retention_policy =
+                Some(crate::kinds::ClaimRetention { when_deleted: deleted.into(), when_scaled: scaled.into() });
+            assert_eq!(claim_owners(&set, &pod(0, "new", true)), kept, "{deleted} {scaled}");
+            assert_eq!(claim_owners(&set, &pod(1, "new", true)), gone, "{deleted} {scaled}");
+        }
+    }
+
+    #[test]
     fn ended_pods_are_replaced() {
         let mut ended = (*pod(0, "new", true)).clone();
         ended.status.phase = "Failed".into();
-        check(&set(1), &[Arc::new(ended)], &["-db-0"]);
+        let ended = Arc::new(ended);
+        check(&set(1), std::slice::from_ref(&ended), &["!db-0"]);
+        let mut parallel = set(1);
+        parallel.spec.pod_management_policy = "Parallel".into();
+        check(&parallel, &[ended, pod(1, "new", true)], &["!db-0"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::controllers::owned::{controller_reference, from_template};
 use crate::controllers::revisions::REVISION_LABEL;
-use crate::kinds::StatefulSet;
+use crate::kinds::{Claim, StatefulSet};
 
 const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
 const POD_INDEX: &str = "apps.kubernetes.io/pod-index";
@@ -56,6 +56,45 @@ pub(super) fn new_pod(set: &StatefulSet, template: &Value, ordinal: i32, revisio
         body["spec"]["volumes"] = volumes.into();
     }
     body
+}
+
+/// The names of the claims that a pod of the set mounts.
+pub(super) fn claim_names(set: &StatefulSet, ordinal: i32) -> Vec<String> {
+    templates(set).map(|(template, _)| claim_name(set, &template, ordinal)).collect()
+}
+
+/// Makes the owners of a claim what they should be; whether that changed it.
+pub(super) fn set_owners(body: &mut Value, set: &StatefulSet, pod: &Pod, wanted: (bool, bool)) -> bool {
+    let mut owners = body.pointer("/metadata/ownerReferences").and_then(Value::as_array).cloned().unwrap_or_default();
+    let before = owners.clone();
+    let sides = [
+        (wanted.0, "apps/v1", StatefulSet::KIND, set.name(), set.uid()),
+        (wanted.1, "v1", Pod::KIND, pod.name(), pod.uid()),
+    ];
+    for (is_wanted, api_version, kind, name, uid) in sides {
+        // A namesake's reference would let the claim go with the wrong one.
+        owners.retain(|owner| !(owner["kind"] == kind && owner["name"] == name && (owner["uid"] != uid || !is_wanted)));
+        if is_wanted && !owners.iter().any(|owner| owner["uid"] == uid) {
+            owners.push(json!({"apiVersion": api_version, "kind": kind, "name": name, "uid": uid}));
+        }
+    }
+    let changed = owners != before;
+    if changed {
+        body["metadata"]["ownerReferences"] = owners.into();
+    }
+    changed
+}
+
+/// Whether a claim's owners are what they should be.
+pub(super) fn has_owners(claim: &Claim, set: &StatefulSet, pod: &Pod, wanted: (bool, bool)) -> bool {
+    let owned = |kind: &str, uid: &str, name: &str| {
+        let of_kind = claim.metadata.owner_references.iter().filter(|owner| owner.kind == kind && owner.name == name);
+        let mut found = of_kind.map(|owner| owner.uid == uid);
+        found.next()
+    };
+    let is_right = |found: Option<bool>, wanted: bool| found == wanted.then_some(true);
+    is_right(owned(StatefulSet::KIND, set.uid(), set.name()), wanted.0)
+        && is_right(owned(Pod::KIND, pod.uid(), pod.name()), wanted.1)
 }
 
 /// The claims that a pod of the set mounts.
@@ -112,6 +151,17 @@ mod tests {
             let mut pod = pod.clone();
             pod.metadata.name = stranger.into();
             assert_eq!(ordinal(&set, &pod), None, "{stranger}");
+        }
+        assert_eq!(claim_names(&set, 2), ["data-db-2"]);
+        set.metadata.uid = "s".into();
+        let mut body =
+            json!({"metadata": {"ownerReferences": [{"kind": "StatefulSet", "name": "db", "uid": "before"}]}});
+        let read = |body: &Value| -> Claim { serde_json::from_value(body.clone()).unwrap() };
+        for wanted in [(true, false), (false, true), (false, false)] {
+            assert!(!has_owners(&read(&body), &set, &pod, wanted));
+            assert!(set_owners(&mut body, &set, &pod, wanted));
+            assert!(has_owners(&read(&body), &set, &pod, wanted));
+            assert!(!set_owners(&mut body, &set, &pod, wanted));
         }
         let claims = claims_for(&set, 2);
         assert_eq!(claims[0]["metadata"], json!({"name": "data-db-2", "namespace": "x", "labels": {"app": "db"}}));
