@@ -16,7 +16,6 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use drydock_api::status::Status;
 use drydock_component::Shutdown;
 use drydock_component::serve::{self, Body, Peer};
 use http::{Request, Response, StatusCode};
@@ -184,10 +183,37 @@ fn not_found() -> Response<Body> {
     serve::text(StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
-/// An error as the API server expects it: plain text for people, the code for programs.
-pub(crate) fn refuse(status: &Status) -> Response<Body> {
-    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    serve::text(code, status.message.clone())
+/// Why a request is not served: a code for programs, and text for people, which the API server passes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    code: StatusCode,
+    message: String,
+}
+
+impl Refusal {
+    fn new(code: StatusCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+}
+
+pub(crate) fn refuse(refusal: &Refusal) -> Response<Body> {
+    serve::text(refusal.code, refusal.message.clone())
 }
 
 #[cfg(test)]

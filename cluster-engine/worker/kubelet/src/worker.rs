@@ -180,7 +180,10 @@ impl Worker {
             let message = match pause {
                 Some(pause) => match tokio::time::timeout(pause, self.mail.recv()).await {
                     Ok(message) => message,
-                    Err(_) => continue,
+                    Err(_) => {
+                        self.renew_tokens().await;
+                        continue;
+                    }
                 },
                 None => self.mail.recv().await,
             };
@@ -205,7 +208,9 @@ impl Worker {
             }
             self.report();
             if !progress {
-                return [plan.wake, self.tokens.refresh_at()].into_iter().flatten().min();
+                // Nobody needs tokens of a pod that goes away.
+                let refresh = self.tokens.refresh_at().filter(|_| self.state.volumes_ready && !self.cleaned);
+                return [plan.wake, refresh].into_iter().flatten().min();
             }
             while let Ok(message) = self.mail.try_recv() {
                 self.receive(message).await;

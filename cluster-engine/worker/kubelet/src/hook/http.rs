@@ -110,7 +110,10 @@ async fn exchange<S>(stream: S, action: &HttpAction, place: &Place) -> Result<An
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let text = |error: hyper::Error| if error.is_incomplete_message() { "EOF".to_owned() } else { error.to_string() };
+    let text = |error: hyper::Error| {
+        // The other side hung up: Go has one word for it.
+        if error.is_incomplete_message() || error.is_canceled() { "EOF".to_owned() } else { error.to_string() }
+    };
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(text)?;
     let connection = tokio::spawn(connection);
     let named = |name: &str| action.http_headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));

@@ -1,8 +1,6 @@
 //! Finding the container a request is about, with upstream's refusals.
 
-use drydock_api::status::Status;
-
-use super::Place;
+use super::{Place, Refusal};
 use crate::kubelet::Kubelet;
 use crate::worker::{ContainerView, Handle};
 
@@ -10,8 +8,8 @@ use crate::worker::{ContainerView, Handle};
 ///
 /// # Errors
 /// 404 for an unknown pod.
-pub(super) fn pod(kubelet: &Kubelet, place: &Place) -> Result<Handle, Status> {
-    let missing = || Status::failure(404, "NotFound", format!("pod {}_{} does not exist", place.pod, place.namespace));
+pub(super) fn pod(kubelet: &Kubelet, place: &Place) -> Result<Handle, Refusal> {
+    let missing = || Refusal::not_found(format!("pod {}_{} does not exist", place.pod, place.namespace));
     // A mirror pod's uid is not the static pod's own: what the API server asks by is taken as a name, too.
     let by_uid = place.uid.as_deref().and_then(|uid| kubelet.pods.find(&place.namespace, &place.pod, Some(uid)));
     by_uid.or_else(|| kubelet.pods.find(&place.namespace, &place.pod, None)).ok_or_else(missing)
@@ -21,11 +19,9 @@ pub(super) fn pod(kubelet: &Kubelet, place: &Place) -> Result<Handle, Status> {
 ///
 /// # Errors
 /// 404 for an unknown one, 500 with upstream's text for one that does not run.
-pub(super) fn running(kubelet: &Kubelet, place: &Place) -> Result<ContainerView, Status> {
+pub(super) fn running(kubelet: &Kubelet, place: &Place) -> Result<ContainerView, Refusal> {
     let handle = pod(kubelet, place)?;
     let view = handle.view();
     let container = view.containers.get(&place.container).filter(|container| container.running);
-    container
-        .cloned()
-        .ok_or_else(|| Status::failure(404, "NotFound", format!("container not found (\"{}\")", place.container)))
+    container.cloned().ok_or_else(|| Refusal::not_found(format!("container not found (\"{}\")", place.container)))
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use drydock_api::status::Status;
 use drydock_component::serve::{self, Body};
 use drydock_container_runtime::{Error, ExecConfig};
 use http::{Request, Response, StatusCode};
@@ -10,7 +9,7 @@ use hyper::body::Incoming;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::streams::{Input, Output, Session, Wanted, exit_status, failure};
-use super::{Place, containers, query, refuse, spdy, websocket};
+use super::{Place, Refusal, containers, query, refuse, spdy, websocket};
 use crate::hook;
 use crate::kubelet::{Kubelet, blocking};
 use crate::stream::{Pipe, Source, Streams};
@@ -28,7 +27,7 @@ pub(super) async fn exec(kubelet: Arc<Kubelet>, place: Place, request: Request<I
     };
     let command = query.all("command").to_vec();
     if command.is_empty() {
-        return refuse(&Status::bad_request("you must specify at least 1 of command"));
+        return refuse(&Refusal::bad_request("you must specify at least 1 of command"));
     }
     let wanted = Wanted::of(&query);
     open(request, wanted, move |session| run_command(kubelet, container, command, wanted, session))
@@ -42,7 +41,7 @@ pub(super) async fn attach(kubelet: Arc<Kubelet>, place: Place, request: Request
         Err(status) => return refuse(&status),
     };
     let Some(streams) = container.streams.clone() else {
-        return refuse(&Status::bad_request(format!("container {} has no streams", place.container)));
+        return refuse(&Refusal::bad_request(format!("container {} has no streams", place.container)));
     };
     let wanted = Wanted { tty: streams.has_terminal(), ..wanted };
     open(request, wanted, move |session| attached(streams, wanted, session))
@@ -76,13 +75,13 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     if !(wanted.stdin || wanted.stdout || wanted.stderr) {
-        return refuse(&Status::bad_request("you must specify at least 1 of stdin, stdout, stderr"));
+        return refuse(&Refusal::bad_request("you must specify at least 1 of stdin, stdout, stderr"));
     }
     if websocket::is_requested(&request) {
         let offered = websocket::offered(&request);
         let Some(protocol) = PROTOCOLS.into_iter().find(|protocol| offered.iter().any(|offer| offer == protocol))
         else {
-            return refuse(&Status::bad_request(format!(
+            return refuse(&Refusal::bad_request(format!(
                 "unable to upgrade: none of the protocols {offered:?} is supported"
             )));
         };
@@ -90,11 +89,11 @@ where
     }
     if spdy::is_requested(&request) {
         let Some(protocol) = spdy::negotiate(&request, &["v4.channel.k8s.io"]) else {
-            return refuse(&Status::failure(403, "Forbidden", "unable to upgrade: unable to negotiate protocol"));
+            return refuse(&Refusal::forbidden("unable to upgrade: unable to negotiate protocol"));
         };
         return spdy::accept(request, protocol, move |events, sender| spdy::carry(events, sender, wanted, work));
     }
-    refuse(&Status::bad_request("Upgrade request required"))
+    refuse(&Refusal::bad_request("Upgrade request required"))
 }
 
 async fn run_command(

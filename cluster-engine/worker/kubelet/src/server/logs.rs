@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use drydock_api::status::Status;
 use drydock_component::serve::Body;
 use futures_util::{StreamExt, stream};
 use http::Response;
@@ -11,7 +10,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use tokio::sync::watch;
 
-use super::{Place, Query, containers, refuse};
+use super::{Place, Query, Refusal, containers, refuse};
 use crate::kubelet::Kubelet;
 use crate::logs::{Options, Reader};
 use crate::stream::Progress;
@@ -32,19 +31,19 @@ fn open(
     kubelet: &Kubelet,
     place: &Place,
     query: &Query,
-) -> Result<(Reader, Option<watch::Receiver<Progress>>), Status> {
+) -> Result<(Reader, Option<watch::Receiver<Progress>>), Refusal> {
     let handle = containers::pod(kubelet, place)?;
     let view = handle.view();
     let pod = view.pod.clone();
     if pod.container(&place.container).is_none() {
         let text = format!("container {} not found in pod {}", place.container, pod.metadata.name);
-        return Err(Status::failure(404, "NotFound", text));
+        return Err(Refusal::not_found(text));
     }
     let previous = query.flag("previous");
     let waiting = |reason: &str| {
         let text =
             format!("container \"{}\" in pod \"{}\" is waiting to start: {reason}", place.container, pod.metadata.name);
-        Status::bad_request(text)
+        Refusal::bad_request(text)
     };
     let reason = || {
         let lists = [
@@ -68,14 +67,14 @@ fn open(
     let missing = || {
         let text =
             format!("previous terminated container \"{}\" in pod \"{}\" not found", place.container, pod.metadata.name);
-        Status::bad_request(text)
+        Refusal::bad_request(text)
     };
     let path = kubelet.log_path(&pod, &place.container, attempt.ok_or_else(missing)?);
     let number = |name: &str| query.get(name).map(str::parse::<u64>).transpose();
-    let invalid = |_| Status::bad_request("unable to decode query");
+    let invalid = |_| Refusal::bad_request("unable to decode query");
     let since = match (query.get("sinceTime"), number("sinceSeconds").map_err(invalid)?) {
         (Some(time), _) => {
-            Some(drydock_api::time::parse(time).ok_or_else(|| Status::bad_request("unable to decode query"))?)
+            Some(drydock_api::time::parse(time).ok_or_else(|| Refusal::bad_request("unable to decode query"))?)
         }
         (None, Some(seconds)) => Some((drydock_api::time::unix_now() - i64::try_from(seconds).unwrap_or(i64::MAX), 0)),
         (None, None) => None,
@@ -89,7 +88,7 @@ fn open(
     };
     let reader = Reader::open(&path, options).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound if previous => missing(),
-        _ => Status::failure(500, "InternalError", format!("failed to open log file \"{}\": {error}", path.display())),
+        _ => Refusal::internal(format!("failed to open log file \"{}\": {error}", path.display())),
     })?;
     let streams = view.containers.get(&place.container).and_then(|container| container.streams.clone());
     let follow = query.flag("follow") && !previous;

@@ -6,7 +6,6 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use drydock_api::status::Status;
 use drydock_component::serve::Body;
 use futures_util::{SinkExt, StreamExt};
 use http::{Request, Response};
@@ -18,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::spdy::{self, Event, Sender};
-use super::{Place, containers, refuse, websocket};
+use super::{Place, Refusal, containers, refuse, websocket};
 use crate::kubelet::{Kubelet, blocking};
 use crate::worker::SandboxView;
 
@@ -33,16 +32,12 @@ pub(super) async fn serve(kubelet: Arc<Kubelet>, place: Place, request: Request<
         Err(status) => return refuse(&status),
     };
     let Some(sandbox) = sandbox else {
-        return refuse(&Status::failure(
-            404,
-            "NotFound",
-            format!("pod {}_{} is not running", place.pod, place.namespace),
-        ));
+        return refuse(&Refusal::not_found(format!("pod {}_{} is not running", place.pod, place.namespace)));
     };
     if websocket::is_requested(&request) {
         let offered = websocket::offered(&request);
         if !offered.iter().any(|protocol| protocol == TUNNEL) {
-            return refuse(&Status::bad_request(format!(
+            return refuse(&Refusal::bad_request(format!(
                 "unable to upgrade: none of the protocols {offered:?} is supported"
             )));
         }
@@ -55,13 +50,13 @@ pub(super) async fn serve(kubelet: Arc<Kubelet>, place: Place, request: Request<
     }
     if spdy::is_requested(&request) {
         let Some(protocol) = spdy::negotiate(&request, &[PROTOCOL]) else {
-            return refuse(&Status::bad_request(
+            return refuse(&Refusal::bad_request(
                 "unable to upgrade: unable to negotiate protocol: client supports none of [portforward.k8s.io]",
             ));
         };
         return spdy::accept(request, protocol, move |events, sender| forward(sandbox, events, sender));
     }
-    refuse(&Status::bad_request("Upgrade request required"))
+    refuse(&Refusal::bad_request("Upgrade request required"))
 }
 
 /// Moves bytes between WebSocket messages and a stream.

@@ -1,7 +1,6 @@
 //! Sessions over WebSocket: `v4.channel.k8s.io` and `v5.channel.k8s.io`. The first byte of a message is its channel.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use drydock_api::status::Status;
 use drydock_component::serve::{self, Body};
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -56,7 +55,7 @@ where
 {
     let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()))
     else {
-        return super::refuse(&Status::bad_request("the request has no Sec-WebSocket-Key"));
+        return super::refuse(&super::Refusal::bad_request("the request has no Sec-WebSocket-Key"));
     };
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {

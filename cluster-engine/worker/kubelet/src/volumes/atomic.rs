@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::Path;
 
 use super::payload::{Payload, is_safe};
@@ -31,7 +31,7 @@ pub(crate) fn write(directory: &Path, payload: &Payload, owner: Owner) -> io::Re
     {
         return Ok(false);
     }
-    let now = drydock_api::time::now_micro().replace([':', '-'], "_").replace(['T', 'Z'], "_");
+    let now = drydock_api::time::now_rfc3339().replace([':', '-', 'T'], "_").replace('Z', ".");
     let name = format!("..{now}{}", rand::random::<u32>());
     let fresh = directory.join(&name);
     make_directory(&fresh, owner)?;
@@ -51,8 +51,9 @@ pub(crate) fn write(directory: &Path, payload: &Payload, owner: Owner) -> io::Re
     let temporary = directory.join("..data_tmp");
     let _ = fs::remove_file(&temporary);
     symlink(&name, &temporary)?;
+    lchown(&temporary, Some(owner.uid), Some(owner.gid))?;
     fs::rename(&temporary, &data)?;
-    links(directory, payload)?;
+    links(directory, payload, owner)?;
     if let Some(old) = old {
         let _ = fs::remove_dir_all(directory.join(old));
     }
@@ -76,13 +77,14 @@ fn make_parents(root: &Path, parent: &Path, owner: Owner) -> io::Result<()> {
 }
 
 /// Makes the visible links of the first path components and removes those of files that are gone.
-fn links(directory: &Path, payload: &Payload) -> io::Result<()> {
+fn links(directory: &Path, payload: &Payload, owner: Owner) -> io::Result<()> {
     let first = |path: &str| path.split('/').next().unwrap_or_default().to_owned();
     let wanted: std::collections::BTreeSet<String> = payload.keys().map(|path| first(path)).collect();
     for name in &wanted {
         let link = directory.join(name);
         if fs::symlink_metadata(&link).is_err() {
             symlink(Path::new("..data").join(name), &link)?;
+            lchown(&link, Some(owner.uid), Some(owner.gid))?;
         }
     }
     for entry in fs::read_dir(directory)? {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{Message, SandboxView, Worker};
 use crate::create::{hosts_file, limits, resolv_conf};
 use crate::env::Sources;
-use crate::kubelet::{blocking, now};
+use crate::kubelet::{Kubelet, blocking, now};
 use crate::objects::{ConfigMap, Secret, Watch};
 use crate::pod::{Container, Pod, Resources, Volume};
 use crate::state::{Millis, Sandbox};
@@ -34,6 +34,10 @@ pub(super) struct Tokens {
 impl Tokens {
     pub(super) fn refresh_at(&self) -> Option<Millis> {
         self.renew_at
+    }
+
+    fn are_due(&self) -> bool {
+        self.renew_at.is_some_and(|at| now() >= at)
     }
 }
 
@@ -96,6 +100,7 @@ struct Local {
 
 /// The last pause between attempts to mount (upstream: 2 min 2 s).
 const MOUNT_RETRY: (Millis, Millis) = (500, 122_000);
+const TOKEN_RETRY: Millis = 10_000;
 const SANDBOX_RETRY: (Millis, Millis) = (500, 10_000);
 
 impl Worker {
@@ -108,6 +113,17 @@ impl Worker {
                 let text = format!("MountVolume.SetUp failed for volume \"{volume}\" : {message}");
                 self.kubelet.event(&self.pod, None, EventType::Warning, "FailedMount", text);
             }
+        }
+    }
+
+    /// Renews the tokens whose time has come; a failure is no reason to ask at once again.
+    pub(super) async fn renew_tokens(&mut self) {
+        if !self.tokens.are_due() || !self.state.volumes_ready {
+            return;
+        }
+        self.refresh_volumes().await;
+        if self.tokens.are_due() {
+            self.tokens.renew_at = Some(now() + TOKEN_RETRY);
         }
     }
 
@@ -182,8 +198,17 @@ impl Worker {
         let first =
             pod.spec.volumes.iter().find(|v| v.config_map.is_some() || v.secret.is_some() || v.projected.is_some());
         let first = first.map(|volume| volume.name.clone()).unwrap_or_default();
-        let sources = self.sources(&maps, &secrets).await.map_err(|message| (first, message))?;
-        self.renew_tokens().await?;
+        let due = self.tokens.renew_at.is_none() || self.tokens.are_due();
+        let tokens = {
+            let (kubelet, pod) = (self.kubelet.clone(), pod.clone());
+            async move { if due { fetch_tokens(&kubelet, &pod).await } else { Ok(None) } }
+        };
+        // Two questions to the API server that need not wait for each other.
+        let (sources, tokens) = tokio::join!(self.sources(&maps, &secrets), tokens);
+        let sources = sources.map_err(|message| (first, message))?;
+        if let Some(tokens) = tokens? {
+            self.tokens = tokens;
+        }
         let payloads = volumes::payloads(&pod, &sources, &self.tokens.values)?;
         for (name, payload) in payloads {
             let kind = pod.spec.volumes.iter().find(|volume| volume.name == name).map_or("configmap", plugin);
@@ -250,47 +275,6 @@ impl Worker {
             }
         }
         Ok(sources)
-    }
-
-    /// Asks for the tokens of projected volumes, again when 80 % of their life is over.
-    async fn renew_tokens(&mut self) -> Result<(), (String, String)> {
-        if self.tokens.renew_at.is_some_and(|at| now() < at) {
-            return Ok(());
-        }
-        let pod = self.pod.clone();
-        let Some(api) = &self.kubelet.api else { return Ok(()) };
-        for volume in &pod.spec.volumes {
-            let sources = volume.projected.iter().flat_map(|projected| &projected.sources);
-            for wanted in sources.filter_map(|source| source.service_account_token.as_ref()) {
-                let seconds = wanted.expiration_seconds.unwrap_or(3600);
-                let audiences: Vec<&str> =
-                    Some(wanted.audience.as_str()).filter(|a| !a.is_empty()).into_iter().collect();
-                let body = serde_json::json!({
-                    "apiVersion": "authentication.k8s.io/v1",
-                    "kind": "TokenRequest",
-                    "spec": {
-                        "audiences": audiences,
-                        "expirationSeconds": seconds,
-                        "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": pod.metadata.name, "uid": pod.metadata.uid},
-                    },
-                });
-                let account =
-                    if pod.spec.service_account_name.is_empty() { "default" } else { &pod.spec.service_account_name };
-                let accounts = Api::<drydock_client::types::ServiceAccount>::namespaced(
-                    api.client.clone(),
-                    &pod.metadata.namespace,
-                );
-                let answer = accounts.create_subresource::<TokenRequest>(account, "token", &body).await;
-                let failed =
-                    |error: drydock_client::Error| (volume.name.clone(), format!("failed to fetch token: {error}"));
-                let token = answer.map_err(failed)?.status.token;
-                self.tokens.values.entry(volume.name.clone()).or_default().insert(wanted.path.clone(), token);
-                let renew = now() + seconds.min(24 * 3600 * 5 / 4) * 800;
-                self.tokens.renew_at =
-                    Some(self.tokens.renew_at.filter(|at| *at > now()).map_or(renew, |at| at.min(renew)));
-            }
-        }
-        Ok(())
     }
 
     pub(super) async fn create_sandbox(&mut self) {
@@ -398,6 +382,44 @@ impl Worker {
     }
 }
 
+/// Asks for the tokens of projected volumes; none are wanted by most static pods. They are renewed when 80 % of their life
+/// is over.
+///
+/// # Errors
+/// The volume, and upstream's text.
+async fn fetch_tokens(kubelet: &Kubelet, pod: &Pod) -> Result<Option<Tokens>, (String, String)> {
+    let Some(api) = &kubelet.api else { return Ok(None) };
+    let mut tokens = Tokens::default();
+    for volume in &pod.spec.volumes {
+        let sources = volume.projected.iter().flat_map(|projected| &projected.sources);
+        for wanted in sources.filter_map(|source| source.service_account_token.as_ref()) {
+            let seconds = wanted.expiration_seconds.unwrap_or(3600);
+            let audiences: Vec<&str> = Some(wanted.audience.as_str()).filter(|a| !a.is_empty()).into_iter().collect();
+            let body = serde_json::json!({
+                "apiVersion": "authentication.k8s.io/v1",
+                "kind": "TokenRequest",
+                "spec": {
+                    "audiences": audiences,
+                    "expirationSeconds": seconds,
+                    "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": pod.metadata.name, "uid": pod.metadata.uid},
+                },
+            });
+            let account = &pod.spec.service_account_name;
+            let account = if account.is_empty() { "default" } else { account };
+            let namespace = &pod.metadata.namespace;
+            let accounts = Api::<drydock_client::types::ServiceAccount>::namespaced(api.client.clone(), namespace);
+            let answer = accounts.create_subresource::<TokenRequest>(account, "token", &body).await;
+            let failed =
+                |error: drydock_client::Error| (volume.name.clone(), format!("failed to fetch token: {error}"));
+            let token = answer.map_err(failed)?.status.token;
+            tokens.values.entry(volume.name.clone()).or_default().insert(wanted.path.clone(), token);
+            let renew = now() + seconds.min(24 * 3600 * 5 / 4) * 800;
+            tokens.renew_at = Some(tokens.renew_at.map_or(renew, |at| at.min(renew)));
+        }
+    }
+    Ok(tokens.renew_at.is_some().then_some(tokens))
+}
+
 /// The directory name of the volume's plugin, as upstream names it.
 fn plugin(volume: &Volume) -> &'static str {
     if volume.secret.is_some() {
@@ -412,7 +434,7 @@ fn plugin(volume: &Volume) -> &'static str {
 }
 
 /// Bounds of the whole pod.
-pub(super) fn pod_limits(kubelet: &crate::kubelet::Kubelet, pod: &Pod) -> Limits {
+pub(super) fn pod_limits(kubelet: &Kubelet, pod: &Pod) -> Limits {
     let mut whole = Resources::default();
     for name in ["cpu", "memory"] {
         whole.requests.insert(name.to_owned(), pod.request(name));
@@ -427,12 +449,7 @@ pub(super) fn pod_limits(kubelet: &crate::kubelet::Kubelet, pod: &Pod) -> Limits
 /// Runtime classes that mean this node's only runtime.
 const HANDLERS: [&str; 3] = ["", "drydock", "runc"];
 
-fn sandbox_config(
-    kubelet: &crate::kubelet::Kubelet,
-    pod: &Pod,
-    id: &str,
-    handler: &str,
-) -> Result<SandboxConfig, String> {
+fn sandbox_config(kubelet: &Kubelet, pod: &Pod, id: &str, handler: &str) -> Result<SandboxConfig, String> {
     let spec = &pod.spec;
     if !HANDLERS.contains(&handler) {
         return Err(format!(

@@ -64,12 +64,12 @@ impl Worker {
     /// Looks again whether there is room for a wish that was deferred.
     pub(super) fn retry_pending_resize(&mut self) {
         let deferred = self.state.resize.pending.as_ref().is_some_and(|(reason, _)| *reason == "Deferred");
-        if let Some(wanted) = self.wanted.clone().filter(|_| deferred) {
-            if matches!(self.kubelet.pods.fits(&self.kubelet, &wanted), Fit::Yes) {
-                let pod = self.allocate(wanted);
-                self.pod = pod.clone();
-                self.handle.view().pod = pod;
-            }
+        if let Some(wanted) = self.wanted.clone().filter(|_| deferred)
+            && matches!(self.kubelet.pods.fits(&self.kubelet, &wanted), Fit::Yes)
+        {
+            let pod = self.allocate(wanted);
+            self.pod = pod.clone();
+            self.handle.view().pod = pod;
         }
     }
 

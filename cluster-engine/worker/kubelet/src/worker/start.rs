@@ -89,8 +89,10 @@ impl Worker {
                 self.running(&pod, container, kind, instance, attempt, started);
             }
             Err(error) => {
-                let message =
-                    format!("failed to create containerd task: failed to create shim task: {}", describe(&error));
+                let message = format!(
+                    "failed to create containerd task: failed to create shim task: OCI runtime create failed: unable to start container process: error during container init: {}",
+                    describe(&error)
+                );
                 self.kubelet.event(&pod, Some(name), EventType::Warning, "Failed", format!("Error: {message}"));
                 let exit_code = exit_code(&error);
                 instance.finished_at = now();
