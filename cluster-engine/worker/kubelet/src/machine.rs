@@ -100,6 +100,17 @@ fn meminfo(key: &str) -> Option<u64> {
 
 /// Bytes of memory that could still be given out: of the control group if it is limited, else of the machine.
 pub(crate) fn memory_available(capacity: u64) -> u64 {
+    let machine = meminfo("MemAvailable:").unwrap_or(u64::MAX);
+    memory_held().map_or(machine, |held| capacity.saturating_sub(held).min(machine))
+}
+
+/// Bytes of memory that the node holds and could not give back at once; the machine's where no control group tells.
+pub(crate) fn memory_working_set(capacity: u64) -> u64 {
+    memory_held().unwrap_or_else(|| capacity.saturating_sub(memory_available(capacity)))
+}
+
+/// The same as the node's control group tells it.
+fn memory_held() -> Option<u64> {
     let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let stat = |path: &str, key: &str| {
         let text = std::fs::read_to_string(path).ok()?;
@@ -113,7 +124,5 @@ pub(crate) fn memory_available(capacity: u64) -> u64 {
         let usage = number("/sys/fs/cgroup/memory.current")?;
         Some((usage, stat("/sys/fs/cgroup/memory.stat", "inactive_file ").unwrap_or(0)))
     };
-    let own = v1().or_else(v2).map(|(usage, inactive)| capacity.saturating_sub(usage.saturating_sub(inactive)));
-    let machine = meminfo("MemAvailable:").unwrap_or(u64::MAX);
-    own.map_or(machine, |own| own.min(machine))
+    v1().or_else(v2).map(|(usage, inactive)| usage.saturating_sub(inactive))
 }

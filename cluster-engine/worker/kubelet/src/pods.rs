@@ -94,13 +94,21 @@ impl Pods {
     /// A pod that the API server assigned to this node is new or changed.
     pub(crate) fn applied(&self, kubelet: &Arc<Kubelet>, pod: Arc<Pod>) {
         if pod.is_mirror() {
-            mirror::seen(kubelet, &mut self.lock().mirrors, &pod);
+            let mirrored = {
+                let mut state = self.lock();
+                let hash = mirror::seen(&mut state.mirrors, &pod);
+                state.workers.get(&hash).cloned()
+            };
             mirror::reconcile(kubelet);
+            if let Some(handle) = mirrored {
+                handle.see(&pod);
+            }
             return;
         }
         let uid = pod.metadata.uid.clone();
         let existing = self.lock().workers.get(&uid).cloned();
         if let Some(handle) = existing {
+            handle.see(&pod);
             let _ = handle.mail.send(Message::Update(pod));
             return;
         }

@@ -25,7 +25,7 @@ use crate::state::{Failure, PodState, Terminating};
 use crate::stream::Streams;
 use crate::volumes::Ready;
 
-pub(crate) use sync::Report;
+pub(crate) use sync::{Report, Seen};
 
 /// What can happen to a pod.
 #[derive(Debug)]
@@ -91,9 +91,20 @@ pub(crate) struct Handle {
     pub(crate) view: Arc<Mutex<View>>,
     /// The API object behind the pod: for a static pod the uid of its mirror, once there is one.
     pub(crate) object: Arc<watch::Sender<Option<String>>>,
+    seen: Arc<watch::Sender<Seen>>,
 }
 
 impl Handle {
+    /// Takes note of what the pod's API object says now.
+    pub(crate) fn see(&self, pod: &Pod) {
+        let now = Seen::of(pod);
+        self.seen.send_if_modified(|seen| {
+            let is_other = *seen != now;
+            *seen = now;
+            is_other
+        });
+    }
+
     pub(crate) fn view(&self) -> MutexGuard<'_, View> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,13 +145,18 @@ pub(crate) fn spawn(kubelet: &Arc<Kubelet>, pod: Arc<Pod>, refused: Option<Failu
     let (sender, mail) = mpsc::unbounded_channel();
     let view = View { pod: pod.clone(), status: pod.status.clone(), ..View::default() };
     let own = (!pod.is_static()).then(|| pod.metadata.uid.clone());
-    let handle =
-        Handle { mail: sender.clone(), view: Arc::new(Mutex::new(view)), object: Arc::new(watch::Sender::new(own)) };
+    let handle = Handle {
+        mail: sender.clone(),
+        view: Arc::new(Mutex::new(view)),
+        object: Arc::new(watch::Sender::new(own)),
+        seen: Arc::default(),
+    };
     let mut state = restore::state(kubelet, &pod);
     state.failed = refused;
     let reports = watch::Sender::new(Report { status: pod.status.clone(), finished: false });
     if kubelet.api.is_some() {
-        tokio::spawn(sync::run(kubelet.clone(), pod.clone(), handle.object.subscribe(), reports.subscribe()));
+        let (object, seen) = (handle.object.subscribe(), handle.seen.subscribe());
+        tokio::spawn(sync::run(kubelet.clone(), pod.clone(), object, seen, reports.subscribe()));
     }
     let worker = Worker {
         kubelet: kubelet.clone(),

@@ -38,10 +38,12 @@ impl Mirrors {
 /// The pause after a failed request.
 const PAUSE: Duration = Duration::from_millis(500);
 
-pub(super) fn seen(_kubelet: &Kubelet, mirrors: &mut Mirrors, pod: &Pod) {
+/// Takes note of a mirror and returns the uid of the pod that it mirrors.
+pub(super) fn seen(mirrors: &mut Mirrors, pod: &Pod) -> String {
     let hash = pod.metadata.annotations.get(CONFIG_MIRROR).cloned().unwrap_or_default();
-    let mirror = Mirror { uid: pod.metadata.uid.clone(), hash, deleting: pod.metadata.is_deleting() };
+    let mirror = Mirror { uid: pod.metadata.uid.clone(), hash: hash.clone(), deleting: pod.metadata.is_deleting() };
     mirrors.seen.insert(pod.full_name(), mirror);
+    hash
 }
 
 pub(super) fn gone(mirrors: &mut Mirrors, _pods: &Pods, pod: &Pod) {

@@ -60,7 +60,7 @@ fn node_use(kubelet: &Kubelet) -> (u64, u64) {
         line.parse::<u64>().ok().map(|micros| micros * 1000)
     };
     let capacity = kubelet.machine.memory;
-    (v1.or_else(v2).unwrap_or(0), capacity.saturating_sub(machine::memory_available(capacity)))
+    (v1.or_else(v2).unwrap_or(0), machine::memory_working_set(capacity))
 }
 
 fn cpu(now: &str, stats: &Stats) -> Value {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use crate::kubelet::Kubelet;
-use crate::pod::{Pod, PodStatus};
+use crate::pod::{Condition, Pod, PodStatus};
 
 /// What is to be told.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,6 +18,28 @@ pub(crate) struct Report {
     pub(crate) finished: bool,
 }
 
+/// What a pod's API object was seen to say of it, as far as others than this kubelet write it: the node lifecycle
+/// controller takes the readiness of pods whose node seems to be away, and it is on the kubelet to give it back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    version: u64,
+    ready: Option<Condition>,
+}
+
+impl Seen {
+    /// What this object says.
+    pub(crate) fn of(pod: &Pod) -> Seen {
+        let ready = pod.status.conditions.iter().find(|condition| condition.kind == READY);
+        Seen { version: version(pod), ready: ready.cloned() }
+    }
+}
+
+/// Versions are etcd's revisions, so later ones are greater.
+fn version(pod: &Pod) -> u64 {
+    pod.metadata.resource_version.parse().unwrap_or(0)
+}
+
+const READY: &str = "Ready";
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 
 /// Runs until the pod is finished and deleted, or its worker is gone.
@@ -25,17 +47,26 @@ pub(super) async fn run(
     kubelet: Arc<Kubelet>,
     pod: Arc<Pod>,
     mut object: watch::Receiver<Option<String>>,
+    mut seen: watch::Receiver<Seen>,
     mut reports: watch::Receiver<Report>,
 ) {
     let Some(api) = &kubelet.api else { return };
     let pods = Api::<Pod>::namespaced(api.client.clone(), &pod.metadata.namespace);
-    let mut told = Told { uid: object.borrow().clone(), status: pod.status.clone() };
+    let mut told = Told { uid: object.borrow().clone(), status: pod.status.clone(), version: version(&pod) };
     let mut pause = PAUSE.0;
     reports.mark_changed();
     loop {
         tokio::select! {
             changed = reports.changed() => if changed.is_err() { return },
             changed = object.changed() => if changed.is_err() { return },
+            changed = seen.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                if !told.is_overruled_by(&seen.borrow_and_update()) {
+                    continue;
+                }
+            }
         }
         loop {
             let report = reports.borrow_and_update().clone();
@@ -60,6 +91,24 @@ pub(super) async fn run(
 struct Told {
     uid: Option<String>,
     status: PodStatus,
+    /// The object's version after the last write.
+    version: u64,
+}
+
+impl Told {
+    /// Takes over what somebody else wrote since; true when it is something else than what was told.
+    fn is_overruled_by(&mut self, seen: &Seen) -> bool {
+        let Some(ready) = seen.ready.as_ref().filter(|_| seen.version > self.version) else { return false };
+        let Some(told) = self.status.conditions.iter_mut().find(|condition| condition.kind == READY) else {
+            return false;
+        };
+        if told.status == ready.status {
+            return false;
+        }
+        *told = ready.clone();
+        self.version = seen.version;
+        true
+    }
 }
 
 /// One attempt; true when the object is gone.
@@ -73,12 +122,15 @@ async fn tell(
     let name = &pod.metadata.name;
     if told.uid.as_deref() != Some(uid) {
         // A new mirror pod knows nothing yet.
-        *told = Told { uid: Some(uid.to_owned()), status: PodStatus::default() };
+        *told = Told { uid: Some(uid.to_owned()), status: PodStatus::default(), version: 0 };
     }
     if let Some(status) = difference(&told.status, &report.status) {
         let patch = json!({"metadata": {"uid": uid}, "status": status});
         match pods.patch_status(name, Patch::Strategic, &patch).await {
-            Ok(_) => told.status = report.status.clone(),
+            Ok(written) => {
+                told.status = report.status.clone();
+                told.version = version(&written);
+            }
             // Deleted, or deleted and made anew: a static pod gets a new mirror, another pod is over.
             Err(error) if error.is_not_found() || error.is_conflict() => return Ok(!pod.is_static()),
             Err(error) if error.is_invalid() || error.code() == 400 || error.is_forbidden() => {
@@ -162,7 +214,20 @@ fn replaced(old: Option<&Value>, new: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pod::{Condition, Ip};
+    use crate::pod::Ip;
+
+    #[test]
+    fn readiness_that_others_took_is_given_back() {
+        let ready = |status: &str| Condition { kind: READY.into(), status: status.into(), ..Condition::default() };
+        let status = PodStatus { conditions: vec![ready("True")], ..PodStatus::default() };
+        let mut told = Told { uid: None, status: status.clone(), version: 10 };
+        assert!(!told.is_overruled_by(&Seen { version: 9, ready: Some(ready("False")) }), "from before our own write");
+        assert!(!told.is_overruled_by(&Seen { version: 11, ready: Some(ready("True")) }), "as we told it");
+        assert_eq!(difference(&told.status, &status), None);
+        assert!(told.is_overruled_by(&Seen { version: 12, ready: Some(ready("False")) }));
+        let patch = difference(&told.status, &status).unwrap();
+        assert_eq!(patch["conditions"][0]["status"], "True");
+    }
 
     #[test]
     fn patches_hold_only_what_changed() {
