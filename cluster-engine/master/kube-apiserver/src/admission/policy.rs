@@ -30,6 +30,9 @@ struct Case<'a> {
     variables: &'static [&'static str],
 }
 
+/// What is done with a policy, a binding and a case, or with why there is none.
+type Visit<'v> = dyn FnMut(&Value, &Value, Result<Case<'_>, String>) -> Result<(), Status> + 'v;
+
 /// Why a request is not let through.
 struct Decision {
     message: String,
@@ -103,7 +106,7 @@ fn each(
     attempt: &Attempt<'_>,
     (policies, bindings): (&'static str, &'static str),
     object: Option<&Value>,
-    visit: &mut dyn FnMut(&Value, &Value, Result<Case<'_>, String>) -> Result<(), Status>,
+    visit: &mut Visit<'_>,
 ) -> Result<(), Status> {
     let is_empty = |storage: &str| attempt.server.caches.get(storage).is_none_or(|cache| cache.len() == 0);
     if rules::is_exempt(attempt) || is_empty(policies) || is_empty(bindings) {

@@ -2,8 +2,11 @@
 
 use serde_json::{Value, json};
 
-/// Name, shares, percentage to lend, and queues with their hand size; none rejects what is too much.
-const LEVELS: [(&str, i64, i64, Option<(i64, i64)>); 7] = [
+/// A number of queues and their hand size.
+type Queues = (i64, i64);
+
+/// Name, shares, percentage to lend, and queues; none rejects what is too much.
+const LEVELS: [(&str, i64, i64, Option<Queues>); 7] = [
     ("catch-all", 5, 0, None),
     ("global-default", 20, 50, Some((128, 6))),
     ("leader-election", 10, 0, Some((16, 4))),
@@ -88,7 +91,7 @@ pub(super) fn schemas() -> Vec<Value> {
             resources(&["get", "create", "update"], "discovery.k8s.io", &["endpointslices"], &["*"], false),
         ],
     });
-    let all: [(&str, i64, &str, &str, Value); 13] = [
+    let all = [
         ("exempt", 1, "exempt", "", everything(&[group("system:masters")])),
         ("probes", 2, "exempt", "", probes),
         (

@@ -20,7 +20,8 @@ pub(super) fn status(policy: &Value) -> Value {
     for (index, validation) in policy.items("spec.validations").iter().enumerate() {
         for key in ["expression", "messageExpression"] {
             let source = validation.text(key);
-            let texts: Vec<String> = kinds.iter().filter_map(|(name, schema)| looked_at(source, name, schema)).collect();
+            let texts: Vec<String> =
+                kinds.iter().filter_map(|(name, schema)| looked_at(source, name, schema)).collect();
             if !texts.is_empty() {
                 let place = format!("spec.validations[{index}].{key}");
                 warnings.push(json!({"fieldRef": place, "warning": texts.join("\n")}));
@@ -103,6 +104,10 @@ mod tests {
         let warning = &found["expressionWarnings"][0];
         assert_eq!(warning["fieldRef"], "spec.validations[0].expression");
         let text = warning["warning"].as_str().unwrap_or("");
-        assert!(text.starts_with("apps/v1, Kind=Deployment: ERROR: <input>:1:") && text.contains("undefined field 'maxReplicas'"), "{text}");
+        assert!(
+            text.starts_with("apps/v1, Kind=Deployment: ERROR: <input>:1:")
+                && text.contains("undefined field 'maxReplicas'"),
+            "{text}"
+        );
     }
 }
