@@ -2,6 +2,7 @@
 
 mod cluster;
 mod image;
+mod node;
 mod serve;
 
 use std::path::PathBuf;
@@ -56,6 +57,12 @@ enum Command {
     /// Creates, lists and removes clusters without the web app.
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// Adds and removes workers of a running cluster.
+    #[command(subcommand)]
+    Node(node::NodeCommand),
+    /// Lets nodes and components fail, and heals them.
+    #[command(subcommand)]
+    Fault(node::FaultCommand),
     /// Lists and imports images that pods can use.
     #[command(subcommand)]
     Image(image::Command),
@@ -135,6 +142,8 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
         match options.command {
             Command::Serve(serve) => serve::run(&options.common, serve).await,
             Command::Cluster(command) => cluster::run(&options.common, command).await,
+            Command::Node(command) => node::run(&options.common, command).await,
+            Command::Fault(command) => node::fault(&options.common, command).await,
             Command::Image(command) => image::run(&options.common, command),
         }
     })

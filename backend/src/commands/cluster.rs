@@ -77,6 +77,13 @@ pub(crate) struct Form {
     output: Output,
 }
 
+impl Form {
+    /// Whether programs read it.
+    pub(super) fn is_json(self) -> bool {
+        self.output == Output::Json
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
     Text,
@@ -205,7 +212,8 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
     Ok(())
 }
 
-fn say(form: Form, cluster: &str, node: &str, what: &str) {
+/// Tells what a node is now.
+pub(super) fn say(form: Form, cluster: &str, node: &str, what: &str) {
     if form.output == Output::Json {
         println!("{}", json!({"cluster": cluster, "node": node, what: true}));
     } else {

@@ -1,5 +1,6 @@
 //! The life of a cluster: created, waited for, found again, removed.
 
+mod nodes;
 mod ready;
 
 use std::net::SocketAddr;
@@ -11,7 +12,8 @@ use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::host::{HostError, HostSession, NodeHost, SessionSpec};
+pub use self::nodes::{ComponentFault, NodeFault};
+use crate::host::{HostError, HostSession, NodeHost, NodeRole, SessionSpec};
 use crate::kubeconfig::Kubeconfig;
 use crate::native;
 use crate::pki::{Identity, PkiError};
@@ -48,6 +50,23 @@ pub enum EngineError {
         seconds: u64,
         /// What was still missing.
         waiting_for: String,
+    },
+    /// Only workers come and go.
+    #[error("{node} is not a worker: only workers can be removed; to remove everything, delete the cluster")]
+    NotAWorker {
+        /// The node's name.
+        node: String,
+    },
+    /// The kubelet is its node's first process.
+    #[error("the kubelet is the node itself: stop, kill or freeze the node instead")]
+    KubeletIsTheNode,
+    /// The component has no process there.
+    #[error("no process named {component:?} runs on {node}")]
+    NoComponent {
+        /// The node's name.
+        node: String,
+        /// The process's name.
+        component: String,
     },
     /// What the host kept for the engine cannot be read.
     #[error("the cluster {name:?} was made by another version of Drydock; delete it and create it anew")]
@@ -105,7 +124,10 @@ impl Note {
             user: &format!("drydock-{}-admin", self.spec.name),
             identity: &identity,
         };
-        Cluster { spec: self.spec.clone(), created_millis: self.created_millis, kubeconfig: kubeconfig.render(), host }
+        // Workers may have come and gone since.
+        let workers = host.nodes.iter().filter(|node| node.role == NodeRole::Worker).count();
+        let spec = ClusterSpec { workers: u16::try_from(workers).unwrap_or(u16::MAX), ..self.spec.clone() };
+        Cluster { spec, created_millis: self.created_millis, kubeconfig: kubeconfig.render(), host }
     }
 }
 
@@ -193,7 +215,7 @@ impl Engine {
         ready::wait(&client, &names.collect::<Vec<_>>(), started + READY_TIME, progress).await?;
         let host = self.host.session(&spec.name).await?;
         tracing::info!(cluster.name = spec.name, elapsed_millis = started.elapsed().as_millis(), "cluster is ready");
-        Ok(Cluster { host, ..cluster })
+        Ok(Cluster { host, spec: spec.clone(), ..cluster })
     }
 
     /// Every cluster on the host, those of earlier runs included.

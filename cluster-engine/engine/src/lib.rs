@@ -10,5 +10,5 @@ pub mod native;
 pub mod pki;
 pub mod spec;
 
-pub use engine::{Cluster, Engine, EngineError, Stage};
+pub use engine::{Cluster, ComponentFault, Engine, EngineError, NodeFault, Stage};
 pub use spec::{ClusterSpec, Distribution, WorkstationSpec};

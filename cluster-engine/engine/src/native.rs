@@ -176,6 +176,15 @@ fn worker(spec: &ClusterSpec, ca: &Authority, number: u16) -> Result<NodeSpec, P
     kubernetes_node(spec, ca, &worker_name(number), worker_ip(number), NodeRole::Worker, Vec::new())
 }
 
+/// Plans one more worker for a cluster that runs.
+///
+/// # Errors
+/// When a certificate cannot be made.
+pub fn joining_worker(spec: &ClusterSpec, ca: &Authority, number: u16) -> Result<NodeSpec, PkiError> {
+    let spec = ClusterSpec { workers: spec.workers.max(number), ..spec.clone() };
+    worker(&spec, ca, number)
+}
+
 /// What master and workers have in common: kubelet, kube-proxy and their credentials.
 fn kubernetes_node(
     spec: &ClusterSpec,

@@ -95,6 +95,17 @@ impl Authority {
         Ok(Authority { certificate, key: pem, issuer: Issuer::new(params, key) })
     }
 
+    /// An authority that was made before, from PEM.
+    ///
+    /// # Errors
+    /// When certificate or key cannot be read.
+    pub fn load(certificate: String, key: String) -> Result<Authority, PkiError> {
+        let fail = |source| PkiError { subject: "the cluster's authority".to_owned(), source };
+        let pair = KeyPair::from_pem(&key).map_err(fail)?;
+        let issuer = Issuer::from_ca_cert_pem(&certificate, pair).map_err(fail)?;
+        Ok(Authority { certificate, key, issuer })
+    }
+
     /// A certificate for `subject`, signed by this authority.
     ///
     /// # Errors

@@ -3,11 +3,13 @@
 use std::time::{Duration, Instant};
 
 use drydock_client::{Client, Error};
+use futures_util::future::try_join_all;
 use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{EngineError, Stage, api_error};
+use crate::native::addons::Addon;
 use crate::native::{self, MASTER};
 
 /// How often the state of a starting cluster is read; it lasts well under a second.
@@ -70,17 +72,30 @@ pub(super) async fn wait(
         native::addons::metrics_server(),
         native::addons::ingress_controller(),
     ];
-    for addon in addons.into_iter().flatten() {
-        let kind = addon.object["kind"].as_str().unwrap_or("object").to_owned();
-        let waiting = format!("kube-apiserver does not take the {kind} of an add-on");
-        until(deadline, &waiting, || create(client, addon.collection, &addon.object)).await?;
+    // Workloads last: their pods need the accounts.
+    let (workloads, rest): (Vec<_>, Vec<_>) =
+        addons.into_iter().flatten().partition(|addon| addon.object["kind"] == "Deployment");
+    for together in [rest, workloads] {
+        try_join_all(together.iter().map(|addon| place(client, addon, deadline))).await?;
     }
     until(deadline, "the default ServiceAccount is not there", || async {
         ok(client.get::<serde_json::Value>("/api/v1/namespaces/default/serviceaccounts/default").await)
     })
     .await?;
     progress(Stage::Nodes);
-    let mut labelled = false;
+    nodes(client, names, deadline, true).await?;
+    progress(Stage::Ready);
+    Ok(())
+}
+
+/// Returns when every node in `names` is Ready; and the master has its labels, if those are wanted.
+pub(super) async fn nodes(
+    client: &Client,
+    names: &[&str],
+    deadline: Instant,
+    with_labels: bool,
+) -> Result<(), EngineError> {
+    let mut labelled = !with_labels;
     loop {
         let nodes = match call(client.get::<NodeList>("/api/v1/nodes")).await {
             Ok(list) => list.items,
@@ -96,11 +111,16 @@ pub(super) async fn wait(
             .copied()
             .collect();
         if missing.is_empty() && labelled {
-            progress(Stage::Ready);
             return Ok(());
         }
         pause(deadline, || format!("not Ready: {}", missing.join(", "))).await?;
     }
+}
+
+async fn place(client: &Client, addon: &Addon, deadline: Instant) -> Result<(), EngineError> {
+    let kind = addon.object["kind"].as_str().unwrap_or("object");
+    let waiting = format!("kube-apiserver does not take the {kind} of an add-on");
+    until(deadline, &waiting, || create(client, addon.collection, &addon.object)).await
 }
 
 /// kubeadm's labels of a control-plane node, which a kubelet may not give itself.

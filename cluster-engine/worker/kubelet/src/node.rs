@@ -4,6 +4,7 @@ mod lease;
 mod status;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +40,20 @@ struct NodeSpec {
 #[serde(default)]
 struct NodeStatus {
     addresses: Vec<Address>,
+    conditions: Vec<Condition>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Condition {
+    status: String,
+}
+
+impl NodeStatus {
+    /// Whether the node lifecycle controller gave the node up: nobody else writes `Unknown`.
+    fn is_given_up(&self) -> bool {
+        self.conditions.iter().any(|condition| condition.status == "Unknown")
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -102,8 +117,9 @@ pub(crate) async fn run(kubelet: Arc<Kubelet>) {
     event(&kubelet, "Starting", "Starting kubelet.".to_owned());
     event(&kubelet, "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods".to_owned());
     let changed = Arc::new(Notify::new());
+    let given_up = Arc::new(AtomicBool::new(false));
     tokio::spawn(lease::run(kubelet.clone()));
-    tokio::spawn(status::run(kubelet.clone(), changed.clone()));
+    tokio::spawn(status::run(kubelet.clone(), changed.clone(), given_up.clone()));
     tokio::spawn(peers(kubelet.clone()));
     let own = Reflector::<Node>::start(
         api.client.clone(),
@@ -115,6 +131,10 @@ pub(crate) async fn run(kubelet: Arc<Kubelet>) {
             drydock_client::Event::Applied(node, _) => {
                 set_uid(&node.metadata.uid);
                 kubelet.pods.set_node_labels(node.metadata.labels.clone());
+                if node.status.is_given_up() {
+                    given_up.store(true, Ordering::Relaxed);
+                    changed.notify_one();
+                }
                 if !kubelet.network_ready() && !node.spec.pod_cidr.is_empty() {
                     bring_up(&kubelet, &node.spec.pod_cidr).await;
                     changed.notify_one();

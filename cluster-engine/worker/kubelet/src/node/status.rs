@@ -1,6 +1,7 @@
 //! The node's status: what it has, how it does, where it is.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use drydock_api::time::now_rfc3339;
@@ -13,8 +14,8 @@ use super::Node;
 use crate::eviction::Signal;
 use crate::kubelet::Kubelet;
 
-/// Patches the status whenever it changes, and now and then even if it does not.
-pub(super) async fn run(kubelet: Arc<Kubelet>, changed: Arc<Notify>) {
+/// Patches the status whenever it changes, and now and then even if it does not, and when the node was `given_up`.
+pub(super) async fn run(kubelet: Arc<Kubelet>, changed: Arc<Notify>, given_up: Arc<AtomicBool>) {
     let Some(api) = &kubelet.api else { return };
     let nodes = Api::<Node>::all(api.client.clone());
     let mut told = Value::Null;
@@ -22,6 +23,9 @@ pub(super) async fn run(kubelet: Arc<Kubelet>, changed: Arc<Notify>) {
     let mut relief = Relief::default();
     loop {
         relief.take(&kubelet, crate::eviction::look(&kubelet).await);
+        if given_up.swap(false, Ordering::Relaxed) {
+            told = Value::Null;
+        }
         let fresh = status(&kubelet, &told);
         if essence(&fresh) != essence(&told) || told_at.elapsed() >= kubelet.config.node_status_report_frequency {
             let patch = json!({"status": fresh});
