@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use drydock_api::meta::ObjectMeta;
 use http::Method;
+use serde::Deserialize;
 
 use super::{Engine, EngineError, READY_TIME, api_error, ready};
-use crate::host::NodeRole;
+use crate::host::{HostError, NodeRole};
 use crate::native::{self, MASTER, NODE_SHELL};
 use crate::pki::Authority;
 use crate::spec::{MAX_WORKERS, SpecError};
@@ -39,6 +41,16 @@ pub enum ComponentFault {
     Pause,
     /// It goes on.
     Resume,
+}
+
+#[derive(Deserialize)]
+struct PodList {
+    items: Vec<Pod>,
+}
+
+#[derive(Deserialize)]
+struct Pod {
+    metadata: ObjectMeta,
 }
 
 impl ComponentFault {
@@ -78,18 +90,28 @@ impl Engine {
     /// When there is no such cluster or node, it is not a worker, or the host fails.
     pub async fn remove_node(&self, cluster: &str, node: &str) -> Result<(), EngineError> {
         let found = self.get(cluster).await?;
-        let role = found.host.nodes.iter().find(|it| it.name == node).map(|it| it.role);
-        if role.is_some_and(|role| role != NodeRole::Worker) {
-            return Err(EngineError::NotAWorker { node: node.to_owned() });
+        match found.host.nodes.iter().find(|it| it.name == node).map(|it| it.role) {
+            Some(NodeRole::Worker) => {}
+            Some(_) => return Err(EngineError::NotAWorker { node: node.to_owned() }),
+            None => return Err(HostError::NoNode { session: cluster.to_owned(), node: node.to_owned() }.into()),
         }
         self.host.remove_node(cluster, node).await?;
         let client = found.client().map_err(|source| api_error("connect", source))?;
-        let path = format!("/api/v1/nodes/{node}");
-        match client.request(Method::DELETE, &path, "application/json", String::new()).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_not_found() => Ok(()),
-            Err(source) => Err(api_error("delete the Node object", source)),
+        let delete =
+            async |path: &str| match client.request(Method::DELETE, path, "application/json", String::new()).await {
+                Ok(_) => Ok(()),
+                Err(error) if error.is_not_found() => Ok(()),
+                Err(source) => Err(api_error("clear up after the node", source)),
+            };
+        delete(&format!("/api/v1/nodes/{node}")).await?;
+        // Nobody is left who could tell that they have ended; upstream's clean-up would take a minute to be sure of it.
+        let of_node = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node}");
+        let pods: PodList = client.get(&of_node).await.map_err(|source| api_error("list the node's pods", source))?;
+        for pod in pods.items {
+            let (namespace, name) = (pod.metadata.namespace, pod.metadata.name);
+            delete(&format!("/api/v1/namespaces/{namespace}/pods/{name}?gracePeriodSeconds=0")).await?;
         }
+        Ok(())
     }
 
     /// Lets something befall a node, or makes all well again.

@@ -20,6 +20,8 @@ const START_TIME: Duration = Duration::from_secs(20);
 const END_TIME: Duration = Duration::from_secs(5);
 /// How often it is asked until then.
 const LOOK: Duration = Duration::from_millis(2);
+/// In a session's folder once somebody ends it: from then on nobody starts its supervisor again.
+const ENDING: &str = "ending";
 /// Sessions that have ids of their own.
 const RANGES: u32 = 8192;
 
@@ -55,6 +57,19 @@ fn lock(sessions: &Path) -> Result<Flock<File>, HostError> {
     let path = sessions.join(".lock");
     let file = File::create(&path).map_err(io(format!("cannot write {}", path.display())))?;
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| failed("lock the sessions", error))
+}
+
+/// The same, where whoever holds it may take long: without keeping a thread from its work.
+async fn lock_when_free(sessions: &Path) -> Result<Flock<File>, HostError> {
+    let path = sessions.join(".lock");
+    loop {
+        let file = File::create(&path).map_err(io(format!("cannot write {}", path.display())))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => tokio::time::sleep(LOOK).await,
+            Err((_, error)) => return Err(failed("lock the sessions", error)),
+        }
+    }
 }
 
 /// A range of user ids that no session of this folder has.
@@ -130,9 +145,19 @@ pub(crate) async fn describe(host: &Embedded, session: &str) -> Result<HostSessi
     }
     let response = match host.ask(session, &Request::Session).await {
         Err(HostError::Io { .. }) => {
-            tracing::warn!(session.name = session, "its supervisor is gone; it is started again");
-            start(host, session).await?;
-            host.ask(session, &Request::Session).await?
+            // Whoever ends the session waits for this lock: a supervisor is either seen by them or not started.
+            let _lock = lock_when_free(&host.sessions).await?;
+            if !host.folder(session).is_dir() || host.folder(session).join(ENDING).exists() {
+                return Err(HostError::NoSession { session: session.to_owned() });
+            }
+            match host.ask(session, &Request::Session).await {
+                Err(HostError::Io { .. }) => {
+                    tracing::warn!(session.name = session, "its supervisor is gone; it is started again");
+                    start(host, session).await?;
+                    host.ask(session, &Request::Session).await?
+                }
+                outcome => outcome?,
+            }
         }
         outcome => outcome?,
     };
@@ -151,7 +176,8 @@ pub(crate) async fn list(host: &Embedded) -> Result<Vec<HostSession>, HostError>
             Err(HostError::NoSession { .. }) => {
                 // Another process may be creating it this very moment: it holds the lock then.
                 let _lock = lock(&host.sessions)?;
-                if State::load(&host.folder(&name)).is_err() {
+                let folder = host.folder(&name);
+                if State::load(&folder).is_err() || folder.join(ENDING).exists() {
                     sweep(host, &name)?;
                 }
             }
@@ -166,6 +192,14 @@ pub(crate) async fn remove(host: &Embedded, session: &str) -> Result<(), HostErr
     let folder = host.folder(session);
     if session.contains('/') || !folder.is_dir() {
         return Ok(());
+    }
+    {
+        let _lock = lock_when_free(&host.sessions).await?;
+        match File::create(folder.join(ENDING)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            // A full disk must not keep a session from its end.
+            _ => {}
+        }
     }
     let who = connection::supervisor(&folder).await.ok().flatten();
     match host.ask(session, &Request::End).await {
