@@ -81,7 +81,7 @@ pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<()>
     }
     if options.keep_sessions {
         let open = sessions.open().len();
-        eprintln!("{open} sessions go on; the next start finds them again.");
+        eprintln!("Sessions that go on, for the next start to find again: {open}");
     } else {
         eprintln!("Ending all sessions …");
         sessions.end_all().await;
