@@ -11,6 +11,7 @@ mod network;
 mod node;
 pub mod protocol;
 mod serve;
+mod share;
 pub mod state;
 mod terminal;
 
@@ -72,6 +73,9 @@ pub enum Error {
     /// The node does not run.
     #[error("node {0:?} is not running")]
     NotRunning(String),
+    /// Too many terminals.
+    #[error("a session has at most 32 terminals at once: close one")]
+    Terminals,
     /// The saved state is not readable.
     #[error("the session's saved state is not readable: {0}")]
     State(#[from] serde_json::Error),
