@@ -91,6 +91,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("xtask", &["drydock-bundle", "drydock-web-build"]),
     ("drydock-tests-harness", &[]),
     ("drydock-tests-bench", &["drydock-client", "drydock-tests-harness"]),
+    ("drydock-tests-soak", &["drydock-client", "drydock-tests-harness"]),
     ("drydock-tests-integration", &["drydock-tests-harness"]),
     ("drydock-tests-clients", &["drydock-tests-harness"]),
     ("drydock-tests-browser", &["drydock-tests-harness"]),
