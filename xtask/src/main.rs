@@ -6,6 +6,7 @@ mod build;
 mod ci;
 mod images;
 mod kubectl;
+mod metadata;
 mod progress;
 mod soak;
 mod test;

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail};
-use serde::Deserialize;
 
+use crate::metadata::Metadata;
 use crate::tools;
 
 /// Which of our crates a crate may use.
@@ -100,24 +100,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Lines past which a source file wants a split; generated and table files are named with their reason.
 const LONGEST_FILE: usize = 900;
 
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    dependencies: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    name: String,
-    kind: Option<String>,
-    path: Option<String>,
-}
-
 /// Checks everything and lists all that is wrong.
 ///
 /// # Errors
@@ -133,13 +115,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 }
 
 fn dependencies() -> anyhow::Result<Vec<String>> {
-    let text = tools::output(Command::new("cargo").current_dir(tools::root()).args([
-        "metadata",
-        "--format-version=1",
-        "--no-deps",
-        "--locked",
-    ]))?;
-    let metadata: Metadata = serde_json::from_str(&text).context("cargo metadata")?;
+    let metadata = Metadata::load(&["--no-deps"])?;
     let table: BTreeMap<_, _> = MAY_USE.iter().copied().collect();
     let mut wrong = Vec::new();
     for package in &metadata.packages {
