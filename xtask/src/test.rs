@@ -16,8 +16,13 @@ pub(crate) struct Options {
 }
 
 /// Programs that tests run beside our own, with the Debian packages that carry them.
-const PEERS: [(&str, &str); 4] =
-    [("etcd", "etcd-server"), ("etcdctl", "etcd-client"), ("ip", "iproute2"), ("nft", "nftables")];
+const PEERS: [(&str, &str); 5] = [
+    ("etcd", "etcd-server"),
+    ("etcdctl", "etcd-client"),
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("busybox", "busybox-static"),
+];
 /// What the browser journey needs.
 const BROWSER: [(&str, &str); 2] = [("chromium", "chromium"), ("chromedriver", "chromium-driver")];
 /// Fonts without which screenshots of Chinese pages show boxes.
