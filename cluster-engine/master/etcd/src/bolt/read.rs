@@ -35,6 +35,9 @@ pub struct Database {
     pages: u64,
 }
 
+/// Sees an element: flags, key, value.
+type Visit<'a> = dyn FnMut(u32, &[u8], &[u8]) + 'a;
+
 /// A tree may be this high: far more than any that fits on a disk.
 const HIGHEST: usize = 40;
 /// Page sizes that bbolt uses lie between these.
@@ -88,13 +91,7 @@ impl Database {
         Ok(true)
     }
 
-    fn walk(
-        &mut self,
-        page: u64,
-        height: usize,
-        budget: &mut u64,
-        visit: &mut dyn FnMut(u32, &[u8], &[u8]),
-    ) -> Result<(), ReadError> {
+    fn walk(&mut self, page: u64, height: usize, budget: &mut u64, visit: &mut Visit<'_>) -> Result<(), ReadError> {
         let damaged = ReadError::Damaged { page };
         let (Some(left), Some(height)) = (budget.checked_sub(1), height.checked_sub(1)) else { return Err(damaged) };
         *budget = left;
@@ -134,7 +131,7 @@ impl Database {
 }
 
 /// Visits a leaf's elements; nothing if one lies outside of its page.
-fn leaf(page: &[u8], visit: &mut dyn FnMut(u32, &[u8], &[u8])) -> Option<()> {
+fn leaf(page: &[u8], visit: &mut Visit<'_>) -> Option<()> {
     let count = usize::from(short(page, 10)?);
     for index in 0..count {
         let at = HEAD + index * ELEMENT;
