@@ -4,6 +4,7 @@
 mod bench;
 mod build;
 mod ci;
+mod clients;
 mod images;
 mod kubectl;
 mod metadata;

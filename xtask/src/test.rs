@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::progress::Progress;
-use crate::{build, soak, tools};
+use crate::{build, clients, soak, tools};
 
 /// What `test` may be told.
 #[derive(clap::Args, Default)]
@@ -58,6 +58,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         tools::require(&BROWSER)?;
         if tools::is_root() && !Path::new(FONT).is_file() { tools::install(&["fonts-noto-cjk"]) } else { Ok(()) }
     })?;
+    let peers = progress.step("clients (kubectl of two versions, Helm)", clients::locate)?;
     let drydock = build::release()?;
     let with_product = |arguments: &[&str]| {
         let mut command = cargo(arguments);
@@ -66,7 +67,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     };
     progress.step("clusters with genuine kubectl", || {
         tools::run(&mut with_product(&["--package", "drydock-tests-integration", "--", "--test-threads=1"]))?;
-        tools::run(&mut with_product(&["--package", "drydock-tests-clients", "--", "--test-threads=1"]))
+        let mut tables = with_product(&["--package", "drydock-tests-clients", "--", "--test-threads=1"]);
+        tools::run(tables.envs(peers.environment()))
     })?;
     progress.step("a short soak: everything goes wrong at once", || soak::run(&soak::Options::short()))?;
     progress.step("browser journey", || {

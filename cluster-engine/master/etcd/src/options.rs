@@ -18,8 +18,7 @@ pub struct Options {
     /// Directory of the log. Default: `<name>.etcd`.
     #[arg(long, env = "ETCD_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Start an empty data directory from this file of `etcdctl snapshot save` (of this program, not of
-    /// another etcd).
+    /// Start an empty data directory from this file of `etcdctl snapshot save`.
     #[arg(long, value_name = "FILE")]
     pub restore: Option<PathBuf>,
 
