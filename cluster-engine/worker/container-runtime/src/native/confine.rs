@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cgroup::Hierarchy;
-use crate::launch::{Access, CapabilitySet, Command, Shm, Tree};
+use crate::launch::{Access, CapabilitySet, Command, Shm, SystemCalls, Tree};
 use crate::{ContainerConfig, Error, ExecConfig, SandboxConfig, Seccomp, Security};
 
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
@@ -53,6 +53,7 @@ pub(super) fn tree(pod: &SandboxConfig, config: &ContainerConfig, hierarchy: &Hi
         shm: if pod.host_ipc { Shm::Caller } else { Shm::Sandbox },
         cgroup: Some((access, hierarchy.clone())),
         mounts: config.mounts.clone(),
+        locked: Vec::new(),
         devices: config.devices.clone(),
         masked: list(&MASKED),
         read_only_paths: list(&READ_ONLY),
@@ -85,7 +86,13 @@ pub(super) fn command(pod: &SandboxConfig, config: &ContainerConfig) -> Result<C
         cwd: config.cwd.clone(),
         user: config.user.clone(),
         capabilities: capabilities(security)?,
-        seccomp: !security.privileged && security.seccomp == Seccomp::RuntimeDefault,
+        system_calls: match &security.seccomp {
+            // The supervisor gave the floor to the whole node.
+            _ if security.privileged => SystemCalls::All,
+            Seccomp::Unconfined => SystemCalls::All,
+            Seccomp::RuntimeDefault => SystemCalls::Default,
+            Seccomp::Localhost(profile) => SystemCalls::Profile(profile.clone()),
+        },
         no_new_privileges: security.no_new_privileges,
         tty: config.tty,
         size: None,
