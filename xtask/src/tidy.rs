@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("drydock-bundle", &[]),
     ("drydock-component", &[]),
     ("drydock-images", &[]),
+    ("drydock-image-service", &["drydock-images"]),
     ("drydock-container-runtime", &[]),
     ("drydock-etcd-proto", &[]),
     ("drydock-nftables", &[]),
@@ -51,7 +52,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("drydock-local-path", &["drydock-api", "drydock-client", "drydock-component"]),
     ("drydock-metrics-server", &["drydock-api", "drydock-client", "drydock-component"]),
     ("drydock-ingress", &["drydock-api", "drydock-client", "drydock-component"]),
-    ("drydock-supervisor", &["drydock-component", "drydock-container-runtime", "drydock-engine", "drydock-images"]),
+    (
+        "drydock-supervisor",
+        &[
+            "drydock-component",
+            "drydock-container-runtime",
+            "drydock-engine",
+            "drydock-image-service",
+            "drydock-images",
+        ],
+    ),
     (
         "drydock-node",
         &[
@@ -59,6 +69,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "drydock-container-runtime",
             "drydock-dns",
             "drydock-etcd",
+            "drydock-image-service",
             "drydock-ingress",
             "drydock-kube-apiserver",
             "drydock-kube-controller-manager",
@@ -80,6 +91,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "drydock-client",
             "drydock-engine",
             "drydock-host-embedded",
+            "drydock-image-service",
             "drydock-images",
             "drydock-protocol",
         ],

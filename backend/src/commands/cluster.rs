@@ -105,6 +105,8 @@ pub(crate) struct Create {
     #[arg(long)]
     no_workstation: bool,
     #[command(flatten)]
+    pulling: super::pulling::Options,
+    #[command(flatten)]
     form: Form,
 }
 
@@ -117,6 +119,7 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
     let (files, engine) = common.engine(if starts { Purpose::Start } else { Purpose::Tend })?;
     match command {
         Command::Create(create) => {
+            files.rule(&create.pulling, true)?;
             let workstation = (!create.no_workstation)
                 .then(|| {
                     anyhow::Ok(WorkstationSpec { image: "drydock/tools:latest".to_owned(), kubectl: files.kubectl()? })

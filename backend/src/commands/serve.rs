@@ -41,6 +41,8 @@ pub(crate) struct Options {
     /// Processes and threads of one node.
     #[arg(long, env = "DRYDOCK_NODE_PIDS", default_value_t = 2048)]
     node_pids: u64,
+    #[command(flatten)]
+    pulling: super::pulling::Options,
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -52,6 +54,7 @@ pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<()>
         .await
         .with_context(|| format!("cannot listen on {}: choose another address with --listen", options.listen))?;
     let (files, engine) = common.engine(Purpose::Start)?;
+    files.rule(&options.pulling, false)?;
     let store = Store::open(&files.data.join("drydock.db")).await.context("cannot open the database")?;
     for refused in lessons::import(&store, &files.bundle.join("lessons")).await? {
         tracing::error!(lesson.file = refused.file, reason = refused.reason, "a lesson is left out");
