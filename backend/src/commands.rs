@@ -3,6 +3,7 @@
 mod cluster;
 mod image;
 mod node;
+pub(crate) mod pulling;
 mod serve;
 
 use std::path::PathBuf;

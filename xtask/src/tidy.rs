@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("drydock-bundle", &[]),
     ("drydock-component", &[]),
     ("drydock-images", &[]),
+    ("drydock-image-service", &["drydock-images"]),
     ("drydock-container-runtime", &[]),
     ("drydock-etcd-proto", &[]),
     ("drydock-nftables", &[]),
@@ -52,7 +53,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("drydock-local-path", &["drydock-api", "drydock-client", "drydock-component"]),
     ("drydock-metrics-server", &["drydock-api", "drydock-client", "drydock-component"]),
     ("drydock-ingress", &["drydock-api", "drydock-client", "drydock-component"]),
-    ("drydock-supervisor", &["drydock-component", "drydock-container-runtime", "drydock-engine", "drydock-images"]),
+    (
+        "drydock-supervisor",
+        &[
+            "drydock-component",
+            "drydock-container-runtime",
+            "drydock-engine",
+            "drydock-image-service",
+            "drydock-images",
+        ],
+    ),
     (
         "drydock-node",
         &[
@@ -61,6 +71,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "drydock-dns",
             "drydock-etcd",
             "drydock-fault",
+            "drydock-image-service",
             "drydock-ingress",
             "drydock-kube-apiserver",
             "drydock-kube-controller-manager",
@@ -83,6 +94,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "drydock-component",
             "drydock-engine",
             "drydock-host-embedded",
+            "drydock-image-service",
             "drydock-images",
             "drydock-protocol",
         ],

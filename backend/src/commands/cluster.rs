@@ -115,6 +115,8 @@ pub(crate) struct Create {
     #[arg(long, env = "DRYDOCK_NODE_DISK", default_value_t = 10_240, value_parser = clap::value_parser!(u64).range(256..))]
     node_disk: u64,
     #[command(flatten)]
+    pulling: super::pulling::Options,
+    #[command(flatten)]
     form: Form,
 }
 
@@ -127,6 +129,7 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
     let (files, engine) = common.engine(if starts { Purpose::Start } else { Purpose::Tend })?;
     match command {
         Command::Create(create) => {
+            files.rule(&create.pulling, true)?;
             let workstation = (!create.no_workstation)
                 .then(|| {
                     anyhow::Ok(WorkstationSpec { image: "drydock/tools:latest".to_owned(), kubectl: files.kubectl()? })

@@ -29,8 +29,19 @@ const NODE_BINARY: &str = "usr/local/bin/drydock-node";
 const APPLETS: [&str; 7] =
     ["kubelet", "kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler", "kube-proxy", "cluster-dns"];
 /// Folders that every node has.
-const FOLDERS: [&str; 10] =
-    ["proc", "sys", "dev", "tmp", "run", "etc", "var/log", "var/lib/images", "var/lib/images-pods", "usr/local/bin"];
+const FOLDERS: [&str; 11] = [
+    "proc",
+    "sys",
+    "dev",
+    "tmp",
+    "run",
+    "run/drydock",
+    "etc",
+    "var/log",
+    "var/lib/images",
+    "var/lib/images-pods",
+    "usr/local/bin",
+];
 /// What a node may see of the machine's devices.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// Size of a node's /dev/shm.
@@ -281,6 +292,9 @@ impl Node {
                 locked.push(bind(&binary, &format!("/{NODE_BINARY}"), true));
                 locked.push(bind(&shared.images.nodes, "/var/lib/images", true));
                 locked.push(bind(&shared.images.pods, "/var/lib/images-pods", true));
+                locked.push(bind(&shared.images.private_nodes, "/var/lib/images/private", true));
+                locked.push(bind(&shared.images.private_pods, "/var/lib/images-pods/private", true));
+                locked.push(bind(&shared.images.service, "/run/drydock", true));
                 RootFs::Directory(root)
             }
             Some(image) => {

@@ -214,7 +214,11 @@ impl Rules {
                     });
                 }
                 Err(cel::Error::Compile(text)) => {
-                    findings.errors.push(FieldError::invalid(path, shown.clone(), format!("rule compile error: {text}")));
+                    findings.errors.push(FieldError::invalid(
+                        path,
+                        shown.clone(),
+                        format!("rule compile error: {text}"),
+                    ));
                 }
                 Err(error) => {
                     let text = error.to_string();
