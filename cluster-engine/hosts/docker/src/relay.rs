@@ -3,17 +3,22 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use drydock_engine::host::HostError;
 use drydock_supervisor::client;
 use drydock_supervisor::protocol::{Request, Response};
 use tokio::io::BufReader;
+use tokio::time::Instant;
 
 use crate::stream::ProcessStream;
 use crate::{Docker, daemon};
 
 /// The session's folder in every container.
 pub(crate) const FOLDER: &str = "/var/lib/drydock/session";
+/// How long a supervisor that died may take to be there again, and how often it is looked for.
+const RESTART: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_millis(50);
 /// Relays kept for one container.
 const KEPT: usize = 2;
 
@@ -81,11 +86,17 @@ pub(crate) async fn open(
         {
             return Ok((relay, response));
         }
-        let argv = [daemon::BINARY, "drydock-relay", "--session-dir", FOLDER];
-        let stream = daemon::run_inside(&host.client, container, &argv).await.map_err(io::Error::other)?;
-        let mut relay = BufReader::new(stream);
-        let response = client::exchange(&mut relay, request).await?;
-        Ok((relay, response))
+        let deadline = Instant::now() + RESTART;
+        loop {
+            match fresh(host, container, request).await {
+                // Nothing has been asked yet where there is no relay.
+                Err(NoAnswer::NoRelay(_)) if Instant::now() < deadline && comes_back(host, container).await => {
+                    tokio::time::sleep(LOOK).await;
+                }
+                Err(NoAnswer::NoRelay(source) | NoAnswer::Lost(source)) => return Err(source),
+                Ok(answered) => return Ok(answered),
+            }
+        }
     };
     let outcome = match client::patience(request) {
         Some(patience) => {
@@ -95,4 +106,33 @@ pub(crate) async fn open(
     };
     let (relay, response) = outcome.map_err(lost)?;
     Ok((relay, client::accepted(session, response)?))
+}
+
+/// Why a question has no answer.
+enum NoAnswer {
+    /// It was never asked.
+    NoRelay(io::Error),
+    /// It may have been.
+    Lost(io::Error),
+}
+
+/// Asks over a new relay.
+async fn fresh(host: &Docker, container: &str, request: &Request) -> Result<(Relay, Response), NoAnswer> {
+    let argv = [daemon::BINARY, "drydock-relay", "--session-dir", FOLDER];
+    let stream = daemon::run_inside(&host.client, container, &argv).await;
+    let mut relay = BufReader::new(stream.map_err(|error| NoAnswer::NoRelay(io::Error::other(error)))?);
+    match client::exchange(&mut relay, request).await {
+        Ok(response) => Ok((relay, response)),
+        // What is no answer is Docker saying on the relay's behalf why it cannot be started.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(NoAnswer::NoRelay(error)),
+        Err(error) => Err(NoAnswer::Lost(error)),
+    }
+}
+
+/// Whether a container is about to run again by itself, or does already.
+async fn comes_back(host: &Docker, container: &str) -> bool {
+    let state = host.client.inspect_container(container, None).await.ok().and_then(|it| it.state);
+    state.is_some_and(|state| {
+        state.restarting == Some(true) || state.running == Some(true) && state.paused != Some(true)
+    })
 }

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use bollard::Docker as Client;
 use bollard::models::VolumeCreateRequest;
-use bollard::query_parameters::{ImportImageOptions, TagImageOptionsBuilder};
+use bollard::query_parameters::{
+    ImportImageOptions, ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
+};
 use drydock_engine::host::{HostError, NodeBind};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
@@ -109,6 +111,7 @@ async fn load(client: &Client, archive: &Path, tag: &str) -> Result<(), HostErro
         chunk.truncate(read);
         Ok::<_, std::io::Error>((read > 0).then(|| (bytes::Bytes::from(chunk), file)))
     });
+    // Its own name may already be another image's, and is taken away again below.
     let mut said = client.import_image_stream(ImportImageOptions::default(), chunks, None).boxed();
     let mut loaded = None;
     while let Some(said) = said.try_next().await.map_err(fail)? {
@@ -118,7 +121,22 @@ async fn load(client: &Client, archive: &Path, tag: &str) -> Result<(), HostErro
     }
     let loaded = loaded.ok_or_else(|| failed("load the node image into Docker", "it did not say its name"))?;
     let options = TagImageOptionsBuilder::default().repo(REPOSITORY).tag(tag).build();
-    client.tag_image(&loaded, Some(options)).await.map_err(fail)
+    client.tag_image(&loaded, Some(options)).await.map_err(fail)?;
+    tidy(client, &loaded, tag).await;
+    Ok(())
+}
+
+/// Forgets node images of other versions. Docker keeps those that a container is made from.
+async fn tidy(client: &Client, loaded: &str, tag: &str) {
+    let _ = client.remove_image(loaded, None::<RemoveImageOptions>, None).await;
+    let ours = [("reference".to_owned(), vec![REPOSITORY.to_owned()])].into();
+    let options = ListImagesOptionsBuilder::default().filters(&ours).build();
+    let images = client.list_images(Some(options)).await.unwrap_or_default();
+    for name in images.into_iter().flat_map(|image| image.repo_tags) {
+        if name != format!("{REPOSITORY}:{tag}") {
+            let _ = client.remove_image(&name, None::<RemoveImageOptions>, None).await;
+        }
+    }
 }
 
 /// Makes the volume unless it is there, and says what is in it.

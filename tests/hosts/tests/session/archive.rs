@@ -14,8 +14,14 @@ enum Entry {
     Link(&'static str),
 }
 
+/// An archive of one image.
+pub(crate) struct Archive {
+    pub(crate) path: PathBuf,
+    pub(crate) digest: String,
+}
+
 /// Writes the node image, whose node binary is this very test, and the tools image, which is busybox.
-pub(crate) fn images(folder: &Path) -> [PathBuf; 2] {
+pub(crate) fn images(folder: &Path) -> [Archive; 2] {
     let test = std::env::current_exe().unwrap();
     let mut node = vec![("usr/local/bin/drydock-node".to_owned(), Entry::File(test.clone()))];
     // Where there is nothing else, as in a container, it needs its libraries.
@@ -31,25 +37,31 @@ pub(crate) fn images(folder: &Path) -> [PathBuf; 2] {
     tools.extend(names.map(|name| (format!("bin/{name}"), Entry::Link("busybox"))));
     [("node", node), ("tools", tools)].map(|(name, entries)| {
         let path = folder.join(format!("{name}.tar"));
-        write(&path, &format!("drydock/{name}:latest"), &entries);
-        path
+        let digest = write(&path, &format!("drydock/{name}:latest"), &entries);
+        Archive { path, digest }
     })
 }
 
-fn write(path: &Path, name: &str, entries: &[(String, Entry)]) {
+fn write(path: &Path, name: &str, entries: &[(String, Entry)]) -> String {
+    let header = |mode, size: usize| {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(mode);
+        header.set_size(size as u64);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header
+    };
     let mut layer = tar::Builder::new(Vec::new());
     for (target, entry) in entries {
-        let mut header = tar::Header::new_gnu();
-        header.set_mode(0o755);
         match entry {
             Entry::File(source) => {
                 let bytes = fs::read(source).unwrap();
-                header.set_size(bytes.len() as u64);
-                layer.append_data(&mut header, target, bytes.as_slice()).unwrap();
+                layer.append_data(&mut header(0o755, bytes.len()), target, bytes.as_slice()).unwrap();
             }
             Entry::Link(to) => {
+                let mut header = header(0o777, 0);
                 header.set_entry_type(tar::EntryType::Symlink);
-                header.set_size(0);
                 layer.append_link(&mut header, target, to).unwrap();
             }
         }
@@ -69,10 +81,8 @@ fn write(path: &Path, name: &str, entries: &[(String, Entry)]) {
     let mut archive = tar::Builder::new(fs::File::create(path).unwrap());
     for (name, bytes) in [(config_name.as_str(), &config), ("manifest.json", &manifest), (layer_name.as_str(), &layer)]
     {
-        let mut header = tar::Header::new_gnu();
-        header.set_mode(0o644);
-        header.set_size(bytes.len() as u64);
-        archive.append_data(&mut header, name, bytes.as_slice()).unwrap();
+        archive.append_data(&mut header(0o644, bytes.len()), name, bytes.as_slice()).unwrap();
     }
     archive.into_inner().unwrap().flush().unwrap();
+    digest(&config)
 }

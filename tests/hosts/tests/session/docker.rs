@@ -40,19 +40,12 @@ pub(crate) async fn prepare(bench: &Bench) {
 }
 
 /// Removes the volume and the node image of the suite.
-pub(crate) async fn clean() {
+pub(crate) async fn clean(bench: &Bench) {
     let client = client();
     let force = RemoveVolumeOptionsBuilder::default().force(true).build();
     client.remove_volume(STORE, Some(force)).await.unwrap();
-    for image in client.list_images(None::<bollard::query_parameters::ListImagesOptions>).await.unwrap() {
-        // Only this suite's image holds libraries: the product's is one static file.
-        for tag in image.repo_tags.iter().filter(|tag| tag.starts_with("drydock/node:")) {
-            let history = client.image_history(tag).await.unwrap();
-            if history.iter().all(|layer| layer.created_by.is_empty()) {
-                client.remove_image(tag, None::<RemoveImageOptions>, None).await.unwrap();
-            }
-        }
-    }
+    let tag = format!("drydock/node:{}", &bench.archives[0].digest[..12]);
+    client.remove_image(&tag, None::<RemoveImageOptions>, None).await.unwrap();
 }
 
 /// What the containers of the suite's sessions said.

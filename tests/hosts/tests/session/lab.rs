@@ -14,7 +14,8 @@ use drydock_engine::host::{
 use drydock_host_embedded::Embedded;
 use drydock_images::ImageStore;
 
-use crate::{archive, docker};
+use crate::archive::{self, Archive};
+use crate::docker;
 
 /// The session most cases use; all others' names start with it.
 pub(crate) const SESSION: &str = "session-test";
@@ -30,7 +31,7 @@ pub(crate) enum Kind {
 pub(crate) struct Bench {
     pub(crate) kind: Kind,
     pub(crate) data: tempfile::TempDir,
-    archives: [PathBuf; 2],
+    pub(crate) archives: [Archive; 2],
 }
 
 impl Bench {
@@ -45,14 +46,14 @@ impl Bench {
             Kind::Embedded => {
                 let store = ImageStore::open(self.data.path().join("images")).unwrap();
                 for archive in &self.archives {
-                    store.import_docker_archive(std::fs::File::open(archive).unwrap()).unwrap();
+                    store.import_docker_archive(std::fs::File::open(&archive.path).unwrap()).unwrap();
                 }
                 Box::new(Embedded::new(self.data.path()).unwrap())
             }
             Kind::Docker => {
                 let settings = drydock_host_docker::Settings {
-                    node_archive: self.archives[0].clone(),
-                    image_archives: self.archives.to_vec(),
+                    node_archive: self.archives[0].path.clone(),
+                    image_archives: self.archives.iter().map(|archive| archive.path.clone()).collect(),
                     store: docker::STORE.to_owned(),
                 };
                 Box::new(drydock_host_docker::Docker::new(self.data.path(), settings).unwrap())

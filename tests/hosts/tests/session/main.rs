@@ -66,7 +66,7 @@ fn main() {
             failed |= !run(&runtime, &bench, &name, case);
         }
         if kind == Kind::Docker {
-            runtime.block_on(docker::clean());
+            runtime.block_on(docker::clean(&bench));
         }
     }
     std::process::exit(i32::from(failed));
@@ -105,7 +105,8 @@ fn serve(program: &str, arguments: &[String]) -> ! {
         }
     });
     if let Err(error) = outcome {
-        tracing::error!(%error, "ended");
+        let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+        tracing::error!("ended: {}", causes.map(ToString::to_string).collect::<Vec<_>>().join(": "));
         std::process::exit(1);
     }
     std::process::exit(0);
