@@ -12,7 +12,7 @@ use drydock_engine::host::NodeLimits;
 use drydock_engine::{Cluster, ClusterSpec, Stage, WorkstationSpec};
 use serde_json::json;
 
-use super::{Common, Purpose};
+use super::Common;
 
 /// How long a node may take to stop.
 const NODE_GRACE: Duration = Duration::from_secs(5);
@@ -125,10 +125,9 @@ pub(crate) struct Create {
 /// # Errors
 /// When the engine fails; a command of `exec` that fails ends this process with its code.
 pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()> {
-    let starts = matches!(command, Command::Create(_) | Command::StartNode { .. });
-    let (files, engine) = common.engine(if starts { Purpose::Start } else { Purpose::Tend })?;
     match command {
         Command::Create(create) => {
+            let (files, engine) = common.engine().await?;
             files.rule(&create.pulling, true)?;
             let workstation = (!create.no_workstation)
                 .then(|| {
@@ -176,7 +175,10 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
             }
         }
         Command::List(form) => {
-            let clusters = engine.list().await?;
+            let mut clusters = Vec::new();
+            for engine in common.engines().await? {
+                clusters.extend(engine.list().await?);
+            }
             if form.output == Output::Json {
                 println!("{}", serde_json::Value::from(clusters.iter().map(describe).collect::<Vec<_>>()));
             } else {
@@ -187,7 +189,7 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
             }
         }
         Command::Kubeconfig { name, form } => {
-            let cluster = engine.get(&name).await?;
+            let (_, cluster) = common.find(&name).await?;
             if form.output == Output::Json {
                 println!("{}", json!({"name": name, "kubeconfig": cluster.kubeconfig}));
             } else {
@@ -195,6 +197,7 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
             }
         }
         Command::Exec { name, node, form, command } => {
+            let (engine, _) = common.find(&name).await?;
             let output = engine.host().exec(&name, &node, &command).await?;
             if form.output == Output::Json {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -211,15 +214,17 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
             }
         }
         Command::StopNode { name, node, form } => {
+            let (engine, _) = common.find(&name).await?;
             engine.host().stop_node(&name, &node, NODE_GRACE).await?;
             say(form, &name, &node, "stopped");
         }
         Command::StartNode { name, node, form } => {
+            let (engine, _) = common.find(&name).await?;
             engine.host().start_node(&name, &node).await?;
             say(form, &name, &node, "started");
         }
         Command::Delete { name, form } => {
-            engine.get(&name).await?;
+            let (engine, _) = common.find(&name).await?;
             engine.delete(&name).await?;
             if form.output == Output::Json {
                 println!("{}", json!({"name": name, "deleted": true}));

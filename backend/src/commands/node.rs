@@ -6,8 +6,8 @@ use clap::{Subcommand, ValueEnum};
 use drydock_engine::{ComponentFault, NodeFault};
 use serde_json::json;
 
+use super::Common;
 use super::cluster::{Form, say};
-use super::{Common, Purpose};
 
 /// What to do with a running cluster's nodes.
 #[derive(Subcommand)]
@@ -114,12 +114,12 @@ pub(crate) enum ComponentFaultName {
 pub(crate) async fn run(common: &Common, command: NodeCommand) -> anyhow::Result<()> {
     match command {
         NodeCommand::Add { cluster, form } => {
-            let (_, engine) = common.engine(Purpose::Start)?;
+            let (engine, _) = common.find(&cluster).await?;
             let node = engine.add_node(&cluster).await?;
             say(form, &cluster, &node, "Ready");
         }
         NodeCommand::Remove { cluster, node, form } => {
-            let (_, engine) = common.engine(Purpose::Tend)?;
+            let (engine, _) = common.find(&cluster).await?;
             engine.remove_node(&cluster, &node).await?;
             say(form, &cluster, &node, "gone");
         }
@@ -132,7 +132,11 @@ pub(crate) async fn run(common: &Common, command: NodeCommand) -> anyhow::Result
 /// # Errors
 /// When the engine fails.
 pub(crate) async fn fault(common: &Common, command: FaultCommand) -> anyhow::Result<()> {
-    let (_, engine) = common.engine(Purpose::Tend)?;
+    let (FaultCommand::Node { cluster, .. }
+    | FaultCommand::Component { cluster, .. }
+    | FaultCommand::Loss { cluster, .. }
+    | FaultCommand::Writes { cluster, .. }) = &command;
+    let (engine, _) = common.find(cluster).await?;
     match command {
         FaultCommand::Node { cluster, node, fault, form } => {
             let (fault, what) = match fault {

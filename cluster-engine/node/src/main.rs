@@ -11,7 +11,7 @@ use clap::Parser;
 use drydock_component::{Shutdown, init_logging};
 
 /// What can be run, by upstream's names.
-const APPLETS: [&str; 14] = [
+const APPLETS: [&str; 16] = [
     "kubelet",
     "kube-apiserver",
     "etcd",
@@ -25,6 +25,8 @@ const APPLETS: [&str; 14] = [
     "drydock-supervisor",
     "fault",
     "image-pull",
+    "drydock-relay",
+    "drydock-store",
     "runtime",
 ];
 
@@ -98,6 +100,10 @@ async fn run(name: &str, arguments: Vec<OsString>) -> anyhow::Result<()> {
         }
         "fault" => drydock_fault::run(&drydock_fault::Options::parse_from(arguments))?,
         "image-pull" => drydock_image_service::run(drydock_image_service::Options::parse_from(arguments)).await?,
+        "drydock-relay" => {
+            drydock_supervisor::relay::run(drydock_supervisor::relay::Options::parse_from(arguments)).await?
+        }
+        "drydock-store" => drydock_supervisor::store::run(drydock_supervisor::store::Options::parse_from(arguments))?,
         _ => anyhow::bail!("{name} is not an applet"),
     }
     Ok(())

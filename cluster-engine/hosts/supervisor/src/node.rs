@@ -421,13 +421,17 @@ impl Node {
 
     /// Opens a file of the node; links never lead out of its root, and only plain files are read.
     pub(crate) fn open(&self, shared: &Shared, path: &str) -> Result<OwnedFd, Error> {
-        use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
-        let fail = || Error::io(format!("cannot read {path} of node {}", self.spec.name));
-        let root = File::open(self.root(shared)).map_err(fail())?;
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        openat2(&root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
-            .map_err(|error| fail()(error.into()))
+        open_inside(&self.root(shared), path)
+            .map_err(Error::io(format!("cannot read {path} of node {}", self.spec.name)))
     }
+}
+
+/// Opens a file below a folder as if that were `/`.
+pub(crate) fn open_inside(root: &Path, path: &str) -> std::io::Result<OwnedFd> {
+    use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+    let root = File::open(root)?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    Ok(openat2(&root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)?)
 }
 
 /// Proportional set size of a process, bytes; 0 when it is gone.

@@ -4,12 +4,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use drydock_engine::host::{HostError, NodeHost, NodeLimits, NodeState, Terminal};
+use drydock_engine::host::{HostError, NodeLimits, NodeState, Terminal};
+use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::lab::{Lab, SESSION, wait_for};
+use crate::lab::{Kind, Lab, SESSION, wait_for};
 
-type Case = for<'a> fn(&'a Lab) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+pub(crate) type Case = for<'a> fn(&'a Lab<'a>) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 macro_rules! cases {
     ($($name:ident),* $(,)?) => { &[$((stringify!($name), |lab| Box::pin($name(lab)))),*] };
@@ -33,7 +34,7 @@ pub(crate) const ALL: &[(&str, Case)] = cases![
     several_sessions,
 ];
 
-async fn life_of_a_session(lab: &Lab) {
+async fn life_of_a_session(lab: &Lab<'_>) {
     lab.host.preflight().await.unwrap();
     let start = Instant::now();
     let session = lab.session().await;
@@ -71,7 +72,7 @@ async fn life_of_a_session(lab: &Lab) {
     assert!(lab.host.list_sessions().await.unwrap().is_empty());
 }
 
-async fn nodes_are_confined(lab: &Lab) {
+async fn nodes_are_confined(lab: &Lab<'_>) {
     lab.session().await;
     lab.host.create_node(SESSION, &Lab::node(2, "")).await.unwrap();
     lab.host.create_node(SESSION, &Lab::workstation()).await.unwrap();
@@ -94,7 +95,7 @@ async fn nodes_are_confined(lab: &Lab) {
     assert_eq!(lab.run("workstation", links).await, "eth0\nlo");
 }
 
-async fn nodes_reach_each_other(lab: &Lab) {
+async fn nodes_reach_each_other(lab: &Lab<'_>) {
     lab.session().await;
     for number in [2, 3] {
         lab.host.create_node(SESSION, &Lab::node(number, "")).await.unwrap();
@@ -114,7 +115,7 @@ async fn nodes_reach_each_other(lab: &Lab) {
     assert_ne!(lab.run("node-2", "/bin/busybox ping -c 1 -W 1 192.0.2.1 >/dev/null && echo reached").await, "reached");
 }
 
-async fn gateway_and_dial(lab: &Lab) {
+async fn gateway_and_dial(lab: &Lab<'_>) {
     let session = lab.session().await;
     let mut server = Lab::node(2, "");
     server.argv[3] = "while :; do echo answer | /bin/busybox nc -l -p 6443; done".to_owned();
@@ -144,7 +145,7 @@ async fn gateway_and_dial(lab: &Lab) {
     );
 }
 
-async fn switched_off_and_on(lab: &Lab) {
+async fn switched_off_and_on(lab: &Lab<'_>) {
     lab.session().await;
     let script = "trap '/bin/busybox touch /var/log/goodbye; exit 0' TERM; echo started >> /var/log/starts; while :; do /bin/busybox sleep 0.05; done";
     lab.host.create_node(SESSION, &Lab::node(2, script)).await.unwrap();
@@ -167,7 +168,7 @@ async fn switched_off_and_on(lab: &Lab) {
     assert!(both.contains("goodbye"), "its disk is the old one: {both}");
 }
 
-async fn removed_and_made_anew(lab: &Lab) {
+async fn removed_and_made_anew(lab: &Lab<'_>) {
     lab.session().await;
     for number in [2, 3, 4] {
         lab.host.create_node(SESSION, &Lab::node(number, "")).await.unwrap();
@@ -184,7 +185,7 @@ async fn removed_and_made_anew(lab: &Lab) {
     }
 }
 
-async fn frozen(lab: &Lab) {
+async fn frozen(lab: &Lab<'_>) {
     lab.session().await;
     lab.host
         .create_node(SESSION, &Lab::node(2, "(while :; do echo . >> /var/log/ticks; /bin/busybox sleep 0.01; done) &"))
@@ -209,7 +210,7 @@ async fn frozen(lab: &Lab) {
     lab.host.pause_node(SESSION, "node-3").await.unwrap();
 }
 
-async fn a_node_that_dies_is_started_again(lab: &Lab) {
+async fn a_node_that_dies_is_started_again(lab: &Lab<'_>) {
     lab.session().await;
     let mut node = Lab::node(2, "");
     node.argv[3] = "echo started >> /var/log/starts; test -e /var/log/again && exec /bin/busybox sleep 1000; /bin/busybox touch /var/log/again; (/bin/busybox sleep 1000 &); /bin/busybox sleep 0.1".to_owned();
@@ -225,15 +226,23 @@ async fn a_node_that_dies_is_started_again(lab: &Lab) {
     );
 }
 
-async fn a_killed_supervisor_comes_back(lab: &Lab) {
+/// Signals all supervisors of the session.
+fn signal(lab: &Lab<'_>, signal: Signal) -> Vec<i32> {
+    let pids = lab.supervisors(SESSION);
+    for pid in &pids {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), signal).unwrap();
+    }
+    pids
+}
+
+async fn a_killed_supervisor_comes_back(lab: &Lab<'_>) {
     let before = lab.session().await;
     for number in [2, 3] {
         lab.host.create_node(SESSION, &Lab::node(number, "")).await.unwrap();
     }
     lab.host.stop_node(SESSION, "node-3", Duration::ZERO).await.unwrap();
     lab.run("node-2", "echo kept > /var/log/mark").await;
-    let pid = nix::unistd::Pid::from_raw(lab.supervisor(SESSION));
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    signal(lab, Signal::SIGKILL);
     let sessions = wait_for(
         "the session",
         || lab.host.list_sessions(),
@@ -245,20 +254,18 @@ async fn a_killed_supervisor_comes_back(lab: &Lab) {
     assert_eq!((sessions[0].endpoint, states), (before.endpoint, vec![NodeState::Running, NodeState::Stopped]));
     assert_eq!(lab.run("node-2", "cat /var/log/mark").await, "kept");
     // Killed and never started again: removing the session sweeps what it left.
-    let pid = nix::unistd::Pid::from_raw(lab.supervisor(SESSION));
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    signal(lab, Signal::SIGKILL);
     lab.host.remove_session(SESSION).await.unwrap();
     // And one that does not react is not waited for.
     lab.session().await;
     lab.host.create_node(SESSION, &Lab::node(2, "")).await.unwrap();
-    let pid = nix::unistd::Pid::from_raw(lab.supervisor(SESSION));
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-    wait_for(
-        "its end",
-        || async { std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default() },
-        |stat| stat.is_empty() || stat.contains(") Z "),
-    )
-    .await;
+    // In Docker that would be asking the node to end, which takes as long as the node wants.
+    let pids = signal(lab, if lab.bench.kind == Kind::Docker { Signal::SIGKILL } else { Signal::SIGTERM });
+    let gone = |pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    };
+    wait_for("their end", || async { pids.iter().copied().all(gone) }, |gone| *gone).await;
     lab.host.remove_session(SESSION).await.unwrap();
 }
 
@@ -273,7 +280,7 @@ async fn until(terminal: &mut Terminal, wanted: &str) -> String {
     text
 }
 
-async fn terminals(lab: &Lab) {
+async fn terminals(lab: &Lab<'_>) {
     lab.session().await;
     lab.host.create_node(SESSION, &Lab::workstation()).await.unwrap();
     let spec = Lab::shell(
@@ -320,7 +327,7 @@ async fn terminals(lab: &Lab) {
 }
 
 /// A flood that nobody reads costs neither memory nor the others' time.
-async fn floods(lab: &Lab) {
+async fn floods(lab: &Lab<'_>) {
     lab.session().await;
     lab.host.create_node(SESSION, &Lab::workstation()).await.unwrap();
     let flood = lab.host.terminal(SESSION, "workstation", &Lab::shell("flood", "seq 1 100000000")).await.unwrap();
@@ -342,7 +349,7 @@ async fn floods(lab: &Lab) {
     lab.host.close_terminal(SESSION, "flood").await.unwrap();
 }
 
-async fn commands(lab: &Lab) {
+async fn commands(lab: &Lab<'_>) {
     lab.session().await;
     lab.host.create_node(SESSION, &Lab::workstation()).await.unwrap();
     let exec = |script: &str| {
@@ -369,7 +376,7 @@ async fn commands(lab: &Lab) {
     );
 }
 
-async fn files_are_read_inside_only(lab: &Lab) {
+async fn files_are_read_inside_only(lab: &Lab<'_>) {
     lab.session().await;
     lab.host.create_node(SESSION, &Lab::node(2, "")).await.unwrap();
     lab.run(
@@ -396,7 +403,7 @@ async fn files_are_read_inside_only(lab: &Lab) {
     }
 }
 
-async fn limits(lab: &Lab) {
+async fn limits(lab: &Lab<'_>) {
     lab.session().await;
     let limits = NodeLimits { memory_bytes: Some(64 << 20), cpu_millis: Some(500), pids: Some(40), disk_bytes: None };
     let node = drydock_engine::host::NodeSpec { limits, ..Lab::node(2, "") };
@@ -414,7 +421,7 @@ async fn limits(lab: &Lab) {
     assert!(bomb.contains("fork"), "{bomb}");
 }
 
-async fn several_sessions(lab: &Lab) {
+async fn several_sessions(lab: &Lab<'_>) {
     let (one, two) =
         tokio::join!(async { lab.host.create_session(&Lab::spec("session-test-one")).await.unwrap() }, async {
             lab.host.create_session(&Lab::spec("session-test-two")).await.unwrap()
