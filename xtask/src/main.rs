@@ -4,6 +4,7 @@
 mod bench;
 mod build;
 mod ci;
+mod docker;
 mod images;
 mod kubectl;
 mod progress;

@@ -71,6 +71,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("drydock-engine", &["drydock-api", "drydock-client"]),
+    ("drydock-host-docker", &["drydock-engine", "drydock-supervisor"]),
     ("drydock-host-embedded", &["drydock-container-runtime", "drydock-engine", "drydock-images", "drydock-supervisor"]),
     (
         "drydock",
@@ -79,6 +80,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "drydock-bundle",
             "drydock-client",
             "drydock-engine",
+            "drydock-host-docker",
             "drydock-host-embedded",
             "drydock-images",
             "drydock-protocol",
@@ -87,6 +89,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("drydock-frontend", &["drydock-protocol"]),
     ("xtask", &["drydock-bundle", "drydock-web-build"]),
     ("drydock-tests-harness", &[]),
+    ("drydock-tests-hosts", &[]),
     ("drydock-tests-bench", &["drydock-client", "drydock-tests-harness"]),
     ("drydock-tests-integration", &["drydock-tests-harness"]),
     ("drydock-tests-clients", &["drydock-tests-harness"]),

@@ -98,6 +98,11 @@ impl Common {
         Err(no_session().into())
     }
 
+    /// Whether sessions of this data folder may be in Docker.
+    pub(super) fn uses_docker(&self) -> anyhow::Result<bool> {
+        Ok(self.host == HostChoice::Docker || self.host == HostChoice::Auto && Docker::was_used(&self.data()?))
+    }
+
     fn embedded(&self, files: &Files) -> anyhow::Result<Engine> {
         files.images()?;
         Ok(Engine::new(Arc::new(Embedded::new(&files.data)?)))
