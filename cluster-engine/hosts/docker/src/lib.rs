@@ -95,6 +95,14 @@ impl Docker {
         data.join("docker").is_dir()
     }
 
+    /// Puts into Docker what all sessions need, unless it is there: before the first one has to wait for it.
+    ///
+    /// # Errors
+    /// When Docker fails.
+    pub async fn prepare(&self) -> Result<(), HostError> {
+        self.image().await.map(|_| ())
+    }
+
     /// Puts the images of a `docker save` archive where sessions in Docker find them.
     ///
     /// # Errors

@@ -8,7 +8,7 @@
 #![allow(unsafe_code, reason = "entering namespaces and idmapped mounts have no safe interface")]
 
 pub mod client;
-mod duties;
+pub mod duties;
 mod images;
 mod network;
 mod node;
