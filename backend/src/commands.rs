@@ -116,7 +116,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
             Command::Cluster(command) => cluster::run(&options.common, command).await,
             Command::Node(command) => node::run(&options.common, command).await,
             Command::Fault(command) => node::fault(&options.common, command).await,
-            Command::Image(command) => image::run(&options.common, command),
+            Command::Image(command) => image::run(&options.common, command).await,
         }
     })
 }

@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod ci;
 mod clients;
+mod docker;
 mod images;
 mod kubectl;
 mod metadata;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::progress::Progress;
-use crate::{build, clients, soak, tools};
+use crate::{build, clients, docker, soak, tools};
 
 /// What `test` may be told.
 #[derive(clap::Args, Default)]
@@ -33,8 +33,9 @@ const FONT: &str = "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc";
 /// # Errors
 /// When something is missing that cannot be installed, or a test fails.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let progress = Progress::new(if options.quick { 2 } else { 6 });
+    let progress = Progress::new(if options.quick { 3 } else { 7 });
     progress.step("test peers (etcd, nftables)", || tools::require(&PEERS))?;
+    progress.step("Docker, for nodes that are containers", docker::start)?;
     let cargo = |arguments: &[&str]| {
         let mut command = Command::new("cargo");
         command.current_dir(tools::root()).args(["test", "--locked"]).args(arguments);

@@ -84,6 +84,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("drydock-engine", &["drydock-api", "drydock-client"]),
+    ("drydock-host-docker", &["drydock-engine", "drydock-supervisor"]),
     ("drydock-host-embedded", &["drydock-container-runtime", "drydock-engine", "drydock-images", "drydock-supervisor"]),
     (
         "drydock",
@@ -93,6 +94,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "drydock-client",
             "drydock-component",
             "drydock-engine",
+            "drydock-host-docker",
             "drydock-host-embedded",
             "drydock-image-service",
             "drydock-images",
@@ -102,6 +104,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("drydock-frontend", &["drydock-protocol"]),
     ("xtask", &["drydock-bundle", "drydock-web-build"]),
     ("drydock-tests-harness", &[]),
+    ("drydock-tests-hosts", &[]),
     ("drydock-tests-bench", &["drydock-client", "drydock-tests-harness"]),
     ("drydock-tests-soak", &["drydock-client", "drydock-tests-harness"]),
     ("drydock-tests-integration", &["drydock-tests-harness"]),

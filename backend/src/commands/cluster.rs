@@ -127,6 +127,8 @@ pub(crate) struct Create {
 pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Create(create) => {
+            // What is typed wrong is told before anything else.
+            ClusterSpec::new(&create.name, create.workers).validate()?;
             let (files, engine) = common.engine().await?;
             files.rule(&create.pulling, true)?;
             let workstation = (!create.no_workstation)

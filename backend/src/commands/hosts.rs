@@ -50,8 +50,13 @@ impl Common {
             },
         };
         let files = self.files()?;
-        let engine = if docker { self.docker(&files)? } else { self.embedded(&files)? };
-        Ok((files, engine))
+        if !docker {
+            let engine = self.embedded(&files)?;
+            return Ok((files, engine));
+        }
+        let host = self::docker(&files)?;
+        host.prepare().await?;
+        Ok((files, Engine::new(Arc::new(host))))
     }
 
     /// The engines on whose hosts this data folder's clusters may be. They can look at and end what is there, which must
@@ -96,6 +101,11 @@ impl Common {
             }
         }
         Err(no_session().into())
+    }
+
+    /// Whether sessions of this data folder may be in Docker.
+    pub(super) fn uses_docker(&self) -> anyhow::Result<bool> {
+        Ok(self.host == HostChoice::Docker || self.host == HostChoice::Auto && Docker::was_used(&self.data()?))
     }
 
     fn embedded(&self, files: &Files) -> anyhow::Result<Engine> {

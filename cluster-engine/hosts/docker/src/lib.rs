@@ -95,6 +95,23 @@ impl Docker {
         data.join("docker").is_dir()
     }
 
+    /// Puts into Docker what all sessions need, unless it is there: before the first one has to wait for it.
+    ///
+    /// # Errors
+    /// When Docker fails.
+    pub async fn prepare(&self) -> Result<(), HostError> {
+        self.image().await.map(|_| ())
+    }
+
+    /// Puts the images of a `docker save` archive where sessions in Docker find them.
+    ///
+    /// # Errors
+    /// When the archive cannot be read or Docker fails.
+    pub async fn import(&self, archive: &Path) -> Result<(), HostError> {
+        let image = self.image().await?;
+        store::import(self, image, archive).await
+    }
+
     /// The node image, with everything that nodes need in place.
     async fn image(&self) -> Result<&str, HostError> {
         let image = self.image.get_or_try_init(|| async {

@@ -59,7 +59,7 @@ pub(crate) async fn prepare(host: &Docker) -> Result<String, HostError> {
         let digest = image_digest(archive)?;
         if !known.have.contains(&digest) {
             tracing::info!(image.file = %archive.display(), "importing an image into Docker's volume");
-            put(host, &image, archive, &["drydock-store", "import", "--images", IMAGES]).await?;
+            import(host, &image, archive).await?;
             known.have.insert(digest);
             save(host, &known)?;
         }
@@ -91,6 +91,11 @@ pub(crate) async fn binds(host: &Docker, image: &str, binds: &[NodeBind]) -> Res
         placed.push(NodeBind { source: target, target: bind.target.clone() });
     }
     Ok(placed)
+}
+
+/// Imports the images of an archive into the volume.
+pub(crate) async fn import(host: &Docker, image: &str, archive: &Path) -> Result<(), HostError> {
+    put(host, image, archive, &["drydock-store", "import", "--images", IMAGES]).await
 }
 
 async fn put(host: &Docker, image: &str, file: &Path, argv: &[&str]) -> Result<(), HostError> {

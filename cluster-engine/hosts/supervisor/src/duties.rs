@@ -20,11 +20,27 @@ enum Duty {
     OpenWhole(PathBuf),
 }
 
-/// Does what [`plan`] says.
+/// Does what [`plan`] says. The mount namespace must be the supervisor's own.
 pub(crate) fn perform() -> Result<(), Error> {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").map_err(Error::io("cannot read the mounts"))?;
-    for duty in plan(&mounts) {
-        let outcome = match &duty {
+    fulfil(&plan(&mounts()?))
+}
+
+/// Lets the control groups be written to that the container has, and nothing else: for who only cleans up after supervisors.
+///
+/// # Errors
+/// When the rights for it are missing.
+pub fn open_control_groups() -> Result<(), Error> {
+    let duties: Vec<_> = plan(&mounts()?).into_iter().filter(|duty| matches!(duty, Duty::Open(_))).collect();
+    fulfil(&duties)
+}
+
+fn mounts() -> Result<String, Error> {
+    std::fs::read_to_string("/proc/self/mountinfo").map_err(Error::io("cannot read the mounts"))
+}
+
+fn fulfil(duties: &[Duty]) -> Result<(), Error> {
+    for duty in duties {
+        let outcome = match duty {
             Duty::Uncover(path) => umount2(path.as_path(), MntFlags::MNT_DETACH),
             Duty::Open(path) => remount(path, MsFlags::MS_BIND),
             Duty::OpenWhole(path) => remount(path, MsFlags::empty()),

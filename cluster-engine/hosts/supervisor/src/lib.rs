@@ -9,7 +9,7 @@
 
 pub mod client;
 mod disk;
-mod duties;
+pub mod duties;
 mod images;
 mod network;
 mod node;

@@ -8,6 +8,7 @@ use drydock_engine::host::{HostError, NodeLimits, NodeState, Terminal};
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::docker;
 use crate::lab::{Kind, Lab, SESSION, wait_for};
 
 pub(crate) type Case = for<'a> fn(&'a Lab<'a>) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
@@ -27,6 +28,7 @@ pub(crate) const ALL: &[(&str, Case)] = cases![
     a_node_that_dies_is_started_again,
     a_killed_supervisor_comes_back,
     terminals,
+    found_again,
     floods,
     commands,
     files_are_read_inside_only,
@@ -93,6 +95,9 @@ async fn nodes_are_confined(lab: &Lab<'_>) {
     assert_eq!(lab.run("workstation", shell).await, "CapBnd:\t00000000a80425fb\nNoNewPrivs:\t1\nSeccomp:\t2");
     let links = "ls /sys/class/net";
     assert_eq!(lab.run("workstation", links).await, "eth0\nlo");
+    if lab.bench.kind == Kind::Docker {
+        docker::check_rights().await;
+    }
 }
 
 async fn nodes_reach_each_other(lab: &Lab<'_>) {
@@ -324,6 +329,27 @@ async fn terminals(lab: &Lab<'_>) {
     lab.host.close_terminal(SESSION, "two").await.unwrap();
     closed.exit.wait_for(Option::is_some).await.unwrap();
     lab.host.close_terminal(SESSION, "two").await.unwrap();
+}
+
+/// A server that was started again knows nothing but what the host itself kept.
+async fn found_again(lab: &Lab<'_>) {
+    let before = lab.session().await;
+    lab.host.create_node(SESSION, &Lab::workstation()).await.unwrap();
+    lab.host.create_node(SESSION, &Lab::node(2, "")).await.unwrap();
+    lab.host.pause_node(SESSION, "node-2").await.unwrap();
+    let spec = Lab::shell("one", "echo hello; while read line; do echo got $line; done");
+    let mut terminal = lab.host.terminal(SESSION, "workstation", &spec).await.unwrap();
+    until(&mut terminal, "hello").await;
+    let again = lab.bench.lab();
+    let found = again.host.list_sessions().await.unwrap();
+    let nodes: Vec<_> = found[0].nodes.iter().map(|node| (node.name.as_str(), node.state)).collect();
+    assert_eq!((found.len(), found[0].endpoint, found[0].note.as_str()), (1, before.endpoint, "a note"));
+    assert_eq!(nodes, [("workstation", NodeState::Running), ("node-2", NodeState::Paused)]);
+    drop(terminal);
+    let mut terminal = again.host.terminal(SESSION, "workstation", &spec).await.unwrap();
+    until(&mut terminal, "hello").await;
+    terminal.input.send(b"still here\n".to_vec()).await.unwrap();
+    until(&mut terminal, "got still here").await;
 }
 
 /// A flood that nobody reads costs neither memory nor the others' time.

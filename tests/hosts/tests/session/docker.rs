@@ -1,9 +1,10 @@
 //! What the suite has to know of Docker itself: what there is in it, and how to leave it as it was.
 
 use bollard::Docker;
+use bollard::models::MountType;
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions, LogsOptionsBuilder, RemoveImageOptions,
-    RemoveVolumeOptionsBuilder,
+    ListContainersOptions, ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions, LogsOptionsBuilder,
+    RemoveImageOptions, RemoveVolumeOptionsBuilder,
 };
 use futures_util::StreamExt;
 
@@ -46,6 +47,28 @@ pub(crate) async fn clean(bench: &Bench) {
     client.remove_volume(STORE, Some(force)).await.unwrap();
     let tag = format!("drydock/node:{}", &bench.archives[0].digest[..12]);
     client.remove_image(&tag, None::<RemoveImageOptions>, None).await.unwrap();
+}
+
+/// Containers have exactly the rights that they need, and no directory of the machine.
+pub(crate) async fn check_rights() {
+    let client = client();
+    let mut seen = 0;
+    for container in client.list_containers(None::<ListContainersOptions>).await.unwrap() {
+        if !container.names.iter().flatten().any(|name| name.contains(crate::lab::SESSION)) {
+            continue;
+        }
+        let config = client.inspect_container(&container.id.unwrap(), None).await.unwrap().host_config.unwrap();
+        assert_eq!(config.privileged, Some(false));
+        let mut added = config.cap_add.unwrap_or_default();
+        added.sort();
+        assert!(added.iter().map(|name| name.trim_start_matches("CAP_")).eq(["NET_ADMIN", "SYS_ADMIN"]), "{added:?}");
+        assert!(!config.security_opt.unwrap_or_default().contains(&"seccomp=unconfined".to_owned()));
+        assert!(config.binds.is_none() && config.devices.unwrap_or_default().is_empty());
+        assert!(config.mounts.unwrap_or_default().iter().all(|mount| mount.typ == Some(MountType::VOLUME)));
+        seen += 1;
+    }
+    // The gateway and two nodes.
+    assert_eq!(seen, 3);
 }
 
 /// What the containers of the suite's sessions said.
