@@ -21,10 +21,20 @@ impl<'a> Cluster<'a> {
     /// When it does not come up.
     #[track_caller]
     pub fn create(product: &'a Product, name: &str, workers: u16) -> Cluster<'a> {
+        Cluster::create_with(product, name, workers, &[])
+    }
+
+    /// The same with further flags.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[track_caller]
+    pub fn create_with(product: &'a Product, name: &str, workers: u16, more: &[&str]) -> Cluster<'a> {
         let kubeconfig = product.scratch().join(format!("{name}.kubeconfig"));
         let workers = workers.to_string();
         let file = kubeconfig.display().to_string();
-        product.drydock(["cluster", "create", name, "--workers", &workers, "--kubeconfig", &file]).ok();
+        let head = ["cluster", "create", name, "--workers", &workers, "--kubeconfig", &file];
+        product.drydock(head.iter().chain(more)).ok();
         Cluster { product, name: name.to_owned(), kubeconfig, kubectl: "kubectl".into() }
     }
 

@@ -16,6 +16,7 @@ mod node;
 pub mod protocol;
 pub mod relay;
 mod serve;
+mod share;
 pub mod state;
 pub mod store;
 mod terminal;
@@ -94,6 +95,9 @@ pub enum Error {
     /// The node does not run.
     #[error("node {0:?} is not running")]
     NotRunning(String),
+    /// Too many terminals.
+    #[error("a session has at most 32 terminals at once: close one")]
+    Terminals,
     /// The saved state is not readable.
     #[error("the session's saved state is not readable: {0}")]
     State(#[from] serde_json::Error),

@@ -24,7 +24,7 @@ use crate::node::{Life, Node, Shared};
 use crate::protocol::{self, LOCK, STATE};
 use crate::state::{SavedNode, State};
 use crate::terminal::Terminals;
-use crate::{Error, Options, duties, images};
+use crate::{Error, Options, duties, images, share};
 
 /// A node whose first process died is started again after this pause.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
@@ -71,9 +71,11 @@ async fn live(options: Options, shutdown: Shutdown) -> Result<(), Error> {
     };
     let network = Network::create(&state.spec.network, !options.member, options.uplink).await?;
     let cgroups = Hierarchy::detect().map_err(Error::runtime("cannot use cgroups"))?;
+    let group = protocol::group(&folder).map_err(Error::io(format!("cannot read {}", folder.display())))?;
+    share::divide(&cgroups, &cgroups.group(&group))?;
     let shared = Shared {
         session: state.spec.name.clone(),
-        group: protocol::group(&folder).map_err(Error::io(format!("cannot read {}", folder.display())))?,
+        group,
         first_id: state.first_id,
         images: images::mount(&options.images, &folder, state.first_id, &reaper)?,
         network,

@@ -28,6 +28,8 @@ const REQUEST_LIMIT: u64 = 8 << 20;
 const OUTPUT_LIMIT: usize = 1 << 20;
 /// How long what a command left behind in its pipes is waited for after its end.
 const LINGER: Duration = Duration::from_millis(200);
+/// Terminals of a session at once: each keeps its scroll-back in this process, which no node's limit counts.
+const TERMINALS: usize = 32;
 /// Bytes of a file that are read at once.
 const READ_LIMIT: usize = 1 << 20;
 
@@ -231,6 +233,9 @@ impl Supervisor {
         let mut terminals = self.terminals.lock().await;
         if let Some(terminal) = terminals.get(&spec.id).filter(|terminal| terminal.exit().borrow().is_none()) {
             return Ok(terminal.clone());
+        }
+        if terminals.len() >= TERMINALS {
+            return Err(Error::Terminals);
         }
         let command = Command {
             args: spec.argv.clone(),

@@ -130,7 +130,7 @@ mod tests {
             format!(r#"{{"defaultAction": "{default}", "syscalls": [{}]}}"#, rules.join(","))
         };
         let (allow, deny) = (rule("SCMP_ACT_ALLOW", ""), rule("SCMP_ACT_ERRNO", r#", "errnoRet": 38"#));
-        check(&profile("SCMP_ACT_ERRNO", &[allow.clone()]), 1);
+        check(&profile("SCMP_ACT_ERRNO", std::slice::from_ref(&allow)), 1);
         check(&profile("SCMP_ACT_ERRNO", &[allow.clone(), deny.clone()]), 2);
         check(&profile("SCMP_ACT_ALLOW", &[allow, deny.clone()]), 1);
         check(&profile("SCMP_ACT_ALLOW", &[deny, rule("SCMP_ACT_KILL_PROCESS", "")]), 2);
