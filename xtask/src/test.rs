@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::progress::Progress;
-use crate::{build, clients, tools};
+use crate::{build, clients, soak, tools};
 
 /// What `test` may be told.
 #[derive(clap::Args, Default)]
@@ -28,7 +28,7 @@ const FONT: &str = "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc";
 /// # Errors
 /// When something is missing that cannot be installed, or a test fails.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let progress = Progress::new(if options.quick { 2 } else { 6 });
+    let progress = Progress::new(if options.quick { 2 } else { 7 });
     progress.step("test peers (etcd, nftables)", || tools::require(&PEERS))?;
     let cargo = |arguments: &[&str]| {
         let mut command = Command::new("cargo");
@@ -65,6 +65,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         let mut tables = with_product(&["--package", "drydock-tests-clients", "--", "--test-threads=1"]);
         tools::run(tables.envs(peers.environment()))
     })?;
+    progress.step("a short soak: everything goes wrong at once", || soak::run(&soak::Options::short()))?;
     progress.step("browser journey", || {
         tools::run(&mut with_product(&["--package", "drydock-tests-browser", "--", "--test-threads=1"]))
     })
