@@ -99,7 +99,9 @@ def main():
     if verb == "status":
         print(releases[0]["info"].get("notes", ""), end="")
         for kind, objects in releases[0]["info"].get("resources", {}).items():
-            print(kind, " ".join(sorted(one["metadata"]["name"] for one in objects)))
+            # Those that belong to an object come as a list of their own.
+            found = [each for one in objects for each in one.get("items", [one])]
+            print(kind, " ".join(sorted(one["metadata"]["name"] for one in found)))
 
 
 main()

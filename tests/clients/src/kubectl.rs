@@ -87,7 +87,6 @@ impl<'a> Client<'a> {
     #[track_caller]
     pub fn table(&self, steps: &[Step]) {
         for step in steps {
-            if std::env::var("GATHER").is_ok() { let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.step(step))); continue; }
             self.step(step);
         }
     }

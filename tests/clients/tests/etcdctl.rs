@@ -77,7 +77,7 @@ fn a_snapshot_is_saved_judged_and_restored() {
     cluster.kubectl("create configmap later").ok();
     cluster.kubectl("delete deployment web").ok();
     watch.wait("the deletion and the creation", |seen| {
-        seen.contains("\"Type\" : \"DELETE\"") && seen.contains("\"Key\" : \"/registry/configmaps/default/later\"")
+        seen.contains("\"Type\" : DELETE") && seen.contains("\"Key\" : \"/registry/configmaps/default/later\"")
     });
     drop(watch);
     let revision = etcdctl.step(&run("get / -w fields"));
@@ -87,7 +87,7 @@ fn a_snapshot_is_saved_judged_and_restored() {
         run("get --rev=2 /registry/namespaces/default").code(1).has("required revision has been compacted"),
         run("defrag").has("Finished defragmenting etcd member"),
         run("snapshot restore backup.db --data-dir restored"),
-        run("snapshot restore backup.db --data-dir restored").code(1).has("already exists"),
+        run("snapshot restore backup.db --data-dir restored").code(1).has("data-dir \"restored\" exists"),
     ]);
     drop(forward);
 

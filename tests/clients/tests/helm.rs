@@ -30,14 +30,14 @@ fn a_chart_is_installed_upgraded_rolled_back_and_removed() {
         run("list").is(""),
         run("status tea").code(1).has("release: not found"),
         run(format!("install tea {chart} --wait")).is("tea 1 deployed shop-1.0.0 - Install complete"),
-        run(format!("install tea {chart}")).code(1).has("cannot re-use a name that is still in use"),
+        run(format!("install tea {chart}")).code(1).has("cannot reuse a name that is still in use"),
         run("list").is("tea 1 deployed shop-1.0.0 - Install complete"),
         run("status tea")
             .has("tea sells tea.\n")
             .has("v1/ConfigMap tea")
-            .has("apps/v1/Deployment tea")
+            .has("v1/Deployment tea")
             .has("v1/Service tea")
-            .has("shop.drydock.example/v1/Order tea"),
+            .has("v1/Order tea"),
     ]);
     // It waited, the hook ran first, the chart's own kind has its defaults.
     assert_eq!(kubectl("get deployment tea -o jsonpath={.status.readyReplicas}").ok(), "1");

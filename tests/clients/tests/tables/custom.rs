@@ -143,7 +143,7 @@ pub(crate) fn schemas(client: &Client<'_>) {
         run("scale widget a --replicas=5").is("widget.stable.example.com/a scaled"),
         run("get widget a --subresource=scale -o jsonpath={.spec.replicas}/{.status.replicas}/{.status.selector}").is("5/1/a=b").since(28),
         run("get widgets.v1beta1.stable.example.com a -o jsonpath={.apiVersion}").has("stable.example.com/v1beta1"),
-        run("get widgets.v1beta1.stable.example.com a").has("Warning: stable.example.com/v1beta1 Widget is deprecated"),
+        run("get widgets.v1beta1.stable.example.com a").has("Warning: stable.example.com/v1beta1 Widget is deprecated; use stable.example.com/v1 Widget"),
         // Two managers, each with its part of a list.
         apply("apiVersion: stable.example.com/v1\nkind: Widget\nmetadata: {name: s}\nspec: {parts: [{name: x, count: 3}], tags: [p]}\n"),
         run("apply --server-side --field-manager=two -f -")
