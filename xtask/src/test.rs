@@ -33,7 +33,7 @@ const FONT: &str = "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc";
 /// # Errors
 /// When something is missing that cannot be installed, or a test fails.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let progress = Progress::new(if options.quick { 3 } else { 7 });
+    let progress = Progress::new(if options.quick { 3 } else { 8 });
     progress.step("test peers (etcd, nftables)", || tools::require(&PEERS))?;
     progress.step("Docker, for nodes that are containers", docker::start)?;
     let cargo = |arguments: &[&str]| {

@@ -3,7 +3,8 @@
 
     helm.py LIBRARY KUBECONFIG NAMESPACE VERB [ARGUMENT...] [--set KEY=JSON] [OPTION=JSON]
 
-Prints what Helm answers as JSON. Ends with 1 and Helm's message when Helm refuses.
+Prints a line for each release: name, revision, status, chart, description; and what is asked for beside it.
+Ends with 1 and Helm's message when Helm refuses.
 """
 
 import ctypes
@@ -58,11 +59,22 @@ def options(words):
     return arguments, values, chosen
 
 
+def line(release):
+    """A release, as `helm list` shows it."""
+    chart = release["chart"]["metadata"]
+    info = release["info"]
+    return " ".join([
+        release["name"], str(release.get("version", 0)), info["status"],
+        f"{chart['name']}-{chart['version']}", "-", info["description"],
+    ])
+
+
 def main():
     library, kubeconfig, namespace, verb, *words = sys.argv[1:]
     arguments, values, chosen = options(words)
     helm = Helm(library, kubeconfig, namespace)
     if verb in ("install", "upgrade"):
+        # The library knows durations only as seconds.
         chosen = {"timeout_seconds": 60, "server_side_apply": "auto", **chosen}
         name, chart = arguments
         values = text(json.dumps(values) if values else "")
@@ -74,10 +86,22 @@ def main():
     elif verb == "list":
         answer = helm.ask(verb, 1)
     elif verb == "values":
-        answer = helm.ask("get_values", text(arguments[0]), 0)
+        print(json.dumps(helm.ask("get_values", text(arguments[0]), 0), sort_keys=True))
+        return
     else:
         answer = helm.ask(verb, *map(text, arguments))
-    print(json.dumps(answer, indent=1))
+    if verb == "lint":
+        print(json.dumps(answer))
+        return
+    releases = answer if isinstance(answer, list) else [(answer or {}).get("release", answer)]
+    for release in filter(None, releases):
+        print(line(release))
+    if verb == "status":
+        print(releases[0]["info"].get("notes", ""), end="")
+        for kind, objects in releases[0]["info"].get("resources", {}).items():
+            # Those that belong to an object come as a list of their own.
+            found = [each for one in objects for each in one.get("items", [one])]
+            print(kind, " ".join(sorted(one["metadata"]["name"] for one in found)))
 
 
 main()

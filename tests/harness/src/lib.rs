@@ -10,7 +10,7 @@ mod server;
 mod wait;
 
 pub use census::Census;
-pub use cluster::Cluster;
+pub use cluster::{Cluster, words};
 pub use follow::Follow;
 pub use product::{Outcome, Product};
 pub use server::Server;
