@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail};
-use serde::Deserialize;
 
+use crate::metadata::Metadata;
 use crate::tools;
 
 /// Which of our crates a crate may use.
@@ -27,6 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("drydock-pod-network", &[]),
     ("drydock-demo", &[]),
     ("drydock-web-build", &[]),
+    ("drydock-fault", &["drydock-component", "drydock-nftables"]),
     ("drydock-client", &["drydock-api"]),
     ("drydock-etcd", &["drydock-component", "drydock-etcd-proto"]),
     ("drydock-kube-apiserver", &["drydock-api", "drydock-component", "drydock-etcd-proto"]),
@@ -69,6 +70,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "drydock-container-runtime",
             "drydock-dns",
             "drydock-etcd",
+            "drydock-fault",
             "drydock-image-service",
             "drydock-ingress",
             "drydock-kube-apiserver",
@@ -89,6 +91,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "drydock-api",
             "drydock-bundle",
             "drydock-client",
+            "drydock-component",
             "drydock-engine",
             "drydock-host-embedded",
             "drydock-image-service",
@@ -100,6 +103,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("xtask", &["drydock-bundle", "drydock-web-build"]),
     ("drydock-tests-harness", &[]),
     ("drydock-tests-bench", &["drydock-client", "drydock-tests-harness"]),
+    ("drydock-tests-soak", &["drydock-client", "drydock-tests-harness"]),
     ("drydock-tests-integration", &["drydock-tests-harness"]),
     ("drydock-tests-clients", &["drydock-tests-harness"]),
     ("drydock-tests-browser", &["drydock-tests-harness"]),
@@ -107,24 +111,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Lines past which a source file wants a split; generated and table files are named with their reason.
 const LONGEST_FILE: usize = 900;
-
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    dependencies: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    name: String,
-    kind: Option<String>,
-    path: Option<String>,
-}
 
 /// Checks everything and lists all that is wrong.
 ///
@@ -141,13 +127,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 }
 
 fn dependencies() -> anyhow::Result<Vec<String>> {
-    let text = tools::output(Command::new("cargo").current_dir(tools::root()).args([
-        "metadata",
-        "--format-version=1",
-        "--no-deps",
-        "--locked",
-    ]))?;
-    let metadata: Metadata = serde_json::from_str(&text).context("cargo metadata")?;
+    let metadata = Metadata::load(&["--no-deps"])?;
     let table: BTreeMap<_, _> = MAY_USE.iter().copied().collect();
     let mut wrong = Vec::new();
     for package in &metadata.packages {

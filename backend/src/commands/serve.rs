@@ -41,6 +41,9 @@ pub(crate) struct Options {
     /// Processes and threads of one node.
     #[arg(long, env = "DRYDOCK_NODE_PIDS", default_value_t = 2048)]
     node_pids: u64,
+    /// Disk space of one node, in MiB.
+    #[arg(long, env = "DRYDOCK_NODE_DISK", default_value_t = 10_240, value_parser = clap::value_parser!(u64).range(256..))]
+    node_disk: u64,
     #[command(flatten)]
     pulling: super::pulling::Options,
 }
@@ -70,6 +73,7 @@ pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<()>
             memory_bytes: Some(options.node_memory * 1024 * 1024),
             cpu_millis: None,
             pids: Some(options.node_pids),
+            disk_bytes: Some(options.node_disk * 1024 * 1024),
         },
     };
     let sessions = Sessions::resume(engine, store.clone(), policy).await?;

@@ -3,8 +3,9 @@
 //! The supervisor runs as the host's root in a mount namespace of its own. Nodes are its children and die with it, the
 //! session's network namespaces go with their last process, so the kernel cleans up whatever way the supervisor ends.
 //! It speaks JSON lines on `supervisor.sock` in the session's folder ([`protocol`]); `drydock-host-embedded` is the client.
-#![allow(unsafe_code, reason = "entering namespaces and idmapped mounts have no safe interface")]
+#![allow(unsafe_code, reason = "entering namespaces, idmapped mounts and loop devices have no safe interface")]
 
+mod disk;
 mod images;
 mod network;
 mod node;

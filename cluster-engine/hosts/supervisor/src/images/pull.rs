@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use drydock_container_runtime::Reaper;
-use drydock_container_runtime::launch::{self, CapabilitySet, Command, Descriptors, Program, Spec};
+use drydock_container_runtime::launch::{self, CapabilitySet, Command, Descriptors, Program, Spec, SystemCalls};
 use drydock_image_service::{Order, Outcome, PULL_TIME, Puller, decode, encode};
 use drydock_images::service::Failure;
 use futures_util::future::LocalBoxFuture;
@@ -60,7 +60,7 @@ impl Launch {
                 args: vec![SELF.to_owned(), "image-pull".to_owned()],
                 env: env.into_iter().collect(),
                 capabilities,
-                seccomp: true,
+                system_calls: SystemCalls::Default,
                 no_new_privileges: true,
                 ..Command::default()
             })),

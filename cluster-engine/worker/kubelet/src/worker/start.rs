@@ -10,7 +10,7 @@ use drydock_images::Image;
 use super::image::{NoImage, Refusal};
 use super::prepare::describe;
 use super::{ContainerTask, ContainerView, Message, Worker};
-use crate::create::{Inputs, container_config};
+use crate::create::{Inputs, container_config, seccomp};
 use crate::env;
 use crate::kubelet::{blocking, now};
 use crate::logs::Writer;
@@ -57,7 +57,7 @@ impl Worker {
             }
         };
         let Some(sandbox) = self.state.sandbox.as_ref().map(|sandbox| sandbox.id.clone()) else { return };
-        let id = match self.create(&pod, sandbox, config, &dir).await {
+        let id = match self.create(&pod, container, sandbox, config, &dir).await {
             Ok(id) => id,
             Err(message) => {
                 self.kubelet.event(&pod, Some(name), EventType::Warning, "Failed", format!("Error: {message}"));
@@ -256,13 +256,18 @@ impl Worker {
     async fn create(
         &self,
         pod: &Arc<Pod>,
+        container: &Container,
         sandbox: String,
-        config: ContainerConfig,
+        mut config: ContainerConfig,
         dir: &Path,
     ) -> Result<String, String> {
         let (runtime, pod, dir) = (self.kubelet.runtime.clone(), pod.clone(), dir.to_owned());
+        let (container, profiles) = (container.clone(), self.kubelet.options.root_dir.join("seccomp"));
         blocking(move || {
             use std::os::unix::fs::PermissionsExt;
+            if let Some(profile) = seccomp::localhost(&pod, &container, &profiles)? {
+                config.security.seccomp = profile;
+            }
             std::fs::create_dir_all(&dir).map_err(|error| error.to_string())?;
             // Whoever the container runs as may leave a message.
             let last_words = dir.join("termination-log");
