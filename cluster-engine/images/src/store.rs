@@ -317,7 +317,7 @@ impl ImageStore {
         fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).map_err(Error::io("change", &target))?;
         let stream = archive::decompressed(open()?).map_err(|error| Error::invalid(format!("layer: {error}")))?;
         let mut stream = archive::hashed(stream);
-        let size = unpack::unpack(&mut stream, &target, unpack::Limits::default())?;
+        let size = unpack::unpack(&mut stream, &target, unpack::Limits::default())?.bytes;
         let actual = stream.finish();
         if actual != hex {
             return Err(Error::Digest { expected: diff_id.to_owned(), actual: format!("sha256:{actual}") });

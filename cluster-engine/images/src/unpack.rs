@@ -42,9 +42,9 @@ const WHITEOUT: &[u8] = b".wh.";
 /// Names that overlayfs and others keep to themselves.
 const META: &[u8] = b".wh..wh.";
 
-/// Unpacks a tar stream into the empty directory `target` and returns the bytes of its files. The stream is read to its
-/// end, so that a digest taken on the way is that of the whole.
-pub(crate) fn unpack(stream: impl Read, target: &Path, limits: Limits) -> Result<u64, Error> {
+/// Unpacks a tar stream into the empty directory `target` and returns what it took of the limits. The stream is read to
+/// its end, so that a digest taken on the way is that of the whole.
+pub(crate) fn unpack(stream: impl Read, target: &Path, limits: Limits) -> Result<Limits, Error> {
     let root = rustix::fs::open(target, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|error| Error::io("open", target)(error.into()))?;
     let mut layer = Layer { root, limits, bytes: 0, entries: 0, times: Vec::new() };
@@ -66,7 +66,7 @@ pub(crate) fn unpack(stream: impl Read, target: &Path, limits: Limits) -> Result
     if stream.limit() == 0 {
         return Err(Error::TooLarge { what: "too many bytes" });
     }
-    Ok(layer.bytes)
+    Ok(Limits { bytes: layer.bytes, entries: layer.entries })
 }
 
 enum Problem {

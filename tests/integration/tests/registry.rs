@@ -27,7 +27,7 @@ fn busybox(product: &Product) -> Vec<u8> {
 
 fn image(product: &Product, text: &str) -> Image {
     let shell = archive(&[("bin/busybox", 0o755, &busybox(product))]);
-    let own = archive(&[("hello", 0o644, text.as_bytes())]);
+    let own = archive(&[("hello", 0o644, format!("{text}\n").as_bytes())]);
     Image {
         layers: vec![(shell, Compression::Gzip), (own, Compression::Gzip)],
         config: serde_json::json!({"Entrypoint": ["/bin/busybox"], "Cmd": ["sh", "-c", "busybox cat /hello; exec busybox sleep 3600"], "Env": ["PATH=/bin"]}),
@@ -50,7 +50,7 @@ fn images_are_pulled_by_tag_and_digest_and_run() {
     let name = registry.name("team/app:v1");
     cluster.kubectl(&format!("run app --image={name}")).ok();
     cluster.wait("get pod app --no-headers", |line| line.contains("1/1") && line.contains("Running"));
-    cluster.wait("logs app", |text| text == "first");
+    cluster.wait("logs app", |text| text == "first\n");
     let id = cluster
         .kubectl(
             "get pod app -o jsonpath='{.status.containerStatuses[0].imageID} {.status.containerStatuses[0].image}'",
@@ -78,11 +78,19 @@ fn images_are_pulled_by_tag_and_digest_and_run() {
     registry.push("team/app:v1", &image(&product, "second"));
     cluster.kubectl(&format!("run again --image={name} --image-pull-policy=Always")).ok();
     cluster.wait("get pod again --no-headers", |line| line.contains("1/1") && line.contains("Running"));
-    cluster.wait("logs again", |text| text == "second");
+    cluster.wait("logs again", |text| text == "second\n");
     assert_eq!(registry.downloads(), before + 2, "configuration and the layer that changed");
     let listed =
         cluster.wait("get node worker-1 -o jsonpath='{.status.images[*].names}'", |text| text.contains(&pinned));
     assert!(listed.contains(&name), "{listed}");
+    // An image can be a volume, too.
+    let volume = format!(
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: volume}}, spec: {{containers: [{{name: c, image: drydock/demo:v1, command: [cat, /v/hello], volumeMounts: [{{name: v, mountPath: /v}}]}}], volumes: [{{name: v, image: {{reference: '{}', pullPolicy: Always}}}}]}}}}",
+        registry.name("team/data:v1")
+    );
+    registry.push("team/data:v1", &image(&product, "third"));
+    cluster.kubectl_with("apply -f -", &volume).ok();
+    cluster.wait("logs volume", |text| text == "third\n");
 }
 
 #[test]
@@ -104,7 +112,7 @@ fn private_images_need_their_secret() {
         format!("run own --image={name} --overrides='{{\"spec\":{{\"imagePullSecrets\":[{{\"name\":\"pull\"}}]}}}}'");
     cluster.kubectl(&own).ok();
     cluster.wait("get pod own --no-headers", |line| line.contains("1/1") && line.contains("Running"));
-    cluster.wait("logs own", |text| text == "secret");
+    cluster.wait("logs own", |text| text == "secret\n");
     // By way of the service account.
     cluster.kubectl("create serviceaccount robot").ok();
     cluster.kubectl("patch serviceaccount robot -p '{\"imagePullSecrets\":[{\"name\":\"pull\"}]}'").ok();

@@ -35,6 +35,8 @@ pub use serve::{InProcess, Puller, Service};
 
 /// Most bytes of an order: names and credentials.
 const ORDER_LIMIT: u64 = 1 << 20;
+/// Most memory of a pull, addresses counted: some parts of archives are read whole.
+const MEMORY: u64 = 2 << 30;
 
 /// Flags of `drydock-node image-pull`.
 #[derive(Debug, clap::Parser)]
@@ -46,6 +48,9 @@ pub struct Options {}
 /// # Errors
 /// When the order is not readable or nobody listens.
 pub async fn run(_options: Options) -> Result<(), Error> {
+    let limit = rustix::process::Rlimit { current: Some(MEMORY), maximum: Some(MEMORY) };
+    rustix::process::setrlimit(rustix::process::Resource::As, limit)
+        .map_err(|error| Error::io("cannot bound the memory of a pull")(error.into()))?;
     let mut text = Vec::new();
     tokio::io::stdin().take(ORDER_LIMIT).read_to_end(&mut text).await.map_err(Error::io("cannot read the order"))?;
     let order: Order = serde_json::from_slice(&text).map_err(|error| Error::Invalid(format!("no order: {error}")))?;

@@ -239,18 +239,20 @@ async fn fetch(
         .buffered(PARALLEL)
         .boxed_local();
     while let Some((diff_id, file)) = blobs.try_next().await? {
-        let (back, used) = tokio::task::spawn_blocking(move || {
-            let used = File::open(&file)
-                .map_err(Error::io(format!("cannot read {}", file.display())))
-                .and_then(|blob| Ok(staging.unpack(&diff_id, BufReader::with_capacity(128 * 1024, blob), limits)?));
+        let (back, left) = tokio::task::spawn_blocking(move || {
+            let unpacked =
+                File::open(&file).map_err(Error::io(format!("cannot read {}", file.display()))).and_then(|blob| {
+                    let blob = BufReader::with_capacity(128 * 1024, blob);
+                    Ok(staging.unpack(&diff_id, blob, &mut limits)?)
+                });
             // Two copies of a layer need not lie on the disk until the last one has come.
             let _ = std::fs::remove_file(&file);
-            (staging, used)
+            (staging, unpacked.map(|()| limits))
         })
         .await
         .map_err(|error| Error::Invalid(format!("unpacking broke off: {error}")))?;
         staging = back;
-        limits.bytes = limits.bytes.saturating_sub(used?);
+        limits = left?;
     }
     drop(blobs);
     commit(staging, Manifest { name: name.clone(), digest: found, config: bytes, size }).await

@@ -122,12 +122,15 @@ impl<P: Puller + 'static> Service<P> {
     /// Answers one request.
     pub async fn answer(self: &Rc<Self>, request: Request) -> Answer {
         match request {
-            Request::Use { digest } => {
-                if let Err(reason) = self.hold(&digest) {
-                    tracing::warn!(reason, "cannot hold an image");
-                }
-                Answer::Done
-            }
+            // A session that holds more than its share could keep all others from theirs.
+            Request::Use { digest } => match self.room().map_err(|error| error.to_string()) {
+                Ok(1..) => match self.hold(&digest) {
+                    Ok(()) => Answer::Done,
+                    Err(reason) => failed("NotFound", reason),
+                },
+                Ok(0) => failed("ResourceExhausted", "this session holds all that it may".to_owned()),
+                Err(reason) => failed("ResourceExhausted", reason),
+            },
             Request::Pull { image, mut credentials } => {
                 credentials.truncate(MOST_CREDENTIALS);
                 self.join(image, credentials).await

@@ -13,6 +13,9 @@ use super::{Entry, Index, LayerRef};
 use crate::unpack::{self, Limits};
 use crate::{Error, Image, ImageStore, Reference, archive, digest};
 
+/// Bytes that a file takes beside its content.
+const FILE_COST: u64 = 512;
+
 /// What a registry says of an image.
 #[derive(Debug, Clone)]
 pub struct Manifest {
@@ -166,13 +169,13 @@ impl Staging {
         &self.dir
     }
 
-    /// Unpacks a layer, whatever it is compressed with, and checks its digest. Returns the bytes of its files.
+    /// Unpacks a layer, whatever it is compressed with, and checks its digest. What it takes goes off the limits.
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::Digest`], [`Error::TooLarge`] for hostile layers; [`Error::Io`].
-    pub fn unpack(&mut self, diff_id: &str, blob: impl Read, limits: Limits) -> Result<u64, Error> {
+    pub fn unpack(&mut self, diff_id: &str, blob: impl Read, limits: &mut Limits) -> Result<(), Error> {
         if self.layers.iter().any(|(other, ..)| other == diff_id) {
-            return Ok(0);
+            return Ok(());
         }
         let target = self.dir.join(format!("layer-{}", self.layers.len()));
         fs::create_dir(&target).map_err(Error::io("create", &target))?;
@@ -180,13 +183,16 @@ impl Staging {
         fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).map_err(Error::io("change", &target))?;
         let stream = archive::decompressed(blob).map_err(|error| Error::invalid(format!("layer: {error}")))?;
         let mut stream = archive::hashed(stream);
-        let size = unpack::unpack(&mut stream, &target, limits)?;
+        let used = unpack::unpack(&mut stream, &target, *limits)?;
         let actual = format!("sha256:{}", stream.finish());
         if actual != diff_id {
             return Err(Error::Digest { expected: diff_id.to_owned(), actual });
         }
-        self.layers.push((diff_id.to_owned(), target, size));
-        Ok(size)
+        limits.bytes -= used.bytes.min(limits.bytes);
+        limits.entries -= used.entries.min(limits.entries);
+        // A file without a byte takes its place on the disk, too.
+        self.layers.push((diff_id.to_owned(), target, used.bytes + used.entries * FILE_COST));
+        Ok(())
     }
 
     /// Takes the image over into the store.

@@ -58,9 +58,12 @@ impl Images {
         if !image.is_pulled() || !self.lock().insert(image.digest.clone()) {
             return;
         }
-        if let Err(failure) = self.ask(&Request::Use { digest: image.digest.clone() }).await {
-            tracing::warn!(image.name = image.name, reason = failure.reason, "cannot hold an image");
-            self.lock().remove(&image.digest);
+        match self.ask(&Request::Use { digest: image.digest.clone() }).await {
+            Err(failure) | Ok(Answer::Failed(failure)) => {
+                tracing::warn!(image.name = image.name, reason = failure.reason, "cannot hold an image");
+                self.lock().remove(&image.digest);
+            }
+            Ok(_) => {}
         }
     }
 

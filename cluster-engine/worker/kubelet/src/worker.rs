@@ -250,6 +250,10 @@ impl Worker {
                 self.kill(&name, &message, deadline);
             }
             Action::Resize => self.resize().await,
+            Action::Reset => {
+                self.state.containers.values_mut().for_each(|record| record.reset(now()));
+                self.state.restarting_all = Some(false);
+            }
             Action::StopSandbox => self.stop_sandbox().await,
             Action::Fail(failure) => self.fail(failure),
         }
