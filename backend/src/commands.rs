@@ -1,17 +1,16 @@
 //! The command line.
 
 mod cluster;
+mod hosts;
 mod image;
 mod node;
+pub(crate) mod pulling;
 mod serve;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::bail;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use drydock_engine::Engine;
-use drydock_host_embedded::{Embedded, preflight};
 
 use crate::files::Files;
 
@@ -34,7 +33,7 @@ pub(crate) struct Common {
     /// Folder with node binary, web app, images and lessons, in place of those that this file carries.
     #[arg(long, global = true, env = "DRYDOCK_BUNDLE", hide_short_help = true)]
     bundle: Option<PathBuf>,
-    /// Where nodes run.
+    /// Where nodes of new clusters run; clusters that exist are found wherever they are.
     #[arg(long, global = true, env = "DRYDOCK_HOST", value_enum, default_value_t = HostChoice::Auto)]
     host: HostChoice,
 }
@@ -42,7 +41,7 @@ pub(crate) struct Common {
 /// Where nodes run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum HostChoice {
-    /// The best that works here.
+    /// Embedded where this machine has what that needs, else in Docker.
     Auto,
     /// In namespaces, by Drydock's own runtime.
     Embedded,
@@ -83,33 +82,6 @@ impl Common {
             None => default_data_dir(),
         }
     }
-
-    /// The engine on the chosen host. What this machine lacks is told before anything is unpacked to its disk.
-    ///
-    /// # Errors
-    /// One sentence that says what this machine lacks.
-    fn engine(&self, purpose: Purpose) -> anyhow::Result<(Files, Engine)> {
-        if self.host == HostChoice::Docker {
-            bail!("--host docker is not there yet: use --host embedded, which needs no Docker");
-        }
-        preflight::rights()?;
-        if purpose == Purpose::Start {
-            preflight::machine(&crate::files::create(&self.data()?)?)?;
-        }
-        let files = self.files()?;
-        files.images()?;
-        let host = Embedded::new(&files.data)?;
-        Ok((files, Engine::new(Arc::new(host))))
-    }
-}
-
-/// What an engine is wanted for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    /// To start nodes: the machine must have what they need.
-    Start,
-    /// To look at or end what is there, which must work on a full disk too.
-    Tend,
 }
 
 fn default_data_dir() -> anyhow::Result<PathBuf> {
@@ -144,7 +116,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
             Command::Cluster(command) => cluster::run(&options.common, command).await,
             Command::Node(command) => node::run(&options.common, command).await,
             Command::Fault(command) => node::fault(&options.common, command).await,
-            Command::Image(command) => image::run(&options.common, command),
+            Command::Image(command) => image::run(&options.common, command).await,
         }
     })
 }

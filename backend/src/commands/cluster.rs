@@ -12,7 +12,7 @@ use drydock_engine::host::NodeLimits;
 use drydock_engine::{Cluster, ClusterSpec, Stage, WorkstationSpec};
 use serde_json::json;
 
-use super::{Common, Purpose};
+use super::Common;
 
 /// How long a node may take to stop.
 const NODE_GRACE: Duration = Duration::from_secs(5);
@@ -115,6 +115,8 @@ pub(crate) struct Create {
     #[arg(long, env = "DRYDOCK_NODE_DISK", default_value_t = 10_240, value_parser = clap::value_parser!(u64).range(256..))]
     node_disk: u64,
     #[command(flatten)]
+    pulling: super::pulling::Options,
+    #[command(flatten)]
     form: Form,
 }
 
@@ -123,10 +125,12 @@ pub(crate) struct Create {
 /// # Errors
 /// When the engine fails; a command of `exec` that fails ends this process with its code.
 pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()> {
-    let starts = matches!(command, Command::Create(_) | Command::StartNode { .. });
-    let (files, engine) = common.engine(if starts { Purpose::Start } else { Purpose::Tend })?;
     match command {
         Command::Create(create) => {
+            // What is typed wrong is told before anything else.
+            ClusterSpec::new(&create.name, create.workers).validate()?;
+            let (files, engine) = common.engine().await?;
+            files.rule(&create.pulling, true)?;
             let workstation = (!create.no_workstation)
                 .then(|| {
                     anyhow::Ok(WorkstationSpec { image: "drydock/tools:latest".to_owned(), kubectl: files.kubectl()? })
@@ -173,7 +177,10 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
             }
         }
         Command::List(form) => {
-            let clusters = engine.list().await?;
+            let mut clusters = Vec::new();
+            for engine in common.engines().await? {
+                clusters.extend(engine.list().await?);
+            }
             if form.output == Output::Json {
                 println!("{}", serde_json::Value::from(clusters.iter().map(describe).collect::<Vec<_>>()));
             } else {
@@ -184,7 +191,7 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
             }
         }
         Command::Kubeconfig { name, form } => {
-            let cluster = engine.get(&name).await?;
+            let (_, cluster) = common.find(&name).await?;
             if form.output == Output::Json {
                 println!("{}", json!({"name": name, "kubeconfig": cluster.kubeconfig}));
             } else {
@@ -192,6 +199,7 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
             }
         }
         Command::Exec { name, node, form, command } => {
+            let (engine, _) = common.find(&name).await?;
             let output = engine.host().exec(&name, &node, &command).await?;
             if form.output == Output::Json {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -208,15 +216,17 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
             }
         }
         Command::StopNode { name, node, form } => {
+            let (engine, _) = common.find(&name).await?;
             engine.host().stop_node(&name, &node, NODE_GRACE).await?;
             say(form, &name, &node, "stopped");
         }
         Command::StartNode { name, node, form } => {
+            let (engine, _) = common.find(&name).await?;
             engine.host().start_node(&name, &node).await?;
             say(form, &name, &node, "started");
         }
         Command::Delete { name, form } => {
-            engine.get(&name).await?;
+            let (engine, _) = common.find(&name).await?;
             engine.delete(&name).await?;
             if form.output == Output::Json {
                 println!("{}", json!({"name": name, "deleted": true}));

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Subcommand;
 
-use super::Common;
+use super::{Common, hosts};
 
 /// What to do with images.
 #[derive(Subcommand)]
@@ -25,8 +25,9 @@ pub(crate) enum Command {
 ///
 /// # Errors
 /// When the archive or the store cannot be read or written.
-pub(crate) fn run(common: &Common, command: Command) -> anyhow::Result<()> {
-    let store = common.files()?.images()?;
+pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()> {
+    let files = common.files()?;
+    let store = files.images()?;
     match command {
         Command::List => {
             println!("{:<40} {:>10}  DIGEST", "NAME", "SIZE");
@@ -38,6 +39,9 @@ pub(crate) fn run(common: &Common, command: Command) -> anyhow::Result<()> {
             let file = File::open(&archive).with_context(|| format!("cannot open {}", archive.display()))?;
             for name in store.import_docker_archive(BufReader::new(file))? {
                 println!("{}", name.name);
+            }
+            if common.uses_docker()? {
+                hosts::docker(&files)?.import(&archive).await?;
             }
         }
     }

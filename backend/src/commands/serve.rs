@@ -11,7 +11,7 @@ use drydock_engine::host::NodeLimits;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Common, Purpose};
+use super::Common;
 use crate::lessons;
 use crate::routes::{self, App, Assets};
 use crate::sessions::{Policy, Sessions};
@@ -44,6 +44,8 @@ pub(crate) struct Options {
     /// Disk space of one node, in MiB.
     #[arg(long, env = "DRYDOCK_NODE_DISK", default_value_t = 10_240, value_parser = clap::value_parser!(u64).range(256..))]
     node_disk: u64,
+    #[command(flatten)]
+    pulling: super::pulling::Options,
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -54,7 +56,8 @@ pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<()>
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("cannot listen on {}: choose another address with --listen", options.listen))?;
-    let (files, engine) = common.engine(Purpose::Start)?;
+    let (files, engine) = common.engine().await?;
+    files.rule(&options.pulling, false)?;
     let store = Store::open(&files.data.join("drydock.db")).await.context("cannot open the database")?;
     for refused in lessons::import(&store, &files.bundle.join("lessons")).await? {
         tracing::error!(lesson.file = refused.file, reason = refused.reason, "a lesson is left out");

@@ -24,8 +24,9 @@ pub fn json_patch(original: &Value, patch: &[u8]) -> Result<Value, Status> {
         )));
     }
     let mut value = original.clone();
+    let mut copied = 0;
     for operation in &operations {
-        json::apply(&mut value, operation).map_err(Status::unprocessable)?;
+        json::apply(&mut value, operation, &mut copied).map_err(Status::unprocessable)?;
     }
     Ok(value)
 }

@@ -23,10 +23,12 @@ use tar::EntryType;
 use crate::Error;
 
 /// Bounds of one layer.
-#[derive(Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) bytes: u64,
-    pub(crate) entries: u64,
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of all files together.
+    pub bytes: u64,
+    /// Files, folders and links.
+    pub entries: u64,
 }
 
 impl Default for Limits {
@@ -40,12 +42,14 @@ const WHITEOUT: &[u8] = b".wh.";
 /// Names that overlayfs and others keep to themselves.
 const META: &[u8] = b".wh..wh.";
 
-/// Unpacks a tar stream into the empty directory `target` and returns the bytes of its files. The stream is read to its
-/// end, so that a digest taken on the way is that of the whole.
-pub(crate) fn unpack(stream: impl Read, target: &Path, limits: Limits) -> Result<u64, Error> {
+/// Unpacks a tar stream into the empty directory `target` and returns what it took of the limits. The stream is read to
+/// its end, so that a digest taken on the way is that of the whole.
+pub(crate) fn unpack(stream: impl Read, target: &Path, limits: Limits) -> Result<Limits, Error> {
     let root = rustix::fs::open(target, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|error| Error::io("open", target)(error.into()))?;
     let mut layer = Layer { root, limits, bytes: 0, entries: 0, times: Vec::new() };
+    // Heads and padding come on top of the files; an archive beyond that is one without an end.
+    let stream = stream.take(limits.bytes.saturating_add(limits.entries.saturating_mul(4096)));
     let mut archive = tar::Archive::new(stream);
     let entries = archive.entries().map_err(|error| Error::invalid(format!("layer: {error}")))?;
     for entry in entries {
@@ -59,7 +63,10 @@ pub(crate) fn unpack(stream: impl Read, target: &Path, limits: Limits) -> Result
     layer.set_times();
     let mut stream = archive.into_inner();
     io::copy(&mut stream, &mut io::sink()).map_err(|error| Error::invalid(format!("layer: {error}")))?;
-    Ok(layer.bytes)
+    if stream.limit() == 0 {
+        return Err(Error::TooLarge { what: "too many bytes" });
+    }
+    Ok(Limits { bytes: layer.bytes, entries: layer.entries })
 }
 
 enum Problem {

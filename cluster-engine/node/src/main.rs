@@ -11,7 +11,7 @@ use clap::Parser;
 use drydock_component::{Shutdown, init_logging};
 
 /// What can be run, by upstream's names.
-const APPLETS: [&str; 12] = [
+const APPLETS: [&str; 16] = [
     "kubelet",
     "kube-apiserver",
     "etcd",
@@ -23,6 +23,10 @@ const APPLETS: [&str; 12] = [
     "metrics-server",
     "ingress-controller",
     "drydock-supervisor",
+    "fault",
+    "image-pull",
+    "drydock-relay",
+    "drydock-store",
     "runtime",
 ];
 
@@ -94,6 +98,12 @@ async fn run(name: &str, arguments: Vec<OsString>) -> anyhow::Result<()> {
         "drydock-supervisor" => {
             drydock_supervisor::run(drydock_supervisor::Options::parse_from(arguments), shutdown).await?;
         }
+        "fault" => drydock_fault::run(&drydock_fault::Options::parse_from(arguments))?,
+        "image-pull" => drydock_image_service::run(drydock_image_service::Options::parse_from(arguments)).await?,
+        "drydock-relay" => {
+            drydock_supervisor::relay::run(drydock_supervisor::relay::Options::parse_from(arguments)).await?
+        }
+        "drydock-store" => drydock_supervisor::store::run(drydock_supervisor::store::Options::parse_from(arguments))?,
         _ => anyhow::bail!("{name} is not an applet"),
     }
     Ok(())

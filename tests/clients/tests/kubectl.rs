@@ -5,54 +5,81 @@ mod tables;
 use drydock_tests_clients::Client;
 use drydock_tests_harness::{Cluster, Product};
 
-/// Runs tables on one cluster with each client.
+type Table = fn(&Client<'_>);
+
+/// Runs tables on one cluster with all clients at the same time, each in its namespace.
 #[track_caller]
-fn check(name: &str, workers: u16, tables: &[fn(&Client<'_>)]) {
+fn check(name: &str, workers: u16, tables: &[Table]) {
+    let product = Product::new();
+    let cluster = Cluster::create(&product, name, workers);
+    let clients = Client::all(&cluster);
+    std::thread::scope(|scope| {
+        for client in &clients {
+            scope.spawn(move || tables.iter().for_each(|table| table(client)));
+        }
+    });
+}
+
+/// Runs tables about what belongs to no namespace: one client after the other.
+#[track_caller]
+fn check_in_turn(name: &str, workers: u16, tables: &[Table]) {
     let product = Product::new();
     let cluster = Cluster::create(&product, name, workers);
     for client in Client::all(&cluster) {
-        for table in tables {
-            table(&client);
-        }
+        tables.iter().for_each(|table| table(&client));
     }
 }
 
 #[test]
 fn objects_are_applied_changed_and_compared() {
-    check("apply", 1, &[tables::apply::client_side, tables::apply::server_side, tables::apply::changes]);
+    use tables::{access, apply, forms, limits};
+    let tables: [Table; 9] = [
+        apply::client_side,
+        apply::server_side,
+        apply::changes,
+        apply::mistakes,
+        forms::outputs,
+        forms::explain,
+        access::rights,
+        limits::quotas,
+        limits::ranges,
+    ];
+    check("objects", 1, &tables);
 }
 
 #[test]
-fn mistakes_are_told() {
-    check("mistakes", 1, &[tables::apply::mistakes]);
-}
-
-#[test]
-fn workloads_are_rolled_out() {
-    check("rollout", 1, &[tables::workloads::rollouts, tables::workloads::scaling]);
+fn workloads_run() {
+    use tables::{batch, workloads};
+    let tables: [Table; 6] = [
+        workloads::rollouts,
+        workloads::scaling,
+        batch::jobs,
+        batch::cron_jobs,
+        batch::disruptions,
+        workloads::daemons,
+    ];
+    check("workloads", 2, &tables);
 }
 
 #[test]
 fn pods_are_entered_watched_and_copied() {
-    check("pods", 1, &[tables::pods::streams, tables::pods::debugging]);
+    use tables::pods;
+    check("pods", 1, &[pods::streams, pods::logs, pods::attaching, pods::debugging, pods::measuring]);
 }
 
 #[test]
-fn objects_are_listed_in_every_form() {
-    check("forms", 1, &[tables::forms::outputs, tables::forms::explain]);
+fn data_stays() {
+    use tables::storage;
+    check("data", 2, &[storage::stateful_sets, storage::volumes]);
 }
 
 #[test]
-fn rights_are_asked_for() {
-    check("rights", 1, &[tables::access::rights]);
+fn traffic_finds_its_way() {
+    use tables::network;
+    check("traffic", 2, &[network::services, network::names, network::ingresses, network::policies]);
 }
 
 #[test]
-fn nodes_are_emptied() {
-    check("nodes", 2, &[tables::nodes::maintenance]);
-}
-
-#[test]
-fn definitions_bring_kinds() {
-    check("custom", 1, &[tables::custom::definitions]);
+fn nodes_are_emptied_and_kinds_are_defined() {
+    check_in_turn("wide", 2, &[tables::nodes::maintenance, tables::custom::definitions, tables::custom::schemas]);
 }

@@ -38,6 +38,11 @@ impl<'a> Cluster<'a> {
         Cluster { product, name: name.to_owned(), kubeconfig, kubectl: "kubectl".into() }
     }
 
+    /// Takes over a cluster that the test created by itself.
+    pub fn adopt(product: &'a Product, name: &str, kubeconfig: PathBuf) -> Cluster<'a> {
+        Cluster { product, name: name.to_owned(), kubeconfig, kubectl: "kubectl".into() }
+    }
+
     /// Uses another kubectl from here on.
     #[must_use]
     pub fn with_kubectl(mut self, program: impl Into<PathBuf>) -> Cluster<'a> {
@@ -84,6 +89,16 @@ impl<'a> Cluster<'a> {
         })
     }
 
+    /// The file with which clients find the cluster.
+    pub fn kubeconfig(&self) -> &std::path::Path {
+        &self.kubeconfig
+    }
+
+    /// A folder for the test's own files.
+    pub fn scratch(&self) -> &std::path::Path {
+        self.product.scratch()
+    }
+
     /// Runs a command on a node.
     pub fn exec(&self, node: &str, command: &[&str]) -> Outcome {
         let head = ["cluster", "exec", &self.name, node, "--"];
@@ -109,7 +124,7 @@ fn eprint(text: &str) {
 }
 
 /// Splits at spaces as a shell does; single quotes keep what is between them together.
-fn words(line: &str) -> Vec<String> {
+pub fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = None::<String>;
     let mut quoted = false;

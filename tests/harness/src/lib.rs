@@ -5,11 +5,12 @@ pub mod census;
 mod cluster;
 mod follow;
 mod product;
+pub mod registry;
 mod server;
 mod wait;
 
 pub use census::Census;
-pub use cluster::Cluster;
+pub use cluster::{Cluster, words};
 pub use follow::Follow;
 pub use product::{Outcome, Product};
 pub use server::Server;

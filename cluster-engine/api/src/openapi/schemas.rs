@@ -72,7 +72,8 @@ pub(super) fn definition(dialect: Dialect, ty: Type<'_>, descriptions: &mut Desc
             field.name().to_owned(),
             property(dialect, field, texts.get(index + 1).copied().unwrap_or_default()),
         );
-        if field.required() {
+        // What the schemas of k8s-openapi ask for is what its types have; upstream lets every object leave its metadata out.
+        if field.required() && field.name() != "metadata" {
             required.push(field.name());
         }
     }

@@ -49,8 +49,33 @@ pub(super) fn parse(patch: &[u8]) -> Result<Vec<Operation>, Status> {
         .collect()
 }
 
-/// Applies one operation; the error is upstream's text, which it logs but does not send.
-pub(super) fn apply(document: &mut Value, operation: &Operation) -> Result<(), String> {
+/// What all copies of a patch may add to the object, in bytes of JSON (upstream: `JSONPatchMaxCopyBytes`): each could double it.
+const MOST_COPIED: usize = 3 << 20;
+
+/// Counts what is written to it.
+struct Counter(usize);
+
+impl std::io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The length of a value as JSON.
+fn size(value: &Value) -> usize {
+    let mut counter = Counter(0);
+    // A counter takes everything.
+    let _ = serde_json::to_writer(&mut counter, value);
+    counter.0
+}
+
+/// Applies one operation, with what was copied by those before it; the error is upstream's text, which it logs but does not send.
+pub(super) fn apply(document: &mut Value, operation: &Operation, copied: &mut usize) -> Result<(), String> {
     let Operation { op, path, from, value } = operation;
     if path == "\u{0}" {
         return Err(format!("{op} operation failed to decode path: operation missing path field: missing value"));
@@ -79,10 +104,17 @@ pub(super) fn apply(document: &mut Value, operation: &Operation) -> Result<(), S
         }
         "copy" => {
             let from = from()?;
-            let copied = find(document, from).cloned().ok_or_else(|| {
+            let found = find(document, from).ok_or_else(|| {
                 format!("copy operation does not apply: doc is missing from path: {from}: missing value")
             })?;
-            add(document, path, copied, "copy")
+            *copied += size(found);
+            if *copied > MOST_COPIED {
+                return Err(format!(
+                    "Unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding the limit {MOST_COPIED}"
+                ));
+            }
+            let value = found.clone();
+            add(document, path, value, "copy")
         }
         "test" => {
             let found = if path.is_empty() { Some(&*document) } else { find(document, path).map(|v| &*v) };

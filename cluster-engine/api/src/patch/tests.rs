@@ -11,6 +11,17 @@ fn ty(group: &str, kind: &str) -> Type<'static> {
 }
 
 #[test]
+fn copies_cannot_grow_without_end() {
+    let copies = |count: usize| -> Vec<_> {
+        (0..count).map(|i| json!({"op": "copy", "from": "/a", "path": format!("/a/c{i}")})).collect()
+    };
+    let original = json!({"a": {"b": "x".repeat(1000)}});
+    assert!(json_patch(&original, json!(copies(8)).to_string().as_bytes()).is_ok());
+    let refused = json_patch(&original, json!(copies(40)).to_string().as_bytes());
+    assert_eq!(refused.map_err(|status| status.code), Err(422));
+}
+
+#[test]
 fn json_patches() {
     let original = json!({"a": {"b": [1, 2, 3]}, "x/y": 1});
     for (patch, want) in [

@@ -37,6 +37,9 @@ impl Embedded {
         std::fs::create_dir_all(&sessions)
             .map_err(|source| HostError::Io { action: format!("cannot create {}", sessions.display()), source })?;
         let images = data.join("images");
+        // In a container they are read-only at first.
+        drydock_supervisor::duties::open_control_groups()
+            .map_err(|error| HostError::Unsupported(format!("control groups cannot be written to: {error}")))?;
         let failed = |reason: String| HostError::Failed { action: format!("find the image {NODE_IMAGE}"), reason };
         let store = drydock_images::ImageStore::open(&images).map_err(|error| failed(error.to_string()))?;
         let image = store.resolve(NODE_IMAGE).map_err(|error| failed(error.to_string()))?;

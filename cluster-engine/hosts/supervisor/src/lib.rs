@@ -2,19 +2,26 @@
 //!
 //! The supervisor runs as the host's root in a mount namespace of its own. Nodes are its children and die with it, the
 //! session's network namespaces go with their last process, so the kernel cleans up whatever way the supervisor ends.
-//! It speaks JSON lines on `supervisor.sock` in the session's folder ([`protocol`]); `drydock-host-embedded` is the client.
+//! It speaks JSON lines on `supervisor.sock` in the session's folder ([`protocol`]); hosts are its clients ([`client`]).
+//!
+//! In containers a session has several supervisors: one is its gateway, each of the others (*members*) runs one node.
 #![allow(unsafe_code, reason = "entering namespaces, idmapped mounts and loop devices have no safe interface")]
 
+pub mod client;
 mod disk;
+pub mod duties;
 mod images;
 mod network;
 mod node;
 pub mod protocol;
+pub mod relay;
 mod serve;
 mod share;
 pub mod state;
+pub mod store;
 mod terminal;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use drydock_component::Shutdown;
@@ -30,6 +37,21 @@ pub struct Options {
     /// The image store of the machine.
     #[arg(long)]
     pub images: PathBuf,
+    /// What the session is, as JSON of [`state::State`]; taken when the folder holds no session yet.
+    #[arg(long, env = "DRYDOCK_SESSION", hide_env_values = true)]
+    pub session: Option<String>,
+    /// Link to a network over which several supervisors carry one session together, e.g. `eth0`.
+    #[arg(long)]
+    pub uplink: Option<String>,
+    /// Only runs nodes: another supervisor on the uplink is the session's gateway.
+    #[arg(long, requires = "uplink")]
+    pub member: bool,
+    /// Where the gateway to the API server listens.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub listen: IpAddr,
+    /// Seconds that nodes get to end in good order when the supervisor is asked to stop.
+    #[arg(long, default_value_t = 0)]
+    pub grace_seconds: u64,
 }
 
 /// Why a supervisor cannot run, or could not do what was asked.

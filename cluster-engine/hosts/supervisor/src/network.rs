@@ -2,15 +2,21 @@
 //!
 //! *Invariant*: nothing is ever made in the host's network namespace. A thread lives in the session's namespace; what is
 //! dialled, is dialled by it.
+//!
+//! Where several supervisors carry one session, their bridges are one by a VXLAN tunnel: its outer side belongs to the
+//! namespace that the supervisor was started in, its inner side is a port of the bridge. So a session uses the addresses
+//! it wants, and its nodes see nothing of the network that carries it.
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 
+use drydock_engine::host::SessionNetwork;
 use futures_util::TryStreamExt;
 use nix::sched::{CloneFlags, setns, unshare};
-use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use rtnetlink::packet_route::link::InfoVxlan;
+use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, LinkVxlan, RouteMessageBuilder};
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{mpsc, oneshot};
@@ -18,6 +24,14 @@ use tokio::sync::{mpsc, oneshot};
 use crate::Error;
 
 const BRIDGE: &str = "br0";
+/// The bridge's port towards the session's other supervisors.
+const UPLINK: &str = "uplink";
+/// The tunnel's number and UDP port. Each session has a network of its own, so all may have the same.
+const TUNNEL: (u32, u16) = (1, 24_789);
+/// Where what is for all goes: to all supervisors that listen on the network that carries the session.
+const GROUP: Ipv4Addr = Ipv4Addr::new(239, 99, 20, 1);
+/// Seconds after which it is asked anew where a node is: a container may come back under another address.
+const AGEING: u32 = 10;
 /// How long a connection inside the session may take.
 const DIAL_TIME: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -60,14 +74,20 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Makes the namespace and the bridge.
-    pub(crate) async fn create(gateway: Ipv4Addr, prefix: u8) -> Result<Network, Error> {
+    /// Makes the namespace and the bridge, which has the gateway's address where this `is_gateway`.
+    pub(crate) async fn create(
+        network: &SessionNetwork,
+        is_gateway: bool,
+        uplink: Option<String>,
+    ) -> Result<Network, Error> {
+        let (gateway, prefix) = (network.gateway, network.prefix);
         let (orders, receiver) = mpsc::unbounded_channel();
         let (ready, is_ready) = oneshot::channel();
+        let address = is_gateway.then_some((gateway, prefix));
         std::thread::Builder::new()
             .name("network".to_owned())
             .stack_size(512 * 1024)
-            .spawn(move || inside(gateway, prefix, ready, receiver))
+            .spawn(move || inside(address, uplink, ready, receiver))
             .map_err(Error::io("cannot start the network thread"))?;
         answer("make the session's network", is_ready).await?;
         Ok(Network { orders, prefix, gateway })
@@ -121,11 +141,12 @@ async fn answer<T>(action: &str, outcome: oneshot::Receiver<Result<T, String>>) 
 }
 
 /// The life of the thread in the session's namespace.
-fn inside(gateway: Ipv4Addr, prefix: u8, ready: Answer<()>, mut orders: mpsc::UnboundedReceiver<Order>) {
-    if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-        let _ = ready.send(Err(format!("cannot make a network namespace: {error}")));
-        return;
-    }
+fn inside(
+    address: Option<(Ipv4Addr, u8)>,
+    uplink: Option<String>,
+    ready: Answer<()>,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -134,15 +155,14 @@ fn inside(gateway: Ipv4Addr, prefix: u8, ready: Answer<()>, mut orders: mpsc::Un
         }
     };
     runtime.block_on(async move {
-        let handle = match netlink() {
+        let handle = match setup(address, uplink).await {
             Ok(handle) => handle,
             Err(error) => {
                 let _ = ready.send(Err(error));
                 return;
             }
         };
-        let made = bridge(&handle, gateway, prefix).await.map_err(|error| error.to_string());
-        let _ = ready.send(made);
+        let _ = ready.send(Ok(()));
         while let Some(order) = orders.recv().await {
             match order {
                 Order::Attach { port, namespace, ip, done } => {
@@ -163,6 +183,39 @@ fn inside(gateway: Ipv4Addr, prefix: u8, ready: Answer<()>, mut orders: mpsc::Un
             }
         }
     });
+}
+
+/// Moves the calling thread into a new namespace with a bridge.
+async fn setup(address: Option<(Ipv4Addr, u8)>, uplink: Option<String>) -> Result<Handle, String> {
+    // Its socket stays in the namespace that it was made in.
+    let outside = uplink.map(|link| Ok::<_, String>((netlink()?, link))).transpose()?;
+    unshare(CloneFlags::CLONE_NEWNET).map_err(|error| format!("cannot make a network namespace: {error}"))?;
+    let handle = netlink()?;
+    bridge(&handle, address).await.map_err(|error| error.to_string())?;
+    if let Some((outside, link)) = outside {
+        tunnel(&outside, &handle, &link).await.map_err(|error| format!("cannot make the tunnel: {error}"))?;
+    }
+    Ok(handle)
+}
+
+/// The port of the bridge behind which the session's other supervisors are. Who is where is learnt; what is for somebody
+/// unknown goes to all.
+async fn tunnel(outside: &Handle, handle: &Handle, link: &str) -> Result<(), String> {
+    let here = File::open("/proc/thread-self/ns/net").map_err(|error| error.to_string())?;
+    let (number, port) = TUNNEL;
+    let carrier = index(outside, link).await.map_err(|error| format!("{link}: {error}"))?;
+    let link = LinkVxlan::new(UPLINK, number)
+        .dev(carrier)
+        .group(GROUP)
+        .port(port)
+        .append_info_data(InfoVxlan::Ageing(AGEING))
+        .setns_by_fd(here.as_raw_fd());
+    outside.link().add(link.build()).execute().await.map_err(|error| error.to_string())?;
+    let join = async {
+        let (bridge, port) = (index(handle, BRIDGE).await?, index(handle, UPLINK).await?);
+        handle.link().set(LinkUnspec::new_with_index(port).controller(bridge).up().build()).execute().await
+    };
+    join.await.map_err(|error: rtnetlink::Error| error.to_string())
 }
 
 fn netlink() -> Result<Handle, String> {
@@ -189,12 +242,26 @@ async fn index(handle: &Handle, name: &str) -> Result<u32, rtnetlink::Error> {
     }
 }
 
-async fn bridge(handle: &Handle, gateway: Ipv4Addr, prefix: u8) -> Result<(), rtnetlink::Error> {
+async fn bridge(handle: &Handle, address: Option<(Ipv4Addr, u8)>) -> Result<(), rtnetlink::Error> {
     let lo = index(handle, "lo").await?;
     handle.link().set(LinkUnspec::new_with_index(lo).up().build()).execute().await?;
-    handle.link().add(LinkBridge::new(BRIDGE).up().build()).execute().await?;
+    let link = LinkBridge::new(BRIDGE).up();
+    let link = match address {
+        Some((gateway, _)) => link.address(hardware_address(gateway)),
+        None => link,
+    };
+    handle.link().add(link.build()).execute().await?;
     let bridge = index(handle, BRIDGE).await?;
-    handle.address().add(bridge, IpAddr::V4(gateway), prefix).execute().await
+    match address {
+        Some((gateway, prefix)) => handle.address().add(bridge, IpAddr::V4(gateway), prefix).execute().await,
+        None => Ok(()),
+    }
+}
+
+/// An address of its own for each IP address: the neighbours of a node that starts again still know it.
+fn hardware_address(ip: Ipv4Addr) -> Vec<u8> {
+    let [a, b, c, d] = ip.octets();
+    vec![0x02, 0xdd, a, b, c, d]
 }
 
 /// A pair of virtual cables: one end on the bridge, the other `eth0` of the node.
@@ -208,11 +275,9 @@ async fn cable(handle: &Handle, port: &str, namespace: &File, ip: Ipv4Addr) -> R
     let peer = format!("{port}-n");
     handle.link().add(LinkVeth::new(port, &peer).build()).execute().await?;
     let inner = index(handle, &peer).await?;
-    // An address of its own for each IP address: the neighbours of a node that starts again still know it.
-    let [a, b, c, d] = ip.octets();
     let rename = LinkUnspec::new_with_index(inner)
         .name("eth0".to_owned())
-        .address(vec![0x02, 0xdd, a, b, c, d])
+        .address(hardware_address(ip))
         .setns_by_fd(namespace.as_raw_fd())
         .build();
     handle.link().set(rename).execute().await?;

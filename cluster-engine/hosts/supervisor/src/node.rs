@@ -29,8 +29,19 @@ const NODE_BINARY: &str = "usr/local/bin/drydock-node";
 const APPLETS: [&str; 7] =
     ["kubelet", "kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler", "kube-proxy", "cluster-dns"];
 /// Folders that every node has.
-const FOLDERS: [&str; 10] =
-    ["proc", "sys", "dev", "tmp", "run", "etc", "var/log", "var/lib/images", "var/lib/images-pods", "usr/local/bin"];
+const FOLDERS: [&str; 11] = [
+    "proc",
+    "sys",
+    "dev",
+    "tmp",
+    "run",
+    "run/drydock",
+    "etc",
+    "var/log",
+    "var/lib/images",
+    "var/lib/images-pods",
+    "usr/local/bin",
+];
 /// What a node may see of the machine's devices.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// Size of a node's /dev/shm.
@@ -281,6 +292,9 @@ impl Node {
                 locked.push(bind(&binary, &format!("/{NODE_BINARY}"), true));
                 locked.push(bind(&shared.images.nodes, "/var/lib/images", true));
                 locked.push(bind(&shared.images.pods, "/var/lib/images-pods", true));
+                locked.push(bind(&shared.images.private_nodes, "/var/lib/images/private", true));
+                locked.push(bind(&shared.images.private_pods, "/var/lib/images-pods/private", true));
+                locked.push(bind(&shared.images.service, "/run/drydock", true));
                 RootFs::Directory(root)
             }
             Some(image) => {
@@ -407,13 +421,17 @@ impl Node {
 
     /// Opens a file of the node; links never lead out of its root, and only plain files are read.
     pub(crate) fn open(&self, shared: &Shared, path: &str) -> Result<OwnedFd, Error> {
-        use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
-        let fail = || Error::io(format!("cannot read {path} of node {}", self.spec.name));
-        let root = File::open(self.root(shared)).map_err(fail())?;
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        openat2(&root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
-            .map_err(|error| fail()(error.into()))
+        open_inside(&self.root(shared), path)
+            .map_err(Error::io(format!("cannot read {path} of node {}", self.spec.name)))
     }
+}
+
+/// Opens a file below a folder as if that were `/`.
+pub(crate) fn open_inside(root: &Path, path: &str) -> std::io::Result<OwnedFd> {
+    use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+    let root = File::open(root)?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    Ok(openat2(&root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)?)
 }
 
 /// Proportional set size of a process, bytes; 0 when it is gone.

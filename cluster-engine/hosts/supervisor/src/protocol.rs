@@ -1,4 +1,4 @@
-//! What is said on the supervisor's socket: one JSON line asks, one JSON line answers.
+//! What is said on the supervisor's socket: one JSON line asks, one JSON line answers, any number of times.
 //!
 //! After the answer to [`Request::Dial`] the connection carries the bytes of the stream. After the answer to
 //! [`Request::Terminal`] it carries frames both ways: a byte for the kind, a `u32` (little endian) for the length, the bytes.

@@ -3,6 +3,7 @@
 mod answer;
 
 use std::fs::File;
+use std::net::IpAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,10 +21,10 @@ use tokio::task::LocalSet;
 
 use crate::network::{Client, Network};
 use crate::node::{Life, Node, Shared};
-use crate::protocol::{self, LOCK};
+use crate::protocol::{self, LOCK, STATE};
 use crate::state::{SavedNode, State};
 use crate::terminal::Terminals;
-use crate::{Error, Options, images, share};
+use crate::{Error, Options, duties, images, share};
 
 /// A node whose first process died is started again after this pause.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
@@ -43,33 +44,32 @@ pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Erro
 
 async fn live(options: Options, shutdown: Shutdown) -> Result<(), Error> {
     let folder = options.session_dir;
+    if options.session.is_some() {
+        std::fs::create_dir_all(&folder).map_err(Error::io(format!("cannot create {}", folder.display())))?;
+    }
     // Two supervisors would fight for the same nodes. The lock goes with the process.
     let lock = folder.join(LOCK);
     let lock = File::create(&lock).map_err(Error::io(format!("cannot write {}", lock.display())))?;
     let _lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
         .map_err(|(_, error)| Error::io("the session has a supervisor already")(error.into()))?;
+    if let Some(session) = &options.session
+        && !folder.join(STATE).exists()
+    {
+        serde_json::from_str::<State>(session)?.save(&folder)?;
+    }
     let mut state = State::load(&folder)?;
     // Its own session and mounts: a terminal's hang-up is not ours, and what we mount nobody else sees.
     let _ = nix::unistd::setsid();
     unshare(CloneFlags::CLONE_NEWNS).map_err(|error| Error::io("cannot make a mount namespace")(error.into()))?;
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .map_err(|error| Error::io("cannot make mounts private")(error.into()))?;
+    duties::perform()?;
     let reaper = Reaper::start();
-    let gateway = match TcpListener::bind(("127.0.0.1", state.port)).await {
-        // Somebody else took the port while the session was down: better another one than no session.
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            tracing::warn!(port = state.port, "the gateway's port is taken; it gets another one");
-            TcpListener::bind(("127.0.0.1", 0)).await
-        }
-        outcome => outcome,
+    let gateway = match options.member {
+        true => None,
+        false => Some(open_gateway(options.listen, &mut state, &folder).await?),
     };
-    let gateway = gateway.map_err(Error::io("cannot open the gateway's port"))?;
-    let port = gateway.local_addr().map_err(Error::io("cannot read the gateway's port"))?.port();
-    if state.port != port {
-        state.port = port;
-        state.save(&folder)?;
-    }
-    let network = Network::create(state.spec.network.gateway, state.spec.network.prefix).await?;
+    let network = Network::create(&state.spec.network, !options.member, options.uplink).await?;
     let cgroups = Hierarchy::detect().map_err(Error::runtime("cannot use cgroups"))?;
     let group = protocol::group(&folder).map_err(Error::io(format!("cannot read {}", folder.display())))?;
     share::divide(&cgroups, &cgroups.group(&group))?;
@@ -77,12 +77,13 @@ async fn live(options: Options, shutdown: Shutdown) -> Result<(), Error> {
         session: state.spec.name.clone(),
         group,
         first_id: state.first_id,
-        images: images::mount(&options.images, &folder.join("mounts"), state.first_id, &reaper)?,
+        images: images::mount(&options.images, &folder, state.first_id, &reaper)?,
         network,
         reaper,
         cgroups,
         folder: folder.clone(),
     };
+    images::serve(&shared.images, &options.images, &folder, shared.first_id, &shared.reaper)?;
     let (socket, _folder) =
         protocol::socket(&folder).map_err(Error::io(format!("cannot open {}", folder.display())))?;
     let _ = std::fs::remove_file(&socket);
@@ -105,16 +106,37 @@ async fn live(options: Options, shutdown: Shutdown) -> Result<(), Error> {
             tokio::task::spawn_local(answer::connection(accept.clone(), stream));
         }
     });
-    let forward = supervisor.clone();
-    tokio::task::spawn_local(async move { forward.forward(gateway).await });
-    tracing::info!(session.name = supervisor.shared.session, "supervising");
-    tokio::select! {
-        () = shutdown.wait() => {}
-        () = supervisor.end.notified() => {}
+    if let Some(gateway) = gateway {
+        let forward = supervisor.clone();
+        tokio::task::spawn_local(async move { forward.forward(gateway).await });
     }
-    supervisor.finish().await;
+    tracing::info!(session.name = supervisor.shared.session, "supervising");
+    let grace = tokio::select! {
+        () = shutdown.wait() => Duration::from_secs(options.grace_seconds),
+        () = supervisor.end.notified() => Duration::ZERO,
+    };
+    supervisor.finish(grace).await;
     let _ = std::fs::remove_file(&socket);
     Ok(())
+}
+
+/// Listens on the port that the session had before, if it had one.
+async fn open_gateway(listen: IpAddr, state: &mut State, folder: &Path) -> Result<TcpListener, Error> {
+    let gateway = match TcpListener::bind((listen, state.port)).await {
+        // Somebody else took the port while the session was down: better another one than no session.
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            tracing::warn!(port = state.port, "the gateway's port is taken; it gets another one");
+            TcpListener::bind((listen, 0)).await
+        }
+        outcome => outcome,
+    };
+    let gateway = gateway.map_err(Error::io("cannot open the gateway's port"))?;
+    let port = gateway.local_addr().map_err(Error::io("cannot read the gateway's port"))?.port();
+    if state.port != port {
+        state.port = port;
+        state.save(folder)?;
+    }
+    Ok(gateway)
 }
 
 /// Only the machine's root may give orders.
@@ -217,10 +239,10 @@ impl Supervisor {
     }
 
     /// Ends every node; what the kernel does not remove by itself is removed here.
-    async fn finish(&self) {
+    async fn finish(&self, grace: Duration) {
         let mut nodes = self.nodes.lock().await;
         for node in nodes.iter_mut() {
-            if let Err(error) = node.stop(&self.shared, Duration::ZERO).await {
+            if let Err(error) = node.stop(&self.shared, grace).await {
                 tracing::error!(node.name = node.spec.name, %error, "cannot end a node");
             }
         }

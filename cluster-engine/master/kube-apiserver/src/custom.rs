@@ -43,6 +43,8 @@ pub(crate) struct CustomKind {
     pub(crate) on_read: bool,
     /// Who converts objects of other versions.
     pub(crate) webhook: Option<conversion::Webhook>,
+    /// What users of this version are told.
+    pub(crate) deprecation: Option<String>,
     /// CEL rules, compiled when the first object is written.
     pub(crate) rules: OnceLock<Option<rules::Rules>>,
 }

@@ -3,7 +3,7 @@
 //! OpenAPI documents are large and asked for rarely: they are written straight into the compressor, and forgotten again after a while.
 //! Their hashes stay, so that a client that has a document need not make us write it again.
 
-mod discovery;
+pub(crate) mod discovery;
 mod openapi;
 
 use std::collections::HashMap;

@@ -233,7 +233,10 @@ async fn resource(
 }
 
 /// What upstream says to everybody who still uses a resource.
-fn deprecation(row: &Resource) -> Option<&'static str> {
+fn deprecation(row: &'static Resource) -> Option<&'static str> {
+    if let Some(custom) = row.custom {
+        return custom.deprecation.as_deref();
+    }
     match (row.group, row.plural) {
         ("", "endpoints") => Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
         ("", "componentstatuses") => Some("v1 ComponentStatus is deprecated in v1.19+"),

@@ -260,6 +260,7 @@ mod tests {
             layers: vec!["/img/layers/1".into()],
             config,
             size: 1,
+            repo_digests: Vec::new(),
         }
     }
 

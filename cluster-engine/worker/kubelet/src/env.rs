@@ -2,6 +2,7 @@
 
 mod expand;
 mod fields;
+pub(crate) mod files;
 mod services;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,8 @@ pub(crate) struct Sources {
     pub(crate) host_ip: String,
     pub(crate) pod_ip: String,
     pub(crate) node_name: String,
+    /// Environment files of volumes, by volume and path.
+    pub(crate) files: BTreeMap<(String, String), files::EnvFile>,
     /// What the node has to give; the limit of a container that has none.
     pub(crate) allocatable: BTreeMap<String, drydock_api::quantity::Quantity>,
 }
@@ -39,6 +42,12 @@ pub(crate) fn references(container: &Container) -> (Vec<&str>, Vec<&str>) {
     let secrets =
         secrets.chain(container.env_from.iter().filter_map(|from| Some(from.secret_ref.as_ref()?.name.as_str())));
     (maps.collect(), secrets.collect())
+}
+
+/// The environment files that a container needs: volume and path.
+pub(crate) fn file_references(container: &Container) -> impl Iterator<Item = (&str, &str)> {
+    let sources = container.env.iter().filter_map(|variable| variable.value_from.as_ref()?.file_key_ref.as_ref());
+    sources.map(|reference| (reference.volume_name.as_str(), reference.path.as_str()))
 }
 
 /// Makes the environment, in upstream's order: `envFrom`, `env`, then services that nothing overrides.
@@ -129,6 +138,28 @@ fn from_source(
             Some(value) => Ok(Some(String::from_utf8_lossy(&value).into_owned())),
             None if key.optional => Ok(None),
             None => Err(format!("couldn't find key {} in Secret {namespace}/{}", key.key, key.name)),
+        };
+    }
+    if let Some(reference) = &source.file_key_ref {
+        let place = (reference.volume_name.clone(), reference.path.clone());
+        let value = match sources.files.get(&place) {
+            None => {
+                return Err(format!("cannot find the volume \"{}\" referenced by FileKeyRef", reference.volume_name));
+            }
+            Some(files::EnvFile::Missing) if reference.optional => None,
+            Some(files::EnvFile::Missing | files::EnvFile::Unusable) => {
+                return Err("couldn't parse env file".to_owned());
+            }
+            Some(files::EnvFile::Text(text)) => {
+                files::value(text, &reference.key).map_err(|_| "couldn't parse env file".to_owned())?
+            }
+        };
+        return match value {
+            Some(value) => Ok(Some(value)),
+            None if reference.optional => Ok(None),
+            None => {
+                Err(format!("environment variable key \"{}\" not found in file \"{}\"", reference.key, reference.path))
+            }
         };
     }
     Ok(None)

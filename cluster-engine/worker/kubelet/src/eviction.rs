@@ -219,9 +219,9 @@ pub(crate) async fn look(kubelet: &Arc<Kubelet>) -> Vec<Signal> {
                     .collect()
             })
             .await;
-            let usage = match shortage.signal {
+            let (usage, containers) = match shortage.signal {
                 Signal::Disk | Signal::Inodes => storage::usage(kubelet, &pod).await,
-                _ => containers.iter().map(|(_, usage)| usage).sum(),
+                _ => (containers.iter().map(|(_, usage)| usage).sum(), containers),
             };
             candidates.push(Candidate { pod, usage, containers });
         }

@@ -37,6 +37,8 @@ pub(crate) enum Action {
     },
     /// Gives running containers the resources of the specification.
     Resize,
+    /// Forgets how the containers ended: all of them begin anew, init containers first.
+    Reset,
     /// Takes the sandbox and its network away. All containers have ended.
     StopSandbox,
     /// The pod has failed as a whole.
@@ -93,6 +95,10 @@ pub(crate) fn plan(pod: &Pod, state: &PodState, network_ready: bool, now: Millis
             return plan;
         }
         Some(_) => {}
+    }
+    if state.restarting_all == Some(true) {
+        restart_all(pod, state, now, &mut plan);
+        return plan;
     }
     condemned(state, now, &mut plan);
     changed(pod, state, now, &mut plan);
@@ -153,6 +159,20 @@ fn stop(pod: &Pod, state: &PodState, now: Millis, plan: &mut Plan) {
     }
     if state.running().next().is_none() && state.sandbox.is_some() {
         plan.actions.push(Action::StopSandbox);
+    }
+}
+
+/// Ends all containers at once, without hooks and grace, and then lets the pod begin again in its sandbox.
+fn restart_all(pod: &Pod, state: &PodState, now: Millis, plan: &mut Plan) {
+    for (_, container) in pod.all_containers() {
+        let Some(instance) = state.record(&container.name).and_then(Record::running) else { continue };
+        if instance.killing.is_none_or(|deadline| deadline > now) {
+            let message = format!("Container {} will be restarted with all others of the pod", container.name);
+            plan.actions.push(Action::Kill { name: container.name.clone(), message, deadline: now });
+        }
+    }
+    if state.running().next().is_none() {
+        plan.actions.push(Action::Reset);
     }
 }
 

@@ -69,6 +69,8 @@ pub(crate) struct PodSpec {
     pub(crate) init_containers: Vec<Container>,
     pub(crate) ephemeral_containers: Vec<Container>,
     pub(crate) volumes: Vec<Volume>,
+    pub(crate) image_pull_secrets: Vec<LocalReference>,
+    pub(crate) os: Option<Os>,
     pub(crate) restart_policy: String,
     pub(crate) termination_grace_period_seconds: Option<i64>,
     pub(crate) active_deadline_seconds: Option<i64>,
@@ -99,6 +101,20 @@ pub(crate) struct PodSpec {
     pub(crate) priority_class_name: String,
     pub(crate) overhead: BTreeMap<String, Quantity>,
     pub(crate) resources: Option<Resources>,
+}
+
+/// The system that the pod's containers are made for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Os {
+    pub(crate) name: String,
+}
+
+/// An object of the pod's namespace.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct LocalReference {
+    pub(crate) name: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -357,6 +373,12 @@ impl Pod {
             RestartPolicy::OnFailure => exit_code != 0,
             RestartPolicy::Never => false,
         }
+    }
+
+    /// Whether this end of the container is one of all containers, to begin anew.
+    pub(crate) fn restarts_all(&self, container: &Container, exit_code: i32) -> bool {
+        let rule = container.restart_policy_rules.iter().find(|rule| rule.matches(exit_code));
+        container.restart_policy.is_some() && rule.is_some_and(|rule| rule.action == "RestartAllContainers")
     }
 
     /// The name inside the pod's UTS namespace: the fully qualified one if the pod asks for it.

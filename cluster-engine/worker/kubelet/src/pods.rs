@@ -67,6 +67,13 @@ impl Pods {
         found.into_iter().next()
     }
 
+    /// All of a static pod's definition.
+    pub(crate) fn manifest(&self, uid: &str) -> Option<serde_json::Value> {
+        let state = self.lock();
+        let found = state.manifests.values().find(|found| found.pod.metadata.uid == uid)?;
+        serde_json::from_str(&found.json).ok()
+    }
+
     pub(crate) fn set_pressures(&self, pressures: Vec<crate::eviction::Signal>) {
         self.lock().pressures = pressures;
     }

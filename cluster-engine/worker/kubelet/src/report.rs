@@ -204,6 +204,9 @@ fn conditions(pod: &Pod, state: &PodState, status: &PodStatus, before: &PodStatu
         let reason = if error.is_some() { "Error".to_owned() } else { String::new() };
         wanted.push((IN_PROGRESS, true, reason, error.unwrap_or_default()));
     }
+    if let Some(restarting) = state.restarting_all {
+        wanted.push(("AllContainersRestarting", restarting, String::new(), String::new()));
+    }
     if let Some(failure) = state.failed.as_ref().filter(|failure| failure.disruption) {
         wanted.push(("DisruptionTarget", true, "TerminationByKubelet".to_owned(), failure.message.clone()));
     }

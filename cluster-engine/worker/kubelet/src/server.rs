@@ -6,6 +6,7 @@ mod configz;
 mod containers;
 mod exec;
 mod logs;
+mod pods;
 mod portforward;
 mod spdy;
 mod stats;
@@ -55,7 +56,8 @@ async fn answer(kubelet: Arc<Kubelet>, gate: &auth::Gate, request: Request<Incom
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let place = |parts: &[&str]| Place::parse(parts);
     match parts.as_slice() {
-        ["pods" | "runningpods"] => json(&stats::pods(&kubelet)),
+        ["pods"] => json(&pods::list(&kubelet).await),
+        ["runningpods"] => json(&stats::pods(&kubelet)),
         ["stats", "summary"] => json(&stats::summary(&kubelet).await),
         ["configz"] => json(&configz::document(&kubelet)),
         ["healthz", "ping" | "log" | "syncloop"] => serve::text(StatusCode::OK, "ok"),

@@ -24,6 +24,8 @@ pub(crate) struct PodState {
     pub(crate) sandboxes: u32,
     pub(crate) sandbox_retry: Retry,
     pub(crate) resize: Resize,
+    /// All containers are being ended to begin anew; `Some(false)` once that has happened.
+    pub(crate) restarting_all: Option<bool>,
     pub(crate) containers: BTreeMap<String, Record>,
 }
 
@@ -104,6 +106,8 @@ pub(crate) struct Record {
     pub(crate) restart: Backoff,
     /// Pauses between attempts to get the image or to prepare the container.
     pub(crate) retry: Retry,
+    /// Until when the image is not fetched again after a failure.
+    pub(crate) pull: Retry,
 }
 
 /// One run of a container.
@@ -142,6 +146,19 @@ impl Instance {
 impl Record {
     pub(crate) fn running(&self) -> Option<&Instance> {
         self.instance.as_ref().filter(|instance| instance.is_running())
+    }
+
+    /// Makes the container one that has not run in this life of the pod, but for its history.
+    pub(crate) fn reset(&mut self, now: Millis) {
+        let Some(instance) = self.instance.take() else { return };
+        self.attempt += 1;
+        self.retry = Retry::default();
+        self.waiting = None;
+        if let Some(until) = self.restart.wait_until(instance.finished_at, now) {
+            self.retry.at = until;
+        }
+        self.restart.next(instance.finished_at, now);
+        self.last = instance.exit;
     }
 
     /// Whether the ended instance only made room for one of another definition.

@@ -1,5 +1,6 @@
 //! One pod's worker: takes what happens, plans, applies, reports. Everything about a pod happens here, in order.
 
+mod image;
 mod prepare;
 mod resize;
 mod restore;
@@ -249,6 +250,10 @@ impl Worker {
                 self.kill(&name, &message, deadline);
             }
             Action::Resize => self.resize().await,
+            Action::Reset => {
+                self.state.containers.values_mut().for_each(|record| record.reset(now()));
+                self.state.restarting_all = Some(false);
+            }
             Action::StopSandbox => self.stop_sandbox().await,
             Action::Fail(failure) => self.fail(failure),
         }

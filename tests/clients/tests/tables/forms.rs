@@ -3,6 +3,17 @@
 use drydock_tests_clients::{Client, run};
 
 pub(crate) fn outputs(client: &Client<'_>) {
+    let folder = client.cluster().scratch();
+    let file = |name: &str, text: &str| {
+        let path = folder.join(format!("{}-{name}", client.namespace()));
+        std::fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let (path, columns, template) = (
+        file("path", "{.metadata.name}={.data.k}"),
+        file("columns", "NAME          K\nmetadata.name data.k\n"),
+        file("template", "{{range .items}}{{.metadata.name}};{{end}}"),
+    );
     client.table(&[
         run("create configmap b --from-literal=k=2").is("configmap/b created"),
         run("create configmap a --from-literal=k=3").is("configmap/a created"),
@@ -14,6 +25,16 @@ pub(crate) fn outputs(client: &Client<'_>) {
         run("get configmap a -o jsonpath={.data.k}").is("3"),
         run("get configmap a -o jsonpath-as-json={.data}").has("\"k\": \"3\""),
         run("get configmap a -o go-template={{.data.k}}").is("3"),
+        run(format!("get configmap a -o jsonpath-file={path}")).is("a=3"),
+        run(format!("get configmap a -o custom-columns-file={columns}")).is("NAME   K\na      3"),
+        run(format!("get configmap -l kind=x -o go-template-file={template}")).is("a;c;"),
+        run("get configmap a -o kyaml").has("kind: \"ConfigMap\",").since(34),
+        run("get configmap --sort-by=.data.k -l kind -o name").is("configmap/c\nconfigmap/a"),
+        run("get configmap a -o jsonpath={.nothing}").is(""),
+        run("get configmap a -o jsonpath={.data.k}{.nothing}").is("3"),
+        run("get configmap a -o jsonpath={.data").code(1).has("unclosed action"),
+        run("get configmap a -o bogus").code(1).has("unable to match a printer suitable for the output format \"bogus\""),
+        run("get configmap --field-selector metadata.name!=b,metadata.namespace=nope -o name").is(""),
         run("get configmap -l kind=x -o name").is("configmap/a\nconfigmap/c"),
         run("get configmap -l 'kind!=x,kind' -o name").is(""),
         run("get configmap --field-selector metadata.name=b -o name").is("configmap/b"),

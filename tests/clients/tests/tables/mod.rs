@@ -2,10 +2,14 @@
 
 pub(crate) mod access;
 pub(crate) mod apply;
+pub(crate) mod batch;
 pub(crate) mod custom;
 pub(crate) mod forms;
+pub(crate) mod limits;
+pub(crate) mod network;
 pub(crate) mod nodes;
 pub(crate) mod pods;
+pub(crate) mod storage;
 pub(crate) mod workloads;
 
 /// A Deployment of the demo image: two variables, two ports.

@@ -18,7 +18,7 @@ pub(crate) fn cannot_be_poisoned(lab: &Lab<'_>) {
     assert_eq!(tricks[0], ("plain".to_owned(), "ok, EROFS".to_owned()));
     assert!(tricks.iter().any(|(what, outcome)| what == "remount bind" && outcome == "ok, written"), "{tricks:?}");
 
-    for shown in ["images", "images-pods"] {
+    for shown in ["images", "images-pods", "images/private", "images-pods/private"] {
         for (place, path) in [
             (Place::Node, format!("/var/lib/{shown}")),
             (Place::Worst, format!("/node/var/lib/{shown}")),

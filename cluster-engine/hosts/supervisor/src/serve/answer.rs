@@ -41,38 +41,42 @@ pub(super) async fn connection(supervisor: Rc<Supervisor>, stream: UnixStream) {
 
 async fn serve(supervisor: Rc<Supervisor>, stream: UnixStream) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
-    let mut line = Vec::new();
-    (&mut reader).take(REQUEST_LIMIT).read_until(b'\n', &mut line).await?;
-    let request: Request = match serde_json::from_slice(&line) {
-        Ok(request) => request,
-        Err(error) => {
-            let mut stream = reader.into_inner();
-            return stream.write_all(&encode(&Response::Failed(format!("not understood: {error}")))).await;
+    loop {
+        let mut line = Vec::new();
+        if (&mut reader).take(REQUEST_LIMIT).read_until(b'\n', &mut line).await? == 0 {
+            return Ok(());
         }
-    };
-    match request {
-        Request::Dial { addr } => {
-            let stream = reader.into_inner().into_std()?;
-            supervisor.shared.network.dial(addr, Client::Unix(stream), encode(&Response::Done));
-            Ok(())
-        }
-        Request::Terminal { node, spec } => match supervisor.terminal(&node, &spec).await {
-            Ok(terminal) => {
-                reader.get_mut().write_all(&encode(&Response::Done)).await?;
-                terminal.resize(spec.cols, spec.rows);
-                attach(&terminal, reader).await
+        let request: Request = match serde_json::from_slice(&line) {
+            Ok(request) => request,
+            Err(error) => {
+                let mut stream = reader.into_inner();
+                return stream.write_all(&encode(&Response::Failed(format!("not understood: {error}")))).await;
             }
-            Err(error) => reader.get_mut().write_all(&encode(&refusal(error))).await,
-        },
-        Request::End => {
-            supervisor.finish().await;
-            reader.get_mut().write_all(&encode(&Response::Done)).await?;
-            supervisor.end.notify_one();
-            Ok(())
-        }
-        request => {
-            let response = supervisor.answer(request).await.unwrap_or_else(refusal);
-            reader.get_mut().write_all(&encode(&response)).await
+        };
+        match request {
+            Request::Dial { addr } => {
+                let stream = reader.into_inner().into_std()?;
+                supervisor.shared.network.dial(addr, Client::Unix(stream), encode(&Response::Done));
+                return Ok(());
+            }
+            Request::Terminal { node, spec } => match supervisor.terminal(&node, &spec).await {
+                Ok(terminal) => {
+                    reader.get_mut().write_all(&encode(&Response::Done)).await?;
+                    terminal.resize(spec.cols, spec.rows);
+                    return attach(&terminal, reader).await;
+                }
+                Err(error) => reader.get_mut().write_all(&encode(&refusal(error))).await?,
+            },
+            Request::End => {
+                supervisor.finish(Duration::ZERO).await;
+                reader.get_mut().write_all(&encode(&Response::Done)).await?;
+                supervisor.end.notify_one();
+                return Ok(());
+            }
+            request => {
+                let response = supervisor.answer(request).await.unwrap_or_else(refusal);
+                reader.get_mut().write_all(&encode(&response)).await?;
+            }
         }
     }
 }

@@ -57,24 +57,22 @@ pub(crate) async fn run(server: Arc<Server>) {
 
 /// One look at all definitions; true when something needs another look soon.
 async fn round(server: &Server, row: &'static Resource, served: &mut HashMap<String, Served>) -> Result<bool, Status> {
-    let all = server.objects(row.storage, "");
+    let mut all = server.objects(row.storage, "");
     let exchange = own_exchange();
     let mut again = false;
-    for object in &all {
-        let name = meta::name(object);
+    let mut news = Vec::new();
+    for index in 0..all.len() {
+        let Some(object) = all.get(index) else { break };
         if meta::deletion_timestamp(object).is_some() {
-            again |= finish(server, &exchange, row, object, served.get(name)).await?;
+            again |= finish(server, &exchange, row, object, served.get(meta::name(object))).await?;
             continue;
         }
-        if let Some(wanted) = definition::with_status(object, &all, &time::now_rfc3339()) {
-            let change =
-                Change { row, name, subresource: Some(Subresource::Status), options: &options(), managed: true };
-            change_object(server, &exchange, &change, |old| {
-                let mut new = old.clone();
-                new["status"] = wanted["status"].clone();
-                Ok(new)
-            })
-            .await?;
+        // The next one must see which names this one takes.
+        if let Some(wanted) = definition::with_status(object, &all, &time::now_rfc3339())
+            && let Some(object) = all.get_mut(index)
+        {
+            news.push(index);
+            *object = wanted;
         }
     }
     let mut changed = false;
@@ -108,6 +106,22 @@ async fn round(server: &Server, row: &'static Resource, served: &mut HashMap<Str
         rows.sort_by_key(|row| (row.group, row.plural, row.version));
         server.rows.set_custom(rows);
         server.documents.forget();
+    }
+    // Who reads that a kind is established finds it served.
+    for wanted in news.iter().filter_map(|index| all.get(*index)) {
+        let change = Change {
+            row,
+            name: meta::name(wanted),
+            subresource: Some(Subresource::Status),
+            options: &options(),
+            managed: true,
+        };
+        change_object(server, &exchange, &change, |old| {
+            let mut new = old.clone();
+            new["status"] = wanted["status"].clone();
+            Ok(new)
+        })
+        .await?;
     }
     Ok(again)
 }

@@ -5,6 +5,7 @@ use drydock_api::schema::from_structural;
 use serde_json::{Value, json};
 
 use super::{CustomKind, PrinterColumn, path};
+use crate::documents::discovery::priority;
 use crate::row::{Hook, Resource, Subresource, Verbs};
 
 /// A definition's names, as far as others may not have them too.
@@ -98,7 +99,7 @@ pub(crate) fn with_status(definition: &Value, all: &[Value], now: &str) -> Optio
             set(status, "NamesAccepted", "True", "NoConflicts", "no conflicts found", now);
         }
     }
-    let good = status["acceptedNames"]["plural"].is_string();
+    let good = status["acceptedNames"]["plural"].as_str().is_some_and(|plural| !plural.is_empty());
     if good {
         set(status, "Established", "True", "InitialNamesAccepted", "the initial names have been accepted", now);
     } else {
@@ -115,6 +116,28 @@ pub(crate) fn with_status(definition: &Value, all: &[Value], now: &str) -> Optio
         list.push(storage.into());
     }
     (new != *definition).then_some(new)
+}
+
+/// What everybody is told who still uses a version that is deprecated.
+fn deprecation(definition: &Value, version: &Value) -> Option<String> {
+    if version["deprecated"] != true {
+        return None;
+    }
+    if let Some(text) = version["deprecationWarning"].as_str() {
+        return Some(text.to_owned());
+    }
+    let name = |version: &Value| version["name"].as_str().unwrap_or("").to_owned();
+    let shown = |version: &str| {
+        format!("{}/{version} {}", group(definition), definition["spec"]["names"]["kind"].as_str().unwrap_or(""))
+    };
+    let own = name(version);
+    let newer = versions(definition)
+        .filter(|other| other["served"] == true && other["deprecated"] != true)
+        .map(name)
+        .filter(|other| priority(other) > priority(&own))
+        .max_by_key(|other| priority(other));
+    let text = format!("{} is deprecated", shown(&own));
+    Some(newer.map_or_else(|| text.clone(), |newer| format!("{text}; use {}", shown(&newer))))
 }
 
 /// A definition that is being deleted, with the condition that says so, if it does not say so yet.
@@ -205,6 +228,7 @@ pub(crate) fn rows(definition: &Value) -> Vec<&'static Resource> {
             on_read: changed || has_default(&version["schema"]["openAPIV3Schema"]),
             webhook: super::conversion::Webhook::read(&spec["conversion"]),
             rules: std::sync::OnceLock::new(),
+            deprecation: deprecation(definition, version),
         };
         let row = Resource {
             group,

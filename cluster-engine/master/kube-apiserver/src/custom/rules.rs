@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use drydock_api::field::{ErrorKind, FieldError, Path};
 use serde_json::Value;
 
-use crate::cel::{self, Program, Scope};
+use crate::cel::{self, Program, Scope, budget};
 
 /// The rules at and below one place of a schema.
 #[derive(Debug, Default)]
@@ -34,6 +34,26 @@ struct Rule {
 
 /// Variables that rules see.
 pub(crate) const VARIABLES: &[&str] = &["self", "oldSelf"];
+
+/// What is found, and what may still be spent on finding more; none when nothing more is looked at.
+struct Findings<'a> {
+    errors: &'a mut Vec<FieldError>,
+    left: Option<u64>,
+}
+
+impl Findings<'_> {
+    /// Whether there was enough left.
+    fn spend(&mut self, cost: u64) -> bool {
+        match self.left.map(|left| left.checked_sub(cost)) {
+            Some(Some(left)) => {
+                self.left = Some(left);
+                true
+            }
+            Some(None) => false,
+            None => true,
+        }
+    }
+}
 
 impl Rule {
     fn read(rule: &Value) -> Self {
@@ -96,8 +116,14 @@ impl Rules {
 
     /// Evaluates the rules on an object.
     pub(crate) fn check(&self, object: &Value, old: Option<&Value>, schema: &Value) -> Vec<FieldError> {
+        self.check_within(budget::TOTAL, object, old, schema)
+    }
+
+    fn check_within(&self, most: u64, object: &Value, old: Option<&Value>, schema: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        self.walk(object, old, schema, &Path::root(), true, &mut errors);
+        budget::taken();
+        let mut findings = Findings { errors: &mut errors, left: Some(most) };
+        self.walk(object, old, schema, &Path::root(), true, &mut findings);
         errors
     }
 
@@ -108,9 +134,9 @@ impl Rules {
         schema: &Value,
         path: &Path,
         resource: bool,
-        errors: &mut Vec<FieldError>,
+        errors: &mut Findings<'_>,
     ) {
-        if value.is_null() {
+        if value.is_null() || errors.left.is_none() {
             return;
         }
         self.evaluate(value, old, schema, path, resource, errors);
@@ -148,7 +174,7 @@ impl Rules {
         schema: &Value,
         path: &Path,
         resource: bool,
-        errors: &mut Vec<FieldError>,
+        findings: &mut Findings<'_>,
     ) {
         let wanted = |rule: &&Rule| {
             // What did not change is not held against anybody.
@@ -162,22 +188,23 @@ impl Rules {
                 scope.typed("self", value, schema, resource);
                 match (old, rule.optional_old) {
                     (old, true) => {
-                        let old = old.map(|old| cel::value::typed(old, schema, resource));
+                        let old = old.map(|old| cel::value::typed(&arrange(old, value, schema), schema, resource));
                         scope.val("oldSelf", cel::value::optional(old));
                     }
-                    (Some(old), false) => scope.typed("oldSelf", old, schema, resource),
+                    (Some(old), false) => scope.typed("oldSelf", &arrange(old, value, schema), schema, resource),
                     (None, false) => {}
                 }
                 scope
             });
             let shown = Value::from(schema.get("type").and_then(Value::as_str).unwrap_or(""));
             let answer = rule.program.as_ref().map_err(Clone::clone).and_then(|program| program.is_true(scope));
+            let overdrawn = !findings.spend(budget::taken());
             match answer {
                 Ok(true) => {}
                 Ok(false) => {
                     let whole = matches!(shown.as_str(), Some("object" | "array"));
                     let path = if rule.field_path.is_empty() { path.clone() } else { relative(path, &rule.field_path) };
-                    errors.push(FieldError {
+                    findings.errors.push(FieldError {
                         kind: rule.kind,
                         field: path.to_string(),
                         bad_value: (!whole).then(|| value.clone()),
@@ -185,11 +212,21 @@ impl Rules {
                     });
                 }
                 Err(cel::Error::Compile(text)) => {
-                    errors.push(FieldError::invalid(path, shown, format!("rule compile error: {text}")));
+                    findings.errors.push(FieldError::invalid(
+                        path,
+                        shown.clone(),
+                        format!("rule compile error: {text}"),
+                    ));
                 }
                 Err(error) => {
                     let text = error.to_string();
-                    let text = if text.starts_with("no such overload") {
+                    let text = if text == budget::EXCEEDED {
+                        findings.left = None;
+                        format!(
+                            "'{text}': no further validation rules will be run due to call cost exceeds limit for rule: {}",
+                            rule.name()
+                        )
+                    } else if text.starts_with("no such overload") {
                         format!(
                             "'{text}': call arguments did not match a supported operator, function or macro signature for rule: {}",
                             rule.name()
@@ -197,8 +234,16 @@ impl Rules {
                     } else {
                         format!("{text} evaluating rule: {}", rule.name())
                     };
-                    errors.push(FieldError::invalid(path, shown, text));
+                    findings.errors.push(FieldError::invalid(path, shown.clone(), text));
                 }
+            }
+            if overdrawn && findings.left.take().is_some() {
+                let text =
+                    "validation failed due to running out of cost budget, no further validation rules will be run";
+                findings.errors.push(FieldError::invalid(path, shown, text));
+            }
+            if findings.left.is_none() {
+                return;
             }
         }
     }
@@ -235,6 +280,38 @@ pub(super) fn counterpart<'a>(item: &Value, old: &'a Value, schema: &Value) -> O
     names.peek()?;
     let names: Vec<&str> = names.collect();
     old.as_array()?.iter().find(|other| names.iter().all(|key| other.get(key) == item.get(key)))
+}
+
+/// The old value with its sets and keyed lists in the new one's order, where they hold the same items: their order means nothing, and they are
+/// equal for rules in whatever order they were written.
+fn arrange(old: &Value, new: &Value, schema: &Value) -> Value {
+    match (old, new) {
+        (Value::Array(items), Value::Array(others)) if items.len() == others.len() => {
+            let inner = schema.get("items").unwrap_or(&Value::Null);
+            match schema.get("x-kubernetes-list-type").and_then(Value::as_str) {
+                Some("set") if others.iter().all(|other| items.contains(other)) => new.clone(),
+                Some("map") => {
+                    let found =
+                        others.iter().map(|other| Some(arrange(counterpart(other, old, schema)?, other, inner)));
+                    found.collect::<Option<Vec<Value>>>().map_or_else(|| old.clone(), Value::Array)
+                }
+                _ => old.clone(),
+            }
+        }
+        (Value::Object(fields), Value::Object(others)) => {
+            let arranged = fields.iter().map(|(key, old)| {
+                let known = schema.get("properties").and_then(|properties| properties.get(key));
+                let schema = known.or_else(|| schema.get("additionalProperties"));
+                let value = match (others.get(key), schema) {
+                    (Some(new), Some(schema)) => arrange(old, new, schema),
+                    _ => old.clone(),
+                };
+                (key.clone(), value)
+            });
+            Value::Object(arranged.collect())
+        }
+        _ => old.clone(),
+    }
 }
 
 #[cfg(test)]
@@ -294,6 +371,55 @@ mod tests {
             json!({"min": 1, "max": 2, "fixed": "a", "list": [{"n": "b", "v": 1}, {"n": "a", "v": 2}]}),
             old(),
             &["spec.list[1].v: Invalid value: 2: failed rule: self >= oldSelf"],
+        );
+    }
+
+    #[test]
+    fn order_means_nothing_in_sets_and_keyed_lists() {
+        let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "x-kubernetes-validations": [{"rule": "self == oldSelf"}],
+            "properties": {
+                "tags": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+                "order": {"type": "array", "items": {"type": "string"}},
+                "parts": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["n"], "items": {"type": "object",
+                    "properties": {"n": {"type": "string"}, "v": {"type": "integer"}}}}}}}});
+        let rules = Rules::compile(&schema).expect("rules");
+        let equal = |old: Value, new: Value| {
+            let (old, new) = (json!({"spec": old, "status": 1}), json!({"spec": new, "status": 2}));
+            rules.check(&new, Some(&old), &schema).is_empty()
+        };
+        assert!(equal(json!({"tags": ["a", "b"]}), json!({"tags": ["b", "a"]})));
+        assert!(!equal(json!({"tags": ["a", "b"]}), json!({"tags": ["b", "c"]})));
+        assert!(!equal(json!({"order": ["a", "b"]}), json!({"order": ["b", "a"]})));
+        let parts = |v: i32| json!([{"n": "x", "v": 1}, {"n": "y", "v": v}]);
+        let turned = json!({"parts": [{"n": "y", "v": 2}, {"n": "x", "v": 1}]});
+        assert!(equal(json!({"parts": parts(2)}), turned.clone()));
+        assert!(!equal(json!({"parts": parts(3)}), turned));
+    }
+
+    #[test]
+    fn rules_may_cost_only_so_much() {
+        let over = |rules: usize, nested: &str| {
+            let rule = json!({"rule": nested});
+            let schema = json!({"type": "object", "properties": {"l": {"type": "array", "items": {"type": "integer"},
+                "x-kubernetes-validations": vec![rule; rules]}}});
+            let object = json!({"l": (0..200).collect::<Vec<_>>()});
+            let errors = Rules::compile(&schema).expect("rules").check_within(1_000_000, &object, None, &schema);
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let twice = "self.all(x, self.all(y, x + y >= 0))";
+        let thrice = "self.all(x, self.all(y, self.all(z, x + y + z >= 0)))";
+        assert_eq!(over(2, twice), Vec::<String>::new());
+        assert_eq!(
+            over(3, thrice),
+            [format!(
+                "l: Invalid value: \"array\": 'operation cancelled: actual cost limit exceeded': no further validation rules will be run due to call cost exceeds limit for rule: {thrice}"
+            )]
+        );
+        assert_eq!(
+            over(20, twice),
+            [
+                "l: Invalid value: \"array\": validation failed due to running out of cost budget, no further validation rules will be run"
+            ]
         );
     }
 

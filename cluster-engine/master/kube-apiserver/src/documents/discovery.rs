@@ -56,7 +56,7 @@ pub(super) fn groups(rows: &[&'static Resource]) -> Vec<(&'static str, Vec<&'sta
 }
 
 /// Upstream's order of versions: `v2` over `v1` over `v1beta1` over `v1alpha1`.
-fn priority(version: &str) -> (u32, u32, u32) {
+pub(crate) fn priority(version: &str) -> (u32, u32, u32) {
     let rest = version.strip_prefix('v').unwrap_or("");
     let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     let major = rest[..digits].parse().unwrap_or(0);

@@ -26,9 +26,7 @@ use super::value::{Read as _, annotation};
 
 /// A PodTemplateSpec.
 pub(super) fn template(errors: &mut Errors, template: &Value, path: &Path) {
-    check::labels(errors, template.at("metadata.labels"), &path.child("labels"));
-    check::annotations(errors, template.at("metadata.annotations"), &path.child("annotations"));
-    pod_annotations(errors, template, &path.child("annotations"));
+    template_metadata(errors, template, path);
     pod_spec(errors, template.at("spec"), &path.child("spec"), PodName::Template);
     if !template.items("spec.ephemeralContainers").is_empty() {
         errors.push(FieldError::forbidden(
@@ -36,6 +34,12 @@ pub(super) fn template(errors: &mut Errors, template: &Value, path: &Path) {
             "ephemeral containers not allowed in pod template",
         ));
     }
+}
+
+fn template_metadata(errors: &mut Errors, template: &Value, path: &Path) {
+    check::labels(errors, template.at("metadata.labels"), &path.child("labels"));
+    check::annotations(errors, template.at("metadata.annotations"), &path.child("annotations"));
+    pod_annotations(errors, template, &path.child("annotations"));
 }
 
 /// The template of a workload whose pods run for ever: its labels match the selector and it always restarts.
@@ -60,7 +64,12 @@ pub(super) fn selected_template(
             "`selector` does not match template `labels`",
         ));
     }
-    template(errors, spec, &path);
+    if kind == "StatefulSet" {
+        // As upstream: its pods mount claims that the template itself does not name; their specs are checked when they are made.
+        template_metadata(errors, spec, &path);
+    } else {
+        template(errors, spec, &path);
+    }
     if spec.text("spec.restartPolicy") != "Always" {
         errors.push(FieldError::not_supported(
             &path.child("spec.restartPolicy"),

@@ -64,8 +64,10 @@ pub(super) fn tree(pod: &SandboxConfig, config: &ContainerConfig, hierarchy: &Hi
 fn all_devices() -> Vec<String> {
     use std::os::unix::fs::FileTypeExt;
     let entries = std::fs::read_dir("/dev").into_iter().flatten().flatten();
-    let device =
-        |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_char_device() || kind.is_block_device());
+    // Asked of the file itself: the directory knows only the mount point that a node's device lies over.
+    let device = |entry: &std::fs::DirEntry| {
+        entry.metadata().is_ok_and(|data| data.file_type().is_char_device() || data.file_type().is_block_device())
+    };
     let names = entries.filter(device).filter_map(|entry| entry.file_name().into_string().ok());
     // The terminal multiplexer is the container's own.
     names.filter(|name| !matches!(name.as_str(), "ptmx" | "console")).collect()

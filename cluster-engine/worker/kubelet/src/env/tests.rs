@@ -23,6 +23,11 @@ fn sources() -> Sources {
         host_ip: "10.20.0.3".into(),
         pod_ip: "10.244.1.5".into(),
         node_name: "worker-1".into(),
+        files: [
+            (("v".to_owned(), "env".to_owned()), files::EnvFile::Text("A='one'\nEMPTY=''\n".to_owned())),
+            (("v".to_owned(), "none".to_owned()), files::EnvFile::Missing),
+        ]
+        .into(),
         allocatable: [("cpu".to_owned(), "2".parse().unwrap())].into(),
     }
 }
@@ -50,6 +55,23 @@ fn values_and_references() {
     check("env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]", &[("A", "hidden")]);
     check("envFrom: [{prefix: P_, configMapRef: {name: cm}}]", &[("P_k", "v"), ("P_other", "w")]);
     check("envFrom: [{secretRef: {name: s}}], env: [{name: k, value: mine}]", &[("k", "mine")]);
+}
+
+#[test]
+fn files_on_volumes() {
+    let variable = |rest: &str| format!("env: [{{name: X, valueFrom: {{fileKeyRef: {{volumeName: v, {rest}}}}}}}]");
+    check(&variable("path: env, key: A"), &[("X", "one")]);
+    for rest in ["path: env, key: OTHER, optional: true", "path: none, key: A, optional: true"] {
+        assert!(environment(&variable(rest)).unwrap().iter().all(|(name, _)| name != "X"), "{rest}");
+    }
+    for (rest, expected) in [
+        ("path: env, key: OTHER", "environment variable key \"OTHER\" not found in file \"env\""),
+        ("path: env, key: EMPTY", "environment variable key \"EMPTY\" not found in file \"env\""),
+        ("path: none, key: A", "couldn't parse env file"),
+        ("path: other, key: A", "cannot find the volume \"v\" referenced by FileKeyRef"),
+    ] {
+        assert_eq!(environment(&variable(rest)).unwrap_err(), expected, "{rest}");
+    }
 }
 
 #[test]

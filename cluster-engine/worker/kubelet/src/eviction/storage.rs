@@ -58,16 +58,21 @@ fn places(kubelet: &Kubelet, pod: &Pod) -> Places {
     Places { empty_dirs, containers }
 }
 
-/// All that a pod keeps on the node's disk.
-pub(super) async fn usage(kubelet: &Arc<Kubelet>, pod: &Pod) -> i64 {
+/// All that a pod keeps on the node's disk, and what of it each container does.
+pub(super) async fn usage(kubelet: &Arc<Kubelet>, pod: &Pod) -> (i64, Vec<(String, i64)>) {
     let places = places(kubelet, pod);
-    let total = blocking(move || {
+    let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    blocking(move || {
         let volumes: u64 = places.empty_dirs.iter().map(|(_, _, path)| disk_usage(path)).sum();
-        let containers = places.containers.iter().flat_map(|(_, _, paths)| paths);
-        volumes + containers.map(|path| disk_usage(path)).sum::<u64>()
+        let containers: Vec<_> = places
+            .containers
+            .iter()
+            .map(|(name, _, paths)| (name.clone(), signed(paths.iter().map(|path| disk_usage(path)).sum())))
+            .collect();
+        let total = containers.iter().fold(signed(volumes), |total, (_, own)| total.saturating_add(*own));
+        (total, containers)
     })
-    .await;
-    i64::try_from(total).unwrap_or(i64::MAX)
+    .await
 }
 
 /// Pods that are beyond a limit of their own. Those without such limits cost nothing.

@@ -36,6 +36,7 @@ fn show(plan: &Plan) -> String {
         Action::Kill { name, deadline, .. } => format!("kill {name} +{}", deadline - NOW),
         Action::Replace { name, message, .. } => format!("replace {name}: {message}"),
         Action::Resize => "resize".to_owned(),
+        Action::Reset => "reset".to_owned(),
         Action::StopSandbox => "stop".to_owned(),
         Action::Fail(failure) => format!("fail {}", failure.reason),
     });
@@ -49,6 +50,25 @@ fn show(plan: &Plan) -> String {
 #[track_caller]
 fn check(pod: &Pod, state: &PodState, expected: &str) {
     assert_eq!(show(&plan(pod, state, true, NOW)), expected);
+}
+
+#[test]
+fn a_rule_restarts_all_containers() {
+    let pod = pod(
+        "{metadata: {name: p, namespace: ns, uid: u}, spec: {restartPolicy: Never, initContainers: [{name: i}], containers: [{name: a}, {name: b, restartPolicy: Never, restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [88]}}]}]}}",
+    );
+    let mut state = state(&["i=0", "a", "b=88"]);
+    assert!(pod.restarts_all(&pod.spec.containers[1], 88) && !pod.restarts_all(&pod.spec.containers[1], 1));
+    assert_eq!(outcome(&pod, &state), None, "its policy alone would end the pod");
+    state.restarting_all = Some(true);
+    check(&pod, &state, "kill a +0");
+    state.containers.get_mut("a").unwrap().instance.as_mut().unwrap().killing = Some(NOW);
+    check(&pod, &state, "");
+    state.containers.get_mut("a").unwrap().instance.as_mut().unwrap().exit = Some(Terminated::default());
+    check(&pod, &state, "reset");
+    state.containers.values_mut().for_each(|record| record.reset(NOW));
+    state.restarting_all = Some(false);
+    check(&pod, &state, "start i");
 }
 
 #[test]

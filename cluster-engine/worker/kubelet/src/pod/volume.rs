@@ -94,6 +94,21 @@ pub(crate) struct Projection {
     #[serde(rename = "downwardAPI")]
     pub(crate) downward_api: Option<DownwardVolume>,
     pub(crate) service_account_token: Option<TokenProjection>,
+    pub(crate) cluster_trust_bundle: Option<TrustBundleProjection>,
+    pub(crate) pod_certificate: Option<CertificateProjection>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct TrustBundleProjection {
+    pub(crate) path: String,
+    pub(crate) optional: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct CertificateProjection {
+    pub(crate) signer_name: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -120,4 +135,5 @@ pub(crate) struct EphemeralVolume {}
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ImageVolume {
     pub(crate) reference: String,
+    pub(crate) pull_policy: String,
 }

@@ -21,6 +21,15 @@ pub(super) struct Node<'a> {
 /// # Errors
 /// The reason and message of the failed pod, in upstream's words.
 pub(super) fn admit(pod: &Pod, others: &[Arc<Pod>], node: &Node<'_>) -> Result<(), Failure> {
+    if pod.spec.os.as_ref().is_some_and(|os| !os.name.is_empty() && os.name != "linux") {
+        let message = "Failed to admit pod as the OS field doesn't match node OS".to_owned();
+        return Err(refusal("PodOSNotSupported", message));
+    }
+    if pod.spec.node_selector.get("kubernetes.io/os").is_some_and(|os| Some(os) != node.labels.get("kubernetes.io/os"))
+    {
+        let message = "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label".to_owned();
+        return Err(refusal("PodOSSelectorNodeLabelDoesNotMatch", message));
+    }
     if !selected(pod, node) {
         return Err(refusal("NodeAffinity", "Predicate NodeAffinity failed".to_owned()));
     }
@@ -33,7 +42,18 @@ pub(super) fn admit(pod: &Pod, others: &[Arc<Pod>], node: &Node<'_>) -> Result<(
     if used + 1 > capacity {
         return Err(insufficient("pods", 1, used, capacity));
     }
-    for name in ["cpu", "memory", "ephemeral-storage"] {
+    let all = pod.all_containers().flat_map(|(_, container)| container.resources.requests.keys());
+    // Resources of devices that the node does not know are the scheduler's business alone (upstream:
+    // `removeMissingExtendedResources`).
+    let further =
+        all.map(String::as_str).filter(|name| name.starts_with("hugepages-") || node.allocatable.contains_key(*name));
+    let mut names = vec!["cpu", "memory", "ephemeral-storage"];
+    for name in further {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    for name in names {
         let amount = |quantity: Quantity| if name == "cpu" { quantity.milli_value() } else { quantity.value() };
         let requested = amount(pod.request(name));
         let used: i64 = others.iter().map(|other| amount(other.request(name))).sum();

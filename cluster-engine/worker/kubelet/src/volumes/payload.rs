@@ -137,6 +137,22 @@ fn projected(
         if let Some(volume) = &source.downward_api {
             payload.extend(downward(pod, volume, mode, sources)?);
         }
+        // Neither kind of object is served by the API server of this release: what is optional is empty.
+        if let Some(bundle) = &source.cluster_trust_bundle {
+            if !bundle.optional {
+                return Err(
+                    "unable to load trust anchors: ClusterTrustBundles are not served by this cluster".to_owned()
+                );
+            }
+            let file = File { bytes: Vec::new(), mode: mode.unwrap_or(DEFAULT_MODE), user: None };
+            payload.insert(bundle.path.clone(), file);
+        }
+        if let Some(certificate) = &source.pod_certificate {
+            return Err(format!(
+                "unable to request a certificate of signer \"{}\": PodCertificateRequests are not served by this cluster",
+                certificate.signer_name
+            ));
+        }
         if let Some(token) = &source.service_account_token {
             let text = tokens.get(&token.path).cloned().unwrap_or_default();
             let user = only_user(pod);

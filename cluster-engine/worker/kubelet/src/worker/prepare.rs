@@ -98,6 +98,8 @@ struct Local {
     path: String,
 }
 
+/// Begins what is wrong with a volume before it is set up.
+const NEW_MOUNTER: &str = "NewMounter: ";
 /// The last pause between attempts to mount (upstream: 2 min 2 s).
 const MOUNT_RETRY: (Millis, Millis) = (500, 122_000);
 const TOKEN_RETRY: Millis = 10_000;
@@ -110,7 +112,13 @@ impl Worker {
             Ok(()) => self.state.volumes_ready = true,
             Err((volume, message)) => {
                 self.state.volumes.failed(now(), MOUNT_RETRY.0, MOUNT_RETRY.1);
-                let text = format!("MountVolume.SetUp failed for volume \"{volume}\" : {message}");
+                let text = match message.strip_prefix(NEW_MOUNTER) {
+                    Some(message) => {
+                        let volume = self.volume_name(&volume).await;
+                        format!("MountVolume.NewMounter initialization failed for volume \"{volume}\" : {message}")
+                    }
+                    None => format!("MountVolume.SetUp failed for volume \"{volume}\" : {message}"),
+                };
                 self.kubelet.event(&self.pod, None, EventType::Warning, "FailedMount", text);
             }
         }
@@ -166,10 +174,23 @@ impl Worker {
             return Ok(Some(Ready { path, read_only, ..Ready::default() }));
         }
         if let Some(image) = &volume.image {
-            let image = self.kubelet.images.resolve(&image.reference).map_err(|error| describe(&error))?;
+            let image = self.volume_image(pod, &image.reference, &image.pull_policy).await?;
             return Ok(Some(Ready { layers: image.layers, read_only: true, ..Ready::default() }));
         }
         Ok(None)
+    }
+
+    /// The name of the persistent volume behind a pod's volume, which upstream's events tell.
+    async fn volume_name(&self, name: &str) -> String {
+        let Some(api) = &self.kubelet.api else { return name.to_owned() };
+        let volume = self.pod.spec.volumes.iter().find(|volume| volume.name == name);
+        let claim = match volume.map(|volume| (&volume.persistent_volume_claim, &volume.ephemeral)) {
+            Some((Some(claim), _)) => claim.claim_name.clone(),
+            Some((None, Some(_))) => format!("{}-{name}", self.pod.metadata.name),
+            _ => return name.to_owned(),
+        };
+        let claims = Api::<Claim>::namespaced(api.client.clone(), &self.pod.metadata.namespace);
+        claims.get(&claim).await.map_or_else(|_| name.to_owned(), |claim| claim.spec.volume_name)
     }
 
     async fn claimed(&self, pod: &Pod, name: &str) -> Result<std::path::PathBuf, String> {
@@ -183,10 +204,9 @@ impl Worker {
         let volume = volumes.get(&claim.spec.volume_name).await.map_err(|error| error.to_string())?;
         match (volume.spec.host_path, volume.spec.local) {
             (Some(host), _) => volumes::host_path(pod, &host),
-            (None, Some(local)) => volumes::host_path(
-                pod,
-                &crate::pod::HostPath { path: local.path, kind: "DirectoryOrCreate".to_owned() },
-            ),
+            (None, Some(local)) if std::fs::metadata(&local.path).is_ok() => Ok(local.path.into()),
+            // Upstream looks before it sets the volume up, and says so.
+            (None, Some(local)) => Err(format!("{NEW_MOUNTER}path \"{}\" does not exist", local.path)),
             (None, None) => Err(format!("no volume plugin matched name \"{}\"", volume.metadata.name)),
         }
     }
@@ -225,6 +245,12 @@ impl Worker {
     pub(super) async fn env_sources(&mut self, container: &Container) -> Result<Sources, String> {
         let (maps, secrets) = crate::env::references(container);
         let mut sources = self.sources(&maps, &secrets).await?;
+        for (volume, path) in crate::env::file_references(container) {
+            let Some(ready) = self.volumes.get(volume) else { continue };
+            let (folder, file) = (ready.path.clone(), path.to_owned());
+            let found = blocking(move || crate::env::files::read(&folder, &file)).await;
+            sources.files.insert((volume.to_owned(), path.to_owned()), found);
+        }
         // The API server itself is a static pod: those never wait for what only it can tell.
         let wanted = !self.pod.is_static();
         if let Some(services) = self.kubelet.api.as_ref().and_then(|api| api.services.get()).filter(|_| wanted) {
@@ -236,7 +262,7 @@ impl Worker {
         Ok(sources)
     }
 
-    async fn sources(&mut self, maps: &[&str], secrets: &[&str]) -> Result<Sources, String> {
+    pub(super) async fn sources(&mut self, maps: &[&str], secrets: &[&str]) -> Result<Sources, String> {
         let kubelet = self.kubelet.clone();
         let namespace = self.pod.metadata.namespace.clone();
         let pod_ip = match &self.state.sandbox {

@@ -48,7 +48,9 @@ impl Worker {
         let kubelet = self.kubelet.clone();
         let task = tokio::spawn(async move {
             let until = |at: Millis| Duration::from_millis(u64::try_from(at - now()).unwrap_or(0));
+            // Who has no time left has none for a hook either.
             if first
+                && deadline > now()
                 && let Some(action) = &lifecycle.pre_stop
                 && let Ok(Err(error)) =
                     tokio::time::timeout(until(deadline), hook::run(&kubelet, &target, action)).await
@@ -96,6 +98,11 @@ impl Worker {
         };
         if let Some(view) = self.handle.view().containers.get_mut(name) {
             view.running = false;
+        }
+        let condemned = self.state.record(name).and_then(|record| record.instance.as_ref());
+        let own = condemned.is_some_and(|instance| instance.killing.is_none());
+        if own && self.state.terminating.is_none() && pod.restarts_all(&container, exit.code) {
+            self.state.restarting_all = Some(true);
         }
         if let Some(instance) = self.state.containers.get_mut(name).and_then(|record| record.instance.as_mut()) {
             instance.finished_at = now();

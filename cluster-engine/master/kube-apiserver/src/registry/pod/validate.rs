@@ -276,22 +276,36 @@ fn status(new: &Value, old: &Value) -> Errors {
     errors
 }
 
+/// Whether a restart rule is about this exit code.
+fn matches_exit(rule: &Value, code: i64) -> bool {
+    let codes = rule.at("exitCodes");
+    let listed = codes.items("values").iter().any(|value| value.as_i64() == Some(code));
+    match codes.text("operator") {
+        "In" => listed,
+        "NotIn" => !listed,
+        _ => false,
+    }
+}
+
 /// A container that ended for good may not come back.
 fn transitions(errors: &mut Errors, new: &Value, old: &Value, list: &str, policy: &str) {
-    if policy == "Always" {
+    let containers = || ["containers", "initContainers"].iter().flat_map(|list| old.at("spec").items(list));
+    let rules = |container: &Value| container.items("restartPolicyRules").to_vec();
+    let restarts_all =
+        |container: &Value| rules(container).iter().any(|it| it.text("action") == "RestartAllContainers");
+    if policy == "Always" || list != "ephemeralContainerStatuses" && containers().any(restarts_all) {
         return;
     }
     for (index, before) in old.at("status").items(list).iter().enumerate() {
         let ended = before.at("state.terminated");
         let name = before.text("name");
-        let own_policy = ["containers", "initContainers"]
-            .iter()
-            .flat_map(|list| old.at("spec").items(list))
-            .find(|container| container.text("name") == name)
-            .map_or("", |container| container.text("restartPolicy"));
-        let failed = ended.int("exitCode").unwrap_or(0) != 0;
+        let own = containers().find(|container| container.text("name") == name);
+        let own_policy = own.map_or("", |container| container.text("restartPolicy"));
+        let code = ended.int("exitCode").unwrap_or(0);
+        let failed = code != 0;
+        let ruled = own.is_some_and(|container| rules(container).iter().any(|rule| matches_exit(rule, code)));
         let policy = if own_policy.is_empty() { policy } else { own_policy };
-        if ended.is_null() || policy == "Always" || failed && policy == "OnFailure" {
+        if ended.is_null() || policy == "Always" || ruled || failed && policy == "OnFailure" {
             continue;
         }
         let back = new
@@ -502,6 +516,25 @@ mod tests {
                 r#"status.podIPs[0]: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"#,
             ]
         );
+    }
+
+    #[test]
+    fn restart_rules_let_ended_containers_come_back() {
+        let mut old = pod();
+        old["spec"]["restartPolicy"] = json!("Never");
+        old["status"] = json!({"containerStatuses": [{"name": "c", "state": {"terminated": {"exitCode": 42}}}]});
+        let mut check = |action: &str, code: i64, refused: usize| {
+            old["spec"]["containers"][0]["restartPolicy"] = json!("Never");
+            old["spec"]["containers"][0]["restartPolicyRules"] =
+                json!([{"action": action, "exitCodes": {"operator": "In", "values": [code]}}]);
+            let mut new = old.clone();
+            new["status"]["containerStatuses"][0]["state"] = json!({"running": {}});
+            let found = texts(&subresource(&new, &old, &context(Some(Subresource::Status))));
+            assert_eq!(found.len(), refused, "{action} {code}: {found:?}");
+        };
+        check("Restart", 42, 0);
+        check("Restart", 43, 1);
+        check("RestartAllContainers", 43, 0);
     }
 
     #[test]

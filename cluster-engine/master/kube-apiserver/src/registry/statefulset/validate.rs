@@ -124,7 +124,7 @@ mod tests {
         let context =
             Context { resource: &STATEFUL_SETS, namespace: "", user: "", groups: &[], subresource: None, now: "" };
         let mut old = json!({"spec": {"serviceName": "web", "selector": {"matchLabels": {"a": "b"}},
-            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i", "volumeMounts": [{"name": "d", "mountPath": "/d"}]}]}},
             "volumeClaimTemplates": [{"metadata": {"name": "d"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1024Mi"}}}}]}});
         (STATEFUL_SETS.default)(&mut old);
         assert_eq!(old["spec"]["podManagementPolicy"], "OrderedReady");

@@ -145,6 +145,16 @@ fn restart_rules(errors: &mut Errors, container: &Value, path: &Path) {
             "must specify restartPolicy when restart rules are used",
         ));
     }
+    for (index, rule) in rules.iter().enumerate() {
+        let path = path.child("restartPolicyRules").index(index);
+        check::one_of(errors, rule, &path, "action", &["Restart", "RestartAllContainers"]);
+        if rule.has("exitCodes") {
+            let (codes, path) = (rule.at("exitCodes"), path.child("exitCodes"));
+            check::one_of(errors, codes, &path, "operator", &["In", "NotIn"]);
+        } else {
+            errors.push(FieldError::required(&path.child("exitCodes"), "must be specified"));
+        }
+    }
 }
 
 fn common(errors: &mut Errors, container: &Value, path: &Path, around: &Around<'_>) {

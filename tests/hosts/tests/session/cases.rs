@@ -4,12 +4,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use drydock_engine::host::{HostError, NodeHost, NodeLimits, NodeState, Terminal};
+use drydock_engine::host::{HostError, NodeLimits, NodeState, Terminal};
+use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::lab::{Lab, SESSION, wait_for};
+use crate::docker;
+use crate::lab::{Kind, Lab, SESSION, wait_for};
 
-type Case = for<'a> fn(&'a Lab) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+pub(crate) type Case = for<'a> fn(&'a Lab<'a>) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 macro_rules! cases {
     ($($name:ident),* $(,)?) => { &[$((stringify!($name), |lab| Box::pin($name(lab)))),*] };
@@ -26,6 +28,7 @@ pub(crate) const ALL: &[(&str, Case)] = cases![
     a_node_that_dies_is_started_again,
     a_killed_supervisor_comes_back,
     terminals,
+    found_again,
     floods,
     commands,
     files_are_read_inside_only,
@@ -34,7 +37,7 @@ pub(crate) const ALL: &[(&str, Case)] = cases![
     several_sessions,
 ];
 
-async fn life_of_a_session(lab: &Lab) {
+async fn life_of_a_session(lab: &Lab<'_>) {
     lab.host.preflight().await.unwrap();
     let start = Instant::now();
     let session = lab.session().await;
@@ -72,7 +75,7 @@ async fn life_of_a_session(lab: &Lab) {
     assert!(lab.host.list_sessions().await.unwrap().is_empty());
 }
 
-async fn nodes_are_confined(lab: &Lab) {
+async fn nodes_are_confined(lab: &Lab<'_>) {
     lab.session().await;
     lab.host.create_node(SESSION, &Lab::node(2, "")).await.unwrap();
     lab.host.create_node(SESSION, &Lab::workstation()).await.unwrap();
@@ -93,9 +96,12 @@ async fn nodes_are_confined(lab: &Lab) {
     assert_eq!(lab.run("workstation", shell).await, "CapBnd:\t00000000a80425fb\nNoNewPrivs:\t1\nSeccomp:\t2");
     let links = "ls /sys/class/net";
     assert_eq!(lab.run("workstation", links).await, "eth0\nlo");
+    if lab.bench.kind == Kind::Docker {
+        docker::check_rights().await;
+    }
 }
 
-async fn nodes_reach_each_other(lab: &Lab) {
+async fn nodes_reach_each_other(lab: &Lab<'_>) {
     lab.session().await;
     for number in [2, 3] {
         lab.host.create_node(SESSION, &Lab::node(number, "")).await.unwrap();
@@ -115,7 +121,7 @@ async fn nodes_reach_each_other(lab: &Lab) {
     assert_ne!(lab.run("node-2", "/bin/busybox ping -c 1 -W 1 192.0.2.1 >/dev/null && echo reached").await, "reached");
 }
 
-async fn gateway_and_dial(lab: &Lab) {
+async fn gateway_and_dial(lab: &Lab<'_>) {
     let session = lab.session().await;
     let mut server = Lab::node(2, "");
     server.argv[3] = "while :; do echo answer | /bin/busybox nc -l -p 6443; done".to_owned();
@@ -145,7 +151,7 @@ async fn gateway_and_dial(lab: &Lab) {
     );
 }
 
-async fn switched_off_and_on(lab: &Lab) {
+async fn switched_off_and_on(lab: &Lab<'_>) {
     lab.session().await;
     let script = "trap '/bin/busybox touch /var/log/goodbye; exit 0' TERM; echo started >> /var/log/starts; while :; do /bin/busybox sleep 0.05; done";
     lab.host.create_node(SESSION, &Lab::node(2, script)).await.unwrap();
@@ -168,7 +174,7 @@ async fn switched_off_and_on(lab: &Lab) {
     assert!(both.contains("goodbye"), "its disk is the old one: {both}");
 }
 
-async fn removed_and_made_anew(lab: &Lab) {
+async fn removed_and_made_anew(lab: &Lab<'_>) {
     lab.session().await;
     for number in [2, 3, 4] {
         lab.host.create_node(SESSION, &Lab::node(number, "")).await.unwrap();
@@ -185,7 +191,7 @@ async fn removed_and_made_anew(lab: &Lab) {
     }
 }
 
-async fn frozen(lab: &Lab) {
+async fn frozen(lab: &Lab<'_>) {
     lab.session().await;
     lab.host
         .create_node(SESSION, &Lab::node(2, "(while :; do echo . >> /var/log/ticks; /bin/busybox sleep 0.01; done) &"))
@@ -210,7 +216,7 @@ async fn frozen(lab: &Lab) {
     lab.host.pause_node(SESSION, "node-3").await.unwrap();
 }
 
-async fn a_node_that_dies_is_started_again(lab: &Lab) {
+async fn a_node_that_dies_is_started_again(lab: &Lab<'_>) {
     lab.session().await;
     let mut node = Lab::node(2, "");
     node.argv[3] = "echo started >> /var/log/starts; test -e /var/log/again && exec /bin/busybox sleep 1000; /bin/busybox touch /var/log/again; (/bin/busybox sleep 1000 &); /bin/busybox sleep 0.1".to_owned();
@@ -226,15 +232,23 @@ async fn a_node_that_dies_is_started_again(lab: &Lab) {
     );
 }
 
-async fn a_killed_supervisor_comes_back(lab: &Lab) {
+/// Signals all supervisors of the session.
+fn signal(lab: &Lab<'_>, signal: Signal) -> Vec<i32> {
+    let pids = lab.supervisors(SESSION);
+    for pid in &pids {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), signal).unwrap();
+    }
+    pids
+}
+
+async fn a_killed_supervisor_comes_back(lab: &Lab<'_>) {
     let before = lab.session().await;
     for number in [2, 3] {
         lab.host.create_node(SESSION, &Lab::node(number, "")).await.unwrap();
     }
     lab.host.stop_node(SESSION, "node-3", Duration::ZERO).await.unwrap();
     lab.run("node-2", "echo kept > /var/log/mark").await;
-    let pid = nix::unistd::Pid::from_raw(lab.supervisor(SESSION));
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    signal(lab, Signal::SIGKILL);
     let sessions = wait_for(
         "the session",
         || lab.host.list_sessions(),
@@ -246,20 +260,18 @@ async fn a_killed_supervisor_comes_back(lab: &Lab) {
     assert_eq!((sessions[0].endpoint, states), (before.endpoint, vec![NodeState::Running, NodeState::Stopped]));
     assert_eq!(lab.run("node-2", "cat /var/log/mark").await, "kept");
     // Killed and never started again: removing the session sweeps what it left.
-    let pid = nix::unistd::Pid::from_raw(lab.supervisor(SESSION));
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    signal(lab, Signal::SIGKILL);
     lab.host.remove_session(SESSION).await.unwrap();
     // And one that does not react is not waited for.
     lab.session().await;
     lab.host.create_node(SESSION, &Lab::node(2, "")).await.unwrap();
-    let pid = nix::unistd::Pid::from_raw(lab.supervisor(SESSION));
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-    wait_for(
-        "its end",
-        || async { std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default() },
-        |stat| stat.is_empty() || stat.contains(") Z "),
-    )
-    .await;
+    // In Docker that would be asking the node to end, which takes as long as the node wants.
+    let pids = signal(lab, if lab.bench.kind == Kind::Docker { Signal::SIGKILL } else { Signal::SIGTERM });
+    let gone = |pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    };
+    wait_for("their end", || async { pids.iter().copied().all(gone) }, |gone| *gone).await;
     lab.host.remove_session(SESSION).await.unwrap();
 }
 
@@ -274,7 +286,7 @@ async fn until(terminal: &mut Terminal, wanted: &str) -> String {
     text
 }
 
-async fn terminals(lab: &Lab) {
+async fn terminals(lab: &Lab<'_>) {
     lab.session().await;
     lab.host.create_node(SESSION, &Lab::workstation()).await.unwrap();
     let spec = Lab::shell(
@@ -320,8 +332,29 @@ async fn terminals(lab: &Lab) {
     lab.host.close_terminal(SESSION, "two").await.unwrap();
 }
 
+/// A server that was started again knows nothing but what the host itself kept.
+async fn found_again(lab: &Lab<'_>) {
+    let before = lab.session().await;
+    lab.host.create_node(SESSION, &Lab::workstation()).await.unwrap();
+    lab.host.create_node(SESSION, &Lab::node(2, "")).await.unwrap();
+    lab.host.pause_node(SESSION, "node-2").await.unwrap();
+    let spec = Lab::shell("one", "echo hello; while read line; do echo got $line; done");
+    let mut terminal = lab.host.terminal(SESSION, "workstation", &spec).await.unwrap();
+    until(&mut terminal, "hello").await;
+    let again = lab.bench.lab();
+    let found = again.host.list_sessions().await.unwrap();
+    let nodes: Vec<_> = found[0].nodes.iter().map(|node| (node.name.as_str(), node.state)).collect();
+    assert_eq!((found.len(), found[0].endpoint, found[0].note.as_str()), (1, before.endpoint, "a note"));
+    assert_eq!(nodes, [("workstation", NodeState::Running), ("node-2", NodeState::Paused)]);
+    drop(terminal);
+    let mut terminal = again.host.terminal(SESSION, "workstation", &spec).await.unwrap();
+    until(&mut terminal, "hello").await;
+    terminal.input.send(b"still here\n".to_vec()).await.unwrap();
+    until(&mut terminal, "got still here").await;
+}
+
 /// A flood that nobody reads costs neither memory nor the others' time.
-async fn floods(lab: &Lab) {
+async fn floods(lab: &Lab<'_>) {
     lab.session().await;
     lab.host.create_node(SESSION, &Lab::workstation()).await.unwrap();
     let flood = lab.host.terminal(SESSION, "workstation", &Lab::shell("flood", "seq 1 100000000")).await.unwrap();
@@ -343,7 +376,7 @@ async fn floods(lab: &Lab) {
     lab.host.close_terminal(SESSION, "flood").await.unwrap();
 }
 
-async fn commands(lab: &Lab) {
+async fn commands(lab: &Lab<'_>) {
     lab.session().await;
     lab.host.create_node(SESSION, &Lab::workstation()).await.unwrap();
     let exec = |script: &str| {
@@ -370,7 +403,7 @@ async fn commands(lab: &Lab) {
     );
 }
 
-async fn files_are_read_inside_only(lab: &Lab) {
+async fn files_are_read_inside_only(lab: &Lab<'_>) {
     lab.session().await;
     lab.host.create_node(SESSION, &Lab::node(2, "")).await.unwrap();
     lab.run(
@@ -397,7 +430,7 @@ async fn files_are_read_inside_only(lab: &Lab) {
     }
 }
 
-async fn limits(lab: &Lab) {
+async fn limits(lab: &Lab<'_>) {
     lab.session().await;
     let limits = NodeLimits { memory_bytes: Some(64 << 20), cpu_millis: Some(500), pids: Some(40), disk_bytes: None };
     let node = drydock_engine::host::NodeSpec { limits, ..Lab::node(2, "") };
@@ -415,7 +448,10 @@ async fn limits(lab: &Lab) {
     assert!(bomb.contains("fork"), "{bomb}");
 }
 
-async fn disks(lab: &Lab) {
+async fn disks(lab: &Lab<'_>) {
+    if lab.bench.kind == Kind::Docker {
+        return;
+    }
     lab.session().await;
     let limits = NodeLimits { disk_bytes: Some(64 << 20), ..NodeLimits::default() };
     for number in [2, 3] {
@@ -429,8 +465,9 @@ async fn disks(lab: &Lab) {
     lab.host.stop_node(SESSION, "node-3", Duration::ZERO).await.unwrap();
     lab.host.start_node(SESSION, "node-3").await.unwrap();
     assert_eq!(lab.run("node-3", "/bin/busybox cat /var/mark").await, "kept");
-    let pid = nix::unistd::Pid::from_raw(lab.supervisor(SESSION));
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    for pid in lab.supervisors(SESSION) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    }
     wait_for("the session", || lab.host.session(SESSION), Result::is_ok).await.unwrap();
     assert_eq!(lab.run("node-3", "/bin/busybox cat /var/mark").await, "kept");
     assert_eq!(bound_loops(lab).len(), 2);
@@ -441,13 +478,13 @@ async fn disks(lab: &Lab) {
 }
 
 /// Loop devices that hold a file of this host.
-fn bound_loops(lab: &Lab) -> Vec<String> {
+fn bound_loops(lab: &Lab<'_>) -> Vec<String> {
     let devices = std::fs::read_dir("/sys/block").unwrap().flatten();
     let files = devices.filter_map(|device| std::fs::read_to_string(device.path().join("loop/backing_file")).ok());
-    files.filter(|file| file.contains(&lab.data.path().display().to_string())).collect()
+    files.filter(|file| file.contains(&lab.bench.data.path().display().to_string())).collect()
 }
 
-async fn several_sessions(lab: &Lab) {
+async fn several_sessions(lab: &Lab<'_>) {
     let (one, two) =
         tokio::join!(async { lab.host.create_session(&Lab::spec("session-test-one")).await.unwrap() }, async {
             lab.host.create_session(&Lab::spec("session-test-two")).await.unwrap()

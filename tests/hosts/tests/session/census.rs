@@ -5,15 +5,18 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::lab::SESSION;
+use crate::docker;
+use crate::lab::{Kind, SESSION};
 
 /// Everything a session could leave behind.
-#[derive(PartialEq, Eq)]
-pub(crate) struct Census(BTreeSet<String>);
+pub(crate) struct Census(Kind, BTreeSet<String>);
 
 impl Census {
-    pub(crate) fn take() -> Self {
+    pub(crate) async fn take(kind: Kind) -> Self {
         let mut all = BTreeSet::new();
+        if kind == Kind::Docker {
+            all.extend(docker::objects().await);
+        }
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         all.extend(
             mounts.lines().map(|line| format!("mount {}", line.split(' ').skip(3).collect::<Vec<_>>().join(" "))),
@@ -42,18 +45,18 @@ impl Census {
                 all.insert(format!("process {} {}", path.display(), command.replace('\0', " ")));
             }
         }
-        Self(all)
+        Self(kind, all)
     }
 
     /// What is there now and was not before. Dying things get a moment.
-    pub(crate) fn compare(&self) -> Vec<String> {
+    pub(crate) async fn compare(&self) -> Vec<String> {
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
-            let left: Vec<_> = Self::take().0.difference(&self.0).cloned().collect();
+            let left: Vec<_> = Self::take(self.0).await.1.difference(&self.1).cloned().collect();
             if left.is_empty() || Instant::now() > deadline {
                 return left;
             }
-            std::thread::yield_now();
+            tokio::task::yield_now().await;
         }
     }
 }

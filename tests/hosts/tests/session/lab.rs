@@ -1,4 +1,6 @@
 //! A host with two images and, mostly, one session.
+//!
+//! Whatever host a case is given, it asks the same of it.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,39 +12,64 @@ use drydock_engine::host::{
     TerminalSpec,
 };
 use drydock_host_embedded::Embedded;
-use drydock_images::{ImageConfig, ImageStore, Source};
+use drydock_images::ImageStore;
+
+use crate::archive::{self, Archive};
+use crate::docker;
 
 /// The session most cases use; all others' names start with it.
 pub(crate) const SESSION: &str = "session-test";
 
-pub(crate) struct Lab {
-    pub(crate) data: tempfile::TempDir,
-    pub(crate) host: Embedded,
+/// The hosts that the suite is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Embedded,
+    Docker,
 }
 
-impl Lab {
-    pub(crate) fn new() -> Self {
+/// What all cases on one host share.
+pub(crate) struct Bench {
+    pub(crate) kind: Kind,
+    pub(crate) data: tempfile::TempDir,
+    pub(crate) archives: [Archive; 2],
+}
+
+impl Bench {
+    pub(crate) fn new(kind: Kind) -> Self {
         let data = tempfile::Builder::new().prefix("drydock-session-test-").tempdir_in("/tmp").unwrap();
-        let store = ImageStore::open(data.path().join("images")).unwrap();
-        // A copy: the executable itself may be written to by the next build.
-        let (binary, link) = (data.path().join("drydock-node"), data.path().join("link"));
-        std::fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();
-        std::os::unix::fs::symlink("busybox", &link).unwrap();
-        let files = [("usr/local/bin/drydock-node".into(), binary)];
-        store.build("drydock/node:latest", &Source::Files(&files), &ImageConfig::default()).unwrap();
-        let mut files: Vec<(PathBuf, PathBuf)> = vec![("bin/busybox".into(), "/bin/busybox".into())];
-        files.extend(
-            [
-                "sh", "cat", "echo", "sleep", "id", "stty", "ping", "nc", "seq", "head", "ls", "grep", "touch", "trap",
-                "true", "hostname",
-            ]
-            .map(|name| (PathBuf::from("bin").join(name), link.clone())),
-        );
-        store.build("drydock/tools:latest", &Source::Files(&files), &ImageConfig::default()).unwrap();
-        let host = Embedded::new(data.path()).unwrap();
-        Self { data, host }
+        let archives = archive::images(data.path());
+        Self { kind, data, archives }
     }
 
+    pub(crate) fn lab(&self) -> Lab<'_> {
+        let host: Box<dyn NodeHost> = match self.kind {
+            Kind::Embedded => {
+                let store = ImageStore::open(self.data.path().join("images")).unwrap();
+                for archive in &self.archives {
+                    store.import_docker_archive(std::fs::File::open(&archive.path).unwrap()).unwrap();
+                }
+                Box::new(Embedded::new(self.data.path()).unwrap())
+            }
+            Kind::Docker => {
+                let settings = drydock_host_docker::Settings {
+                    node_archive: self.archives[0].path.clone(),
+                    image_archives: self.archives.iter().map(|archive| archive.path.clone()).collect(),
+                    store: docker::STORE.to_owned(),
+                };
+                Box::new(drydock_host_docker::Docker::new(self.data.path(), settings).unwrap())
+            }
+        };
+        Lab { bench: self, host }
+    }
+}
+
+/// A host that knows nothing of the case before.
+pub(crate) struct Lab<'a> {
+    pub(crate) bench: &'a Bench,
+    pub(crate) host: Box<dyn NodeHost>,
+}
+
+impl Lab<'_> {
     pub(crate) fn spec(name: &str) -> SessionSpec {
         SessionSpec {
             name: name.to_owned(),
@@ -117,18 +144,32 @@ impl Lab {
             .to_owned()
     }
 
-    /// Process id of the session's supervisor.
-    pub(crate) fn supervisor(&self, session: &str) -> i32 {
-        let wanted = format!("--session-dir\0{}\0", self.data.path().join("sessions").join(session).display());
-        let found = std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+    /// Process ids of the session's supervisors.
+    pub(crate) fn supervisors(&self, session: &str) -> Vec<i32> {
+        let folder = format!("--session-dir\0{}\0", self.bench.data.path().join("sessions").join(session).display());
+        let name = format!("DRYDOCK_SESSION={{\"spec\":{{\"name\":\"{session}\"");
+        let wanted = |path: PathBuf| match self.bench.kind {
+            Kind::Embedded => std::fs::read_to_string(path.join("cmdline")).is_ok_and(|text| text.contains(&folder)),
+            Kind::Docker => {
+                std::fs::read_to_string(path.join("environ")).is_ok_and(|text| text.contains(&name))
+                    && std::fs::read_to_string(path.join("cmdline"))
+                        .is_ok_and(|text| text.contains("drydock-supervisor"))
+            }
+        };
+        let found = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
-            std::fs::read_to_string(entry.path().join("cmdline")).ok()?.contains(&wanted).then_some(pid)
+            wanted(entry.path()).then_some(pid)
         });
-        found.expect("no supervisor")
+        let found: Vec<_> = found.collect();
+        assert!(!found.is_empty(), "no supervisor");
+        found
     }
 
-    pub(crate) fn show_logs(&self) {
-        for entry in std::fs::read_dir(self.data.path().join("sessions")).unwrap().flatten() {
+    pub(crate) async fn show_logs(&self) {
+        if self.bench.kind == Kind::Docker {
+            return docker::show_logs().await;
+        }
+        for entry in std::fs::read_dir(self.bench.data.path().join("sessions")).unwrap().flatten() {
             let log = std::fs::read_to_string(entry.path().join("supervisor.log")).unwrap_or_default();
             println!("--- {}\n{log}", entry.path().display());
         }
@@ -138,13 +179,15 @@ impl Lab {
         for session in self.host.list_sessions().await.unwrap() {
             self.host.remove_session(&session.name).await.unwrap();
         }
-        let left: Vec<_> = std::fs::read_dir(self.data.path().join("sessions"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
-        // One formatted disk of each size stays, for the next nodes to be copies of.
-        let stays = |name: &std::ffi::OsString| name == ".lock" || name.to_string_lossy().starts_with(".disk-");
-        assert!(left.iter().all(stays), "{left:?}");
+        if self.bench.kind == Kind::Embedded {
+            let left: Vec<_> = std::fs::read_dir(self.bench.data.path().join("sessions"))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name())
+                .collect();
+            // One formatted disk of each size stays, for the next nodes to be copies of.
+            let stays = |name: &std::ffi::OsString| name == ".lock" || name.to_string_lossy().starts_with(".disk-");
+            assert!(left.iter().all(stays), "{left:?}");
+        }
     }
 }
 

@@ -1,0 +1,101 @@
+//! `drydock-store`: what a host does in a container that holds the image store or a node's disk.
+
+use std::fs;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use drydock_images::ImageStore;
+
+use crate::Error;
+use crate::node::open_inside;
+use crate::state::State;
+
+/// Bytes of a file that are read at once.
+const READ_LIMIT: u64 = 1 << 20;
+
+/// Flags of `drydock-store`.
+#[derive(Debug, clap::Parser)]
+#[command(name = "drydock-store")]
+pub struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Imports a `docker save` archive from standard input.
+    Import {
+        /// The image store.
+        #[arg(long)]
+        images: PathBuf,
+    },
+    /// Keeps standard input as a program that nodes may use.
+    Put {
+        /// The file.
+        #[arg(long)]
+        file: PathBuf,
+    },
+    /// Remembers for a node that is off whether its cable is plugged in.
+    Plug {
+        /// The session's folder.
+        #[arg(long)]
+        session_dir: PathBuf,
+        /// Out instead of in.
+        #[arg(long)]
+        out: bool,
+    },
+    /// Writes a part of a file to standard output; links lead nowhere but below the root.
+    Read {
+        /// What counts as `/`.
+        #[arg(long)]
+        root: PathBuf,
+        /// The file below it.
+        #[arg(long)]
+        path: String,
+        /// First byte.
+        #[arg(long)]
+        offset: u64,
+        /// Most bytes.
+        #[arg(long)]
+        limit: u64,
+    },
+}
+
+/// Does what is asked.
+///
+/// # Errors
+/// When a file or image cannot be read or written.
+pub fn run(options: Options) -> Result<(), Error> {
+    match options.command {
+        Command::Import { images } => {
+            ImageStore::open(images)?.import_docker_archive(io::stdin().lock())?;
+        }
+        Command::Put { file } => {
+            let fail = || Error::io(format!("cannot write {}", file.display()));
+            let partial = file.with_extension("partial");
+            fs::create_dir_all(file.parent().unwrap_or(&file)).map_err(fail())?;
+            let mut out = fs::File::create(&partial).map_err(fail())?;
+            io::copy(&mut io::stdin().lock(), &mut out).map_err(fail())?;
+            out.set_permissions(fs::Permissions::from_mode(0o755)).map_err(fail())?;
+            // Either whole or not there, for who looks for it next time.
+            out.sync_all().and_then(|()| fs::rename(&partial, &file)).map_err(fail())?;
+        }
+        Command::Plug { session_dir, out } => {
+            let mut state = State::load(&session_dir)?;
+            state.nodes.iter_mut().for_each(|node| node.unplugged = out);
+            state.save(&session_dir)?;
+        }
+        Command::Read { root, path, offset, limit } => {
+            let fail = || Error::io(format!("cannot read {path}"));
+            let mut file = fs::File::from(open_inside(&root, &path).map_err(fail())?);
+            if !file.metadata().map_err(fail())?.is_file() {
+                return Err(fail()(io::ErrorKind::InvalidInput.into()));
+            }
+            file.seek(SeekFrom::Start(offset)).map_err(fail())?;
+            io::copy(&mut file.take(limit.min(READ_LIMIT)), &mut io::stdout().lock()).map_err(fail())?;
+        }
+    }
+    Ok(())
+}

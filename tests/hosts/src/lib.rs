@@ -1,0 +1,1 @@
+//! One suite for every `NodeHost`: see `tests/session`.
