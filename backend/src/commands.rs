@@ -4,6 +4,7 @@ mod cluster;
 mod hosts;
 mod image;
 mod node;
+pub(crate) mod pulling;
 mod serve;
 
 use std::path::PathBuf;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use drydock_image_service::Policy;
 use drydock_images::ImageStore;
 
 /// Where things are.
@@ -59,6 +60,20 @@ impl Files {
                 "kubectl is not on PATH: install it (https://kubernetes.io/docs/tasks/tools/) and start again"
             ),
         }
+    }
+
+    /// Makes these the rules for pulling images. With `keep`, rules that are there stay unless some are given: a
+    /// command beside a server does not loosen what the server was told.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub(crate) fn rule(&self, options: &crate::commands::pulling::Options, keep: bool) -> anyhow::Result<()> {
+        let store = self.data.join("images");
+        if keep && options.policy(|_| None) == Policy::default() && Policy::path(&store).exists() {
+            return Ok(());
+        }
+        let policy = options.policy(|name| std::env::var(name).ok());
+        policy.save(&store).context("cannot write the rules for pulling images")
     }
 
     /// The image store, with the bundle's images in it.

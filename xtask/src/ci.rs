@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::Context;
 use serde::Deserialize;
 
+use crate::metadata::Metadata;
 use crate::progress::Progress;
 use crate::{tidy, tools};
 
@@ -49,12 +50,7 @@ fn licences() -> anyhow::Result<()> {
         return tools::run(Command::new(deny).current_dir(tools::root()).args(checks));
     }
     let policy: Policy = toml::from_str(&fs::read_to_string(tools::root().join("deny.toml"))?).context("deny.toml")?;
-    let text = tools::output(Command::new("cargo").current_dir(tools::root()).args([
-        "metadata",
-        "--format-version=1",
-        "--locked",
-    ]))?;
-    let metadata: Metadata = serde_json::from_str(&text).context("cargo metadata")?;
+    let metadata = Metadata::load(&[])?;
     let mut wrong = Vec::new();
     for package in &metadata.packages {
         let Some(source) = &package.source else { continue };
@@ -97,18 +93,6 @@ struct Bans {
 #[derive(Deserialize)]
 struct Ban {
     name: String,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    license: Option<String>,
-    source: Option<String>,
 }
 
 /// Whether an SPDX expression can be satisfied: one of its alternatives holds only allowed licences.

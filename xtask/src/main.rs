@@ -4,10 +4,13 @@
 mod bench;
 mod build;
 mod ci;
+mod clients;
 mod docker;
 mod images;
 mod kubectl;
+mod metadata;
 mod progress;
+mod soak;
 mod test;
 mod tidy;
 mod tools;
@@ -41,6 +44,8 @@ enum Command {
     Tidy,
     /// Measures start times, memory, CPU and the API server.
     Bench,
+    /// Lets everything go wrong in many sessions at once, for minutes, and checks that nothing is lost or left behind.
+    Soak(soak::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -53,5 +58,6 @@ fn main() -> anyhow::Result<()> {
         Command::Ci => ci::check().and_then(|()| test::run(&test::Options::default())),
         Command::Tidy => tidy::run(),
         Command::Bench => bench::run(),
+        Command::Soak(options) => soak::run(&options),
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::progress::Progress;
-use crate::{build, docker, tools};
+use crate::{build, clients, docker, soak, tools};
 
 /// What `test` may be told.
 #[derive(clap::Args, Default)]
@@ -16,8 +16,13 @@ pub(crate) struct Options {
 }
 
 /// Programs that tests run beside our own, with the Debian packages that carry them.
-const PEERS: [(&str, &str); 4] =
-    [("etcd", "etcd-server"), ("etcdctl", "etcd-client"), ("ip", "iproute2"), ("nft", "nftables")];
+const PEERS: [(&str, &str); 5] = [
+    ("etcd", "etcd-server"),
+    ("etcdctl", "etcd-client"),
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("busybox", "busybox-static"),
+];
 /// What the browser journey needs.
 const BROWSER: [(&str, &str); 2] = [("chromium", "chromium"), ("chromedriver", "chromium-driver")];
 /// Fonts without which screenshots of Chinese pages show boxes.
@@ -28,7 +33,7 @@ const FONT: &str = "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc";
 /// # Errors
 /// When something is missing that cannot be installed, or a test fails.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let progress = Progress::new(if options.quick { 3 } else { 6 });
+    let progress = Progress::new(if options.quick { 3 } else { 7 });
     progress.step("test peers (etcd, nftables)", || tools::require(&PEERS))?;
     progress.step("Docker, for nodes that are containers", docker::start)?;
     let cargo = |arguments: &[&str]| {
@@ -54,6 +59,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         tools::require(&BROWSER)?;
         if tools::is_root() && !Path::new(FONT).is_file() { tools::install(&["fonts-noto-cjk"]) } else { Ok(()) }
     })?;
+    let peers = progress.step("clients (kubectl of two versions, Helm)", clients::locate)?;
     let drydock = build::release()?;
     let with_product = |arguments: &[&str]| {
         let mut command = cargo(arguments);
@@ -62,8 +68,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     };
     progress.step("clusters with genuine kubectl", || {
         tools::run(&mut with_product(&["--package", "drydock-tests-integration", "--", "--test-threads=1"]))?;
-        tools::run(&mut with_product(&["--package", "drydock-tests-clients", "--", "--test-threads=1"]))
+        let mut tables = with_product(&["--package", "drydock-tests-clients", "--", "--test-threads=1"]);
+        tools::run(tables.envs(peers.environment()))
     })?;
+    progress.step("a short soak: everything goes wrong at once", || soak::run(&soak::Options::short()))?;
     progress.step("browser journey", || {
         tools::run(&mut with_product(&["--package", "drydock-tests-browser", "--", "--test-threads=1"]))
     })

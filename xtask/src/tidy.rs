@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail};
-use serde::Deserialize;
 
+use crate::metadata::Metadata;
 use crate::tools;
 
 /// Which of our crates a crate may use.
@@ -20,12 +20,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("drydock-bundle", &[]),
     ("drydock-component", &[]),
     ("drydock-images", &[]),
+    ("drydock-image-service", &["drydock-images"]),
     ("drydock-container-runtime", &[]),
     ("drydock-etcd-proto", &[]),
     ("drydock-nftables", &[]),
     ("drydock-pod-network", &[]),
     ("drydock-demo", &[]),
     ("drydock-web-build", &[]),
+    ("drydock-fault", &["drydock-component", "drydock-nftables"]),
     ("drydock-client", &["drydock-api"]),
     ("drydock-etcd", &["drydock-component", "drydock-etcd-proto"]),
     ("drydock-kube-apiserver", &["drydock-api", "drydock-component", "drydock-etcd-proto"]),
@@ -51,7 +53,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("drydock-local-path", &["drydock-api", "drydock-client", "drydock-component"]),
     ("drydock-metrics-server", &["drydock-api", "drydock-client", "drydock-component"]),
     ("drydock-ingress", &["drydock-api", "drydock-client", "drydock-component"]),
-    ("drydock-supervisor", &["drydock-component", "drydock-container-runtime", "drydock-engine", "drydock-images"]),
+    (
+        "drydock-supervisor",
+        &[
+            "drydock-component",
+            "drydock-container-runtime",
+            "drydock-engine",
+            "drydock-image-service",
+            "drydock-images",
+        ],
+    ),
     (
         "drydock-node",
         &[
@@ -59,6 +70,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "drydock-container-runtime",
             "drydock-dns",
             "drydock-etcd",
+            "drydock-fault",
+            "drydock-image-service",
             "drydock-ingress",
             "drydock-kube-apiserver",
             "drydock-kube-controller-manager",
@@ -79,9 +92,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "drydock-api",
             "drydock-bundle",
             "drydock-client",
+            "drydock-component",
             "drydock-engine",
             "drydock-host-docker",
             "drydock-host-embedded",
+            "drydock-image-service",
             "drydock-images",
             "drydock-protocol",
         ],
@@ -91,6 +106,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("drydock-tests-harness", &[]),
     ("drydock-tests-hosts", &[]),
     ("drydock-tests-bench", &["drydock-client", "drydock-tests-harness"]),
+    ("drydock-tests-soak", &["drydock-client", "drydock-tests-harness"]),
     ("drydock-tests-integration", &["drydock-tests-harness"]),
     ("drydock-tests-clients", &["drydock-tests-harness"]),
     ("drydock-tests-browser", &["drydock-tests-harness"]),
@@ -98,24 +114,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Lines past which a source file wants a split; generated and table files are named with their reason.
 const LONGEST_FILE: usize = 900;
-
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    dependencies: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    name: String,
-    kind: Option<String>,
-    path: Option<String>,
-}
 
 /// Checks everything and lists all that is wrong.
 ///
@@ -132,13 +130,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 }
 
 fn dependencies() -> anyhow::Result<Vec<String>> {
-    let text = tools::output(Command::new("cargo").current_dir(tools::root()).args([
-        "metadata",
-        "--format-version=1",
-        "--no-deps",
-        "--locked",
-    ]))?;
-    let metadata: Metadata = serde_json::from_str(&text).context("cargo metadata")?;
+    let metadata = Metadata::load(&["--no-deps"])?;
     let table: BTreeMap<_, _> = MAY_USE.iter().copied().collect();
     let mut wrong = Vec::new();
     for package in &metadata.packages {

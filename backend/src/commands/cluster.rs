@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
+use drydock_engine::host::NodeLimits;
 use drydock_engine::{Cluster, ClusterSpec, Stage, WorkstationSpec};
 use serde_json::json;
 
@@ -104,6 +105,17 @@ pub(crate) struct Create {
     /// Without the workstation, only the cluster.
     #[arg(long)]
     no_workstation: bool,
+    /// Memory of one node, in MiB.
+    #[arg(long, env = "DRYDOCK_NODE_MEMORY", default_value_t = 4096)]
+    node_memory: u64,
+    /// Processes and threads of one node.
+    #[arg(long, env = "DRYDOCK_NODE_PIDS", default_value_t = 4096)]
+    node_pids: u64,
+    /// Disk space of one node, in MiB.
+    #[arg(long, env = "DRYDOCK_NODE_DISK", default_value_t = 10_240, value_parser = clap::value_parser!(u64).range(256..))]
+    node_disk: u64,
+    #[command(flatten)]
+    pulling: super::pulling::Options,
     #[command(flatten)]
     form: Form,
 }
@@ -118,6 +130,7 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
             // What is typed wrong is told before anything else.
             ClusterSpec::new(&create.name, create.workers).validate()?;
             let (files, engine) = common.engine().await?;
+            files.rule(&create.pulling, true)?;
             let workstation = (!create.no_workstation)
                 .then(|| {
                     anyhow::Ok(WorkstationSpec { image: "drydock/tools:latest".to_owned(), kubectl: files.kubectl()? })
@@ -126,6 +139,12 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
             let spec = ClusterSpec {
                 workstation,
                 node_shell: files.program("busybox"),
+                limits: NodeLimits {
+                    memory_bytes: Some(create.node_memory * 1024 * 1024),
+                    cpu_millis: None,
+                    pids: Some(create.node_pids),
+                    disk_bytes: Some(create.node_disk * 1024 * 1024),
+                },
                 ..ClusterSpec::new(&create.name, create.workers)
             };
             let started = Instant::now();

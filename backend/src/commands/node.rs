@@ -1,5 +1,7 @@
 //! `drydock node` and `drydock fault`: what can happen to a cluster while it runs.
 
+use std::time::Duration;
+
 use clap::{Subcommand, ValueEnum};
 use drydock_engine::{ComponentFault, NodeFault};
 use serde_json::json;
@@ -40,6 +42,28 @@ pub(crate) enum FaultCommand {
         /// What befalls it.
         #[arg(value_enum)]
         fault: NodeFaultName,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Loses packets that a node is sent by other nodes.
+    Loss {
+        /// The cluster's name.
+        cluster: String,
+        /// The node.
+        node: String,
+        /// How many of a hundred; 0 heals it.
+        #[arg(value_parser = clap::value_parser!(u8).range(0..=100))]
+        percent: u8,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Makes etcd's writes slow, as a bad disk does.
+    Writes {
+        /// The cluster's name.
+        cluster: String,
+        /// How much longer each takes, e.g. 200ms; 0 heals it.
+        #[arg(value_parser = drydock_component::duration::flag)]
+        delay: Duration,
         #[command(flatten)]
         form: Form,
     },
@@ -108,7 +132,10 @@ pub(crate) async fn run(common: &Common, command: NodeCommand) -> anyhow::Result
 /// # Errors
 /// When the engine fails.
 pub(crate) async fn fault(common: &Common, command: FaultCommand) -> anyhow::Result<()> {
-    let (FaultCommand::Node { cluster, .. } | FaultCommand::Component { cluster, .. }) = &command;
+    let (FaultCommand::Node { cluster, .. }
+    | FaultCommand::Component { cluster, .. }
+    | FaultCommand::Loss { cluster, .. }
+    | FaultCommand::Writes { cluster, .. }) = &command;
     let (engine, _) = common.find(cluster).await?;
     match command {
         FaultCommand::Node { cluster, node, fault, form } => {
@@ -121,6 +148,22 @@ pub(crate) async fn fault(common: &Common, command: FaultCommand) -> anyhow::Res
             };
             engine.fault_node(&cluster, &node, fault).await?;
             say(form, &cluster, &node, what);
+        }
+        FaultCommand::Loss { cluster, node, percent, form } => {
+            engine.fault_node(&cluster, &node, NodeFault::Loss(percent)).await?;
+            if form.is_json() {
+                println!("{}", json!({"cluster": cluster, "node": node, "lossPercent": percent}));
+            } else {
+                println!("node {node} of cluster {cluster:?} loses {percent} % of the packets from other nodes");
+            }
+        }
+        FaultCommand::Writes { cluster, delay, form } => {
+            engine.slow_writes(&cluster, delay).await?;
+            if form.is_json() {
+                println!("{}", json!({"cluster": cluster, "writeDelayMillis": delay.as_millis()}));
+            } else {
+                println!("etcd's writes in cluster {cluster:?} take {} ms longer", delay.as_millis());
+            }
         }
         FaultCommand::Component { cluster, node, component, fault, form } => {
             let (fault, what) = match fault {

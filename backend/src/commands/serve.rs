@@ -41,6 +41,11 @@ pub(crate) struct Options {
     /// Processes and threads of one node.
     #[arg(long, env = "DRYDOCK_NODE_PIDS", default_value_t = 2048)]
     node_pids: u64,
+    /// Disk space of one node, in MiB.
+    #[arg(long, env = "DRYDOCK_NODE_DISK", default_value_t = 10_240, value_parser = clap::value_parser!(u64).range(256..))]
+    node_disk: u64,
+    #[command(flatten)]
+    pulling: super::pulling::Options,
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -52,6 +57,7 @@ pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<()>
         .await
         .with_context(|| format!("cannot listen on {}: choose another address with --listen", options.listen))?;
     let (files, engine) = common.engine().await?;
+    files.rule(&options.pulling, false)?;
     let store = Store::open(&files.data.join("drydock.db")).await.context("cannot open the database")?;
     for refused in lessons::import(&store, &files.bundle.join("lessons")).await? {
         tracing::error!(lesson.file = refused.file, reason = refused.reason, "a lesson is left out");
@@ -67,6 +73,7 @@ pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<()>
             memory_bytes: Some(options.node_memory * 1024 * 1024),
             cpu_millis: None,
             pids: Some(options.node_pids),
+            disk_bytes: Some(options.node_disk * 1024 * 1024),
         },
     };
     let sessions = Sessions::resume(engine, store.clone(), policy).await?;

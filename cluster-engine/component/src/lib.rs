@@ -3,6 +3,7 @@
 //! A component is a library `run(options, shutdown)`; this crate holds the few pieces that each of
 //! them would otherwise write again. It knows nothing of Kubernetes objects.
 
+pub mod duration;
 pub mod logging;
 pub mod serve;
 pub mod shutdown;

@@ -101,6 +101,9 @@ pub struct NodeLimits {
     pub cpu_millis: Option<u64>,
     /// Number of processes and threads.
     pub pids: Option<u64>,
+    /// Bytes that the node may keep on disk: its own files and all that its pods write.
+    #[serde(default)]
+    pub disk_bytes: Option<u64>,
 }
 
 /// All that a host needs to know to run a node.

@@ -10,7 +10,7 @@ use tar::EntryType;
 
 use crate::digest::{self, Hashing};
 use crate::store::Parts;
-use crate::{Error, Image, ImageStore, oci, unpack};
+use crate::{Error, Image, ImageStore, oci, unpack, zstd};
 
 /// Bytes of an archive that are spooled to disk.
 const MAX_BYTES: u64 = 32 << 30;
@@ -31,6 +31,8 @@ struct ManifestEntry {
 /// The configuration file of an image, as far as we look at it.
 #[derive(Deserialize)]
 pub(crate) struct ConfigFile {
+    #[serde(default)]
+    pub(crate) architecture: String,
     #[serde(default)]
     pub(crate) config: Option<crate::ImageConfig>,
     pub(crate) rootfs: RootFs,
@@ -128,9 +130,7 @@ pub(crate) fn decompressed<'a>(stream: impl Read + 'a) -> io::Result<Box<dyn Rea
     let start = stream.fill_buf()?;
     match start {
         [0x1f, 0x8b, ..] => Ok(Box::new(flate2::bufread::MultiGzDecoder::new(stream))),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            Err(io::Error::new(io::ErrorKind::Unsupported, "zstd compression is not supported; use gzip or none"))
-        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Box::new(zstd::Frames::new(stream))),
         _ => Ok(Box::new(stream)),
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn build(
         }
     };
     let file = serde_json::json!({
-        "architecture": match std::env::consts::ARCH { "x86_64" => "amd64", "aarch64" => "arm64", other => other },
+        "architecture": crate::architecture(),
         "os": "linux",
         "config": config,
         "rootfs": { "type": "layers", "diff_ids": [diff_id] },

@@ -39,6 +39,12 @@ pub enum Error {
         /// Which bound was reached.
         what: &'static str,
     },
+    /// A layer went while an image was being made of it: whoever tries again gets it anew.
+    #[error("layer {layer} was removed meanwhile")]
+    Removed {
+        /// Its digest.
+        layer: String,
+    },
     /// A file operation.
     #[error("{action} {}", path.display())]
     Io {

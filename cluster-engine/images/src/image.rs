@@ -57,6 +57,24 @@ pub struct Image {
     pub layers: Vec<PathBuf>,
     /// How to run it.
     pub config: ImageConfig,
-    /// Bytes of all layers, unpacked.
+    /// Bytes: of a pulled image as its registry counts, compressed; of another one those of its layers, unpacked.
     pub size: u64,
+    /// `registry/repository@sha256:…` by which registries know it; none when it was imported or built here.
+    pub repo_digests: Vec<String>,
+}
+
+impl Image {
+    /// The id that a container's status shows: the registry's when there is one, else the image's own.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        let own = self.name.rsplit_once(['@', ':']).map_or("", |(name, _)| name);
+        let same = |id: &&String| id.split_once('@').is_some_and(|(name, _)| own.starts_with(name));
+        self.repo_digests.iter().find(same).or(self.repo_digests.first()).map_or(&self.digest, String::as_str)
+    }
+
+    /// Whether it came from a registry.
+    #[must_use]
+    pub fn is_pulled(&self) -> bool {
+        !self.repo_digests.is_empty()
+    }
 }

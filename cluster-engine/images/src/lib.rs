@@ -14,11 +14,27 @@ mod error;
 mod image;
 mod oci;
 mod reference;
+pub mod service;
 mod store;
 mod unpack;
+mod zstd;
 
 pub use build::Source;
 pub use error::Error;
 pub use image::{Image, ImageConfig};
 pub use reference::Reference;
-pub use store::ImageStore;
+pub use store::{ImageStore, Layer, Manifest, Pins, Staging, Usage};
+pub use unpack::Limits;
+
+/// Folder of the store for what only one session may see: the session's own store is mounted here in its nodes.
+pub const PRIVATE: &str = "private";
+
+/// This machine's architecture in the words of images.
+#[must_use]
+pub fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}

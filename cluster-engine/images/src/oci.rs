@@ -101,12 +101,7 @@ fn find_manifest(
 }
 
 fn fits(platform: &Platform) -> bool {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
-    platform.os == "linux" && platform.architecture == architecture
+    platform.os == "linux" && platform.architecture == crate::architecture()
 }
 
 fn import_manifest(

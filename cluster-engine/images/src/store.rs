@@ -1,6 +1,9 @@
 //! The store on disk: its index, its layers, its lock.
 
-use std::collections::{BTreeMap, HashSet};
+mod stage;
+mod sweep;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -18,6 +21,9 @@ pub struct ImageStore {
 
 const INDEX: &str = "index.json";
 
+pub use stage::{Layer, Manifest, Staging};
+pub use sweep::{Pins, Usage};
+
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Index {
     /// Names, normalised, to image digests.
@@ -30,6 +36,20 @@ struct Index {
 struct Entry {
     config: ImageConfig,
     layers: Vec<LayerRef>,
+    /// What a registry says of it; none for images that were imported or built here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    origin: Option<Origin>,
+}
+
+/// An image that came from a registry and may be fetched from there again.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Origin {
+    /// `registry/repository@sha256:…` of the manifests that lead here.
+    digests: BTreeSet<String>,
+    /// Compressed bytes, as the registry counts.
+    size: u64,
+    /// When it was last asked for, seconds since 1970.
+    used: u64,
 }
 
 /// A layer of the store.
@@ -99,7 +119,12 @@ impl ImageStore {
         let name: Reference = reference.parse()?;
         let not_found = || Error::NotFound { name: name.to_string() };
         if let Some(digest) = &name.digest {
-            // Images here have no manifest of a registry: what is pinned is the image's own digest.
+            let pinned = format!("{}@{digest}", name.familiar());
+            let pulled = |entry: &Entry| entry.origin.as_ref().is_some_and(|origin| origin.digests.contains(&pinned));
+            if let Some((digest, _)) = index.images.iter().find(|(_, entry)| pulled(entry)) {
+                return self.image(&index, Some(&pinned), digest);
+            }
+            // An imported image has no manifest of a registry: what is pinned is the image's own digest.
             let familiar = format!("{}:", name.familiar());
             let named = index.names.iter().find(|(other, have)| *have == digest && other.starts_with(&familiar));
             return self.image(
@@ -181,12 +206,15 @@ impl ImageStore {
         let removed = index.images.remove(&image.digest);
         // The index first: nobody finds the image any more when its layers go.
         self.write_index(&index)?;
+        self.drop_layers(&index, removed.iter().flat_map(|entry| &entry.layers))
+    }
+
+    /// Removes those layers of images that are gone that no other image uses.
+    fn drop_layers<'a>(&self, index: &Index, layers: impl Iterator<Item = &'a LayerRef>) -> Result<(), Error> {
         let used: HashSet<&str> =
             index.images.values().flat_map(|entry| &entry.layers).map(|layer| layer.hex.as_str()).collect();
-        for layer in removed.iter().flat_map(|entry| &entry.layers) {
-            if !used.contains(layer.hex.as_str()) {
-                unpack::remove(&self.layer_path(&layer.hex))?;
-            }
+        for layer in layers.filter(|layer| !used.contains(layer.hex.as_str())) {
+            unpack::remove(&self.layer_path(&layer.hex))?;
         }
         Ok(())
     }
@@ -236,7 +264,11 @@ impl ImageStore {
             digest: digest.to_owned(),
             layers,
             config: entry.config.clone(),
-            size: entry.layers.iter().map(|layer| layer.size).sum(),
+            size: match &entry.origin {
+                Some(origin) => origin.size,
+                None => entry.layers.iter().map(|layer| layer.size).sum(),
+            },
+            repo_digests: entry.origin.iter().flat_map(|origin| origin.digests.iter().cloned()).collect(),
         })
     }
 
@@ -328,7 +360,8 @@ impl ImageStore {
             .map(|name| name.parse::<Reference>().map(|name| Reference { digest: None, ..name }.to_string()))
             .collect::<Result<Vec<_>, _>>()?;
         let mut index = self.index()?;
-        index.images.insert(parts.digest.clone(), Entry { config: parts.config.clone(), layers: parts.layers.clone() });
+        let entry = Entry { config: parts.config.clone(), layers: parts.layers.clone(), origin: None };
+        index.images.insert(parts.digest.clone(), entry);
         for name in &names {
             index.names.insert(name.clone(), parts.digest.clone());
         }

@@ -23,10 +23,12 @@ use tar::EntryType;
 use crate::Error;
 
 /// Bounds of one layer.
-#[derive(Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) bytes: u64,
-    pub(crate) entries: u64,
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of all files together.
+    pub bytes: u64,
+    /// Files, folders and links.
+    pub entries: u64,
 }
 
 impl Default for Limits {
@@ -46,6 +48,8 @@ pub(crate) fn unpack(stream: impl Read, target: &Path, limits: Limits) -> Result
     let root = rustix::fs::open(target, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|error| Error::io("open", target)(error.into()))?;
     let mut layer = Layer { root, limits, bytes: 0, entries: 0, times: Vec::new() };
+    // Heads and padding come on top of the files; an archive beyond that is one without an end.
+    let stream = stream.take(limits.bytes.saturating_add(limits.entries.saturating_mul(4096)));
     let mut archive = tar::Archive::new(stream);
     let entries = archive.entries().map_err(|error| Error::invalid(format!("layer: {error}")))?;
     for entry in entries {
@@ -59,6 +63,9 @@ pub(crate) fn unpack(stream: impl Read, target: &Path, limits: Limits) -> Result
     layer.set_times();
     let mut stream = archive.into_inner();
     io::copy(&mut stream, &mut io::sink()).map_err(|error| Error::invalid(format!("layer: {error}")))?;
+    if stream.limit() == 0 {
+        return Err(Error::TooLarge { what: "too many bytes" });
+    }
     Ok(layer.bytes)
 }
 

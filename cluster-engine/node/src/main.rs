@@ -11,7 +11,7 @@ use clap::Parser;
 use drydock_component::{Shutdown, init_logging};
 
 /// What can be run, by upstream's names.
-const APPLETS: [&str; 14] = [
+const APPLETS: [&str; 16] = [
     "kubelet",
     "kube-apiserver",
     "etcd",
@@ -23,6 +23,8 @@ const APPLETS: [&str; 14] = [
     "metrics-server",
     "ingress-controller",
     "drydock-supervisor",
+    "fault",
+    "image-pull",
     "drydock-relay",
     "drydock-store",
     "runtime",
@@ -96,6 +98,8 @@ async fn run(name: &str, arguments: Vec<OsString>) -> anyhow::Result<()> {
         "drydock-supervisor" => {
             drydock_supervisor::run(drydock_supervisor::Options::parse_from(arguments), shutdown).await?;
         }
+        "fault" => drydock_fault::run(&drydock_fault::Options::parse_from(arguments))?,
+        "image-pull" => drydock_image_service::run(drydock_image_service::Options::parse_from(arguments)).await?,
         "drydock-relay" => {
             drydock_supervisor::relay::run(drydock_supervisor::relay::Options::parse_from(arguments)).await?
         }

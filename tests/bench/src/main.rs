@@ -17,6 +17,14 @@ use processes::Processes;
 const STARTS: usize = 7;
 /// Pods run one after the other.
 const PODS: usize = 15;
+/// Pods created at once for the rate.
+const MANY_PODS: usize = 100;
+/// Clusters created on Docker.
+const DOCKER_STARTS: usize = 3;
+/// Numbers of sessions whose memory is measured.
+const CLASSES: [usize; 3] = [1, 5, 20];
+/// How long a cluster is left alone before it counts as idle.
+const SETTLE: Duration = Duration::from_secs(3);
 /// How long idle CPU is watched.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -26,19 +34,11 @@ fn main() -> anyhow::Result<()> {
     product.drydock(["image", "list"]).ok();
     println!("| what | measured |\n| --- | --- |");
 
-    let mut starts = Vec::new();
-    for number in 0..STARTS {
-        let name = format!("start-{number}");
-        let outcome = product.drydock(["cluster", "create", &name, "--workers", "2", "--output", "json"]).ok();
-        let described: serde_json::Value = serde_json::from_str(&outcome)?;
-        starts.push(described["readyMillis"].as_f64().context("readyMillis")?);
-        product.drydock(["cluster", "delete", &name]).ok();
+    println!("{}", starts(&product, "embedded", STARTS)?);
+    match product.drydock(["--host", "docker", "cluster", "list"]) {
+        outcome if outcome.code == 0 => println!("{}", starts(&product, "docker", DOCKER_STARTS)?),
+        outcome => println!("| on Docker | not measured: {} |", outcome.stderr.trim()),
     }
-    println!(
-        "| create → all 3 nodes Ready, cold, median of {STARTS} (min) | {} ms ({} ms) |",
-        median(&starts),
-        low(&starts)
-    );
 
     product.drydock(["cluster", "create", "bench", "--workers", "2"]).ok();
     let kubeconfig = product.drydock(["cluster", "kubeconfig", "bench"]).ok();
@@ -46,7 +46,7 @@ fn main() -> anyhow::Result<()> {
     let client = Client::new(Config::from_kubeconfig_str(&kubeconfig)?)?;
     runtime.block_on(api::wait_for_dns(&client))?;
 
-    std::thread::sleep(Duration::from_secs(3));
+    std::thread::sleep(SETTLE);
     let processes = Processes::find(&product.data().to_string_lossy())?;
     for (name, bytes) in processes.memory() {
         println!("| idle PSS: {name} | {:.1} MB |", megabytes(bytes));
@@ -81,6 +81,8 @@ fn main() -> anyhow::Result<()> {
     );
     let twenty = runtime.block_on(api::run_pods(&client, 20))?;
     println!("| 20 pods at once → all Running | {twenty:.0} ms |");
+    let many = runtime.block_on(api::run_pods(&client, MANY_PODS))?;
+    println!("| {MANY_PODS} pods at once on two workers | {:.0} pods/s |", MANY_PODS as f64 * 1000.0 / many);
 
     let server = processes.one("kube-apiserver").context("no kube-apiserver")?;
     for result in runtime.block_on(api::load(&kubeconfig, server))? {
@@ -90,6 +92,49 @@ fn main() -> anyhow::Result<()> {
         );
     }
     product.drydock(["cluster", "delete", "bench"]).ok();
+    class(&product, &runtime)
+}
+
+/// How long clusters take on a host, as a row.
+fn starts(product: &Product, host: &str, tries: usize) -> anyhow::Result<String> {
+    let mut starts = Vec::new();
+    for number in 0..tries {
+        let name = format!("start-{number}");
+        let create = ["--host", host, "cluster", "create", &name, "--workers", "2", "--output", "json"];
+        let described: serde_json::Value = serde_json::from_str(&product.drydock(create).ok())?;
+        starts.push(described["readyMillis"].as_f64().context("readyMillis")?);
+        product.drydock(["--host", host, "cluster", "delete", &name]).ok();
+    }
+    let (median, low) = (median(&starts), low(&starts));
+    Ok(format!("| create on {host} → all 3 nodes Ready, cold, median of {tries} (min) | {median} ms ({low} ms) |"))
+}
+
+/// What a session costs when it is one of several: pages of the program are shared by all.
+fn class(product: &Product, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
+    let mut there = 0;
+    let mut longest = 0.0_f64;
+    for size in CLASSES {
+        for number in there..size {
+            let name = format!("class-{number}");
+            let create = ["cluster", "create", &name, "--workers", "2", "--output", "json"];
+            let described: serde_json::Value = serde_json::from_str(&product.drydock(create).ok())?;
+            longest = longest.max(described["readyMillis"].as_f64().context("readyMillis")?);
+            let kubeconfig = product.drydock(["cluster", "kubeconfig", &name]).ok();
+            runtime.block_on(api::wait_for_dns(&Client::new(Config::from_kubeconfig_str(&kubeconfig)?)?))?;
+        }
+        there = size;
+        std::thread::sleep(SETTLE);
+        let processes = Processes::find(&product.data().to_string_lossy())?;
+        let each = megabytes(processes.total()) / size as f64;
+        let (before, started) = (processes.cpu_micros(), Instant::now());
+        std::thread::sleep(SETTLE);
+        let share = (processes.cpu_micros() - before) as f64 / started.elapsed().as_micros() as f64 * 100.0;
+        println!("| idle PSS of each of {size} sessions (CPU of all) | {each:.1} MB ({share:.1} % of a core) |");
+    }
+    println!("| slowest start while up to {there} sessions run | {longest:.0} ms |");
+    for number in 0..there {
+        product.drydock(["cluster", "delete", &format!("class-{number}")]).ok();
+    }
     Ok(())
 }
 

@@ -15,15 +15,15 @@ pub(crate) struct Processes {
 }
 
 impl Processes {
-    /// Looks through /proc for those of the session whose supervisor names `session` on its command line: its
+    /// Looks through /proc for those of the sessions whose supervisors name `folder` on their command lines: their
     /// descendants, for what a session starts stays below its supervisor.
     ///
     /// # Errors
     /// When /proc cannot be read.
-    pub(crate) fn find(session: &str) -> anyhow::Result<Processes> {
+    pub(crate) fn find(folder: &str) -> anyhow::Result<Processes> {
         let mut found = Vec::new();
         let mut parents = BTreeMap::new();
-        let mut supervisor = None;
+        let mut supervisors = Vec::new();
         for entry in fs::read_dir("/proc")? {
             let entry = entry?;
             let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
@@ -31,8 +31,8 @@ impl Processes {
             parents.insert(pid, parent(pid).unwrap_or_default());
             if program.to_string_lossy().contains("drydock-node") {
                 let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-                if String::from_utf8_lossy(&line).contains(session) {
-                    supervisor = Some(pid);
+                if String::from_utf8_lossy(&line).contains(folder) {
+                    supervisors.push(pid);
                 }
                 let mut words = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
                 let first = words.next().unwrap_or_default();
@@ -41,9 +41,10 @@ impl Processes {
                 found.push((pid, name));
             }
         }
-        let supervisor = supervisor.with_context(|| format!("no supervisor of {session}"))?;
+        anyhow::ensure!(!supervisors.is_empty(), "no supervisor of {folder}");
         let is_below = |pid: u32| {
-            std::iter::successors(Some(pid), |pid| parents.get(pid).copied()).any(|ancestor| ancestor == supervisor)
+            std::iter::successors(Some(pid), |pid| parents.get(pid).copied())
+                .any(|ancestor| supervisors.contains(&ancestor))
         };
         found.retain(|(pid, _)| is_below(*pid));
         Ok(Processes { found })

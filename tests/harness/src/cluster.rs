@@ -28,6 +28,11 @@ impl<'a> Cluster<'a> {
         Cluster { product, name: name.to_owned(), kubeconfig, kubectl: "kubectl".into() }
     }
 
+    /// Takes over a cluster that the test created by itself.
+    pub fn adopt(product: &'a Product, name: &str, kubeconfig: PathBuf) -> Cluster<'a> {
+        Cluster { product, name: name.to_owned(), kubeconfig, kubectl: "kubectl".into() }
+    }
+
     /// Uses another kubectl from here on.
     #[must_use]
     pub fn with_kubectl(mut self, program: impl Into<PathBuf>) -> Cluster<'a> {

@@ -5,6 +5,7 @@ pub mod census;
 mod cluster;
 mod follow;
 mod product;
+pub mod registry;
 mod server;
 mod wait;
 

@@ -1,6 +1,6 @@
 //! Nodes and components that come, go, hang and come back while the cluster runs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use drydock_tests_harness::{Cluster, Product, wait_for_within};
 
@@ -77,4 +77,48 @@ fn a_component_that_hangs_is_missed_and_goes_on() {
         fault("kubelet", "kill").failed(),
         "drydock: the kubelet is the node itself: stop, kill or freeze the node instead\n"
     );
+}
+
+#[test]
+fn lost_packets_and_slow_writes_are_felt_and_healed() {
+    let product = Product::new();
+    let cluster = Cluster::create(&product, "slow", 2);
+    for (name, node) in [("here", "worker-1"), ("there", "worker-2")] {
+        let overrides = format!("{{\"spec\": {{\"nodeName\": \"{node}\"}}}}");
+        cluster.kubectl(&format!("run {name} --image=drydock/tools --overrides='{overrides}' -- sleep 1h")).ok();
+        cluster.wait(&format!("get pod {name} {READY}"), |ready| ready == "True");
+    }
+    let address = cluster.kubectl("get pod there -o jsonpath={.status.podIP}").ok();
+    // How many of 50 come back.
+    let ping = || {
+        let printed = cluster.kubectl(&format!("exec here -- ping -c 50 -i 0.02 -W 1 {address}")).stdout;
+        let received = printed.split(", ").find_map(|part| part.strip_suffix(" received")).unwrap_or("none");
+        received.parse::<u32>().unwrap_or_else(|_| panic!("ping prints a count:\n{printed}"))
+    };
+    assert_eq!(ping(), 50);
+    product.drydock(["fault", "loss", "slow", "worker-2", "50"]).ok();
+    // Fewer than 5 or more than 45 of 50 are as good as impossible.
+    let received = ping();
+    assert!((5..=45).contains(&received), "{received} of 50 came through a half");
+    // What heals a node heals this too; half the packets are enough for the node itself to stay.
+    product.drydock(["fault", "node", "slow", "worker-2", "heal"]).ok();
+    assert_eq!(ping(), 50);
+    assert!(product.drydock(["fault", "loss", "slow", "worker-2", "101"]).failed().contains("101 is not in 0..=100"));
+    assert_eq!(
+        product.drydock(["fault", "loss", "slow", "worker-9", "10"]).failed(),
+        "drydock: cluster \"slow\" has no node named \"worker-9\"\n"
+    );
+
+    let write = |name: &str| {
+        let begun = Instant::now();
+        cluster.kubectl(&format!("create configmap {name}")).ok();
+        begun.elapsed()
+    };
+    let delay = Duration::from_millis(1500);
+    product.drydock(["fault", "writes", "slow", "1500ms"]).ok();
+    assert!(write("slowly") >= delay);
+    product.drydock(["fault", "writes", "slow", "0"]).ok();
+    cluster.kubectl("get configmap slowly").ok();
+    let quick = (0..5).map(|number| write(&format!("quickly-{number}"))).min();
+    assert!(quick.is_some_and(|quick| quick < delay), "{quick:?}");
 }

@@ -28,6 +28,8 @@ pub enum NodeFault {
     Freeze,
     /// Its network cable is pulled.
     CutOff,
+    /// So many of a hundred packets from other nodes do not arrive.
+    Loss(u8),
     /// All of that is over: it runs, connected.
     Heal,
 }
@@ -117,7 +119,7 @@ impl Engine {
     /// Lets something befall a node, or makes all well again.
     ///
     /// # Errors
-    /// When there is no such cluster or node, or the host fails.
+    /// When there is no such cluster or node, it does not run and so cannot lose packets, or the host fails.
     pub async fn fault_node(&self, cluster: &str, node: &str, fault: NodeFault) -> Result<(), EngineError> {
         let host = &self.host;
         match fault {
@@ -125,13 +127,43 @@ impl Engine {
             NodeFault::Kill => host.stop_node(cluster, node, Duration::ZERO).await?,
             NodeFault::Freeze => host.pause_node(cluster, node).await?,
             NodeFault::CutOff => host.detach_node(cluster, node).await?,
+            NodeFault::Loss(percent) => self.lose_packets(cluster, node, percent).await?,
             NodeFault::Heal => {
                 host.start_node(cluster, node).await?;
                 host.resume_node(cluster, node).await?;
                 host.attach_node(cluster, node).await?;
+                // The workstation has nothing that could have been told to lose packets.
+                let found = host.session(cluster).await?;
+                if found.nodes.iter().any(|it| it.name == node && native::is_kubernetes_node(it.role)) {
+                    self.lose_packets(cluster, node, 0).await?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Makes each write of the cluster's etcd take longer by `delay`; zero heals it. It holds until it is healed.
+    ///
+    /// # Errors
+    /// When there is no such cluster, its master does not run, or the host fails.
+    pub async fn slow_writes(&self, cluster: &str, delay: Duration) -> Result<(), EngineError> {
+        self.fault(cluster, MASTER, &["writes", &format!("{}us", delay.as_micros())]).await
+    }
+
+    async fn lose_packets(&self, cluster: &str, node: &str, percent: u8) -> Result<(), EngineError> {
+        let gateway = native::network().gateway.to_string();
+        self.fault(cluster, node, &["loss", &percent.to_string(), "--except", &gateway]).await
+    }
+
+    /// Lets the node do a fault to itself, see the crate `drydock-fault`.
+    async fn fault(&self, cluster: &str, node: &str, fault: &[&str]) -> Result<(), EngineError> {
+        let argv: Vec<String> = ["drydock-node", "fault"].iter().chain(fault).map(|word| (*word).to_owned()).collect();
+        let output = self.host.exec(cluster, node, &argv).await?;
+        if output.code == 0 {
+            return Ok(());
+        }
+        let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(HostError::Failed { action: format!("the fault on {node}"), reason }.into())
     }
 
     /// Lets something befall one component of a node, named as its process is: `etcd`, `kube-scheduler`, `kube-proxy` …

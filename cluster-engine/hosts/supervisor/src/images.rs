@@ -1,18 +1,24 @@
-//! The image store as nodes see it: read-only, with the ids of the session.
+//! The image stores as nodes see them: read-only, with the ids of the session.
 //!
-//! Files of the store belong to the host's root. An idmapped mount shows them as belonging to the node's root, a second
-//! one as belonging to the pods' root. Both live in the supervisor's own mount namespace.
+//! Files of a store belong to the host's root. An idmapped mount shows them as belonging to the node's root, a second
+//! one as belonging to the pods' root. All live in the supervisor's own mount namespace. There are two stores: that of
+//! the machine, which every session sees, and the session's own with what was fetched with its credentials.
+
+mod pull;
 
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use drydock_container_runtime::launch::{self, Program, Spec};
 use drydock_container_runtime::{Reaper, UserMapping};
+use drydock_image_service::Service;
+use tokio::net::UnixListener;
 
 use crate::Error;
 
@@ -23,21 +29,68 @@ pub(crate) struct Images {
     pub(crate) nodes: PathBuf,
     /// With the ids of pods.
     pub(crate) pods: PathBuf,
+    /// The session's own, with the ids of nodes.
+    pub(crate) private_nodes: PathBuf,
+    /// The session's own, with the ids of pods.
+    pub(crate) private_pods: PathBuf,
+    /// Folder with the image service's socket.
+    pub(crate) service: PathBuf,
 }
 
-/// Mounts the store below `folder` twice.
-pub(crate) fn mount(store: &Path, folder: &Path, first_id: u32, reaper: &Arc<Reaper>) -> Result<Images, Error> {
-    let images = Images { nodes: folder.join("images"), pods: folder.join("images-pods") };
-    for (target, mapping) in [
-        (&images.nodes, UserMapping::range(first_id, 65_536)),
-        (&images.pods, UserMapping::range(first_id + 65_536, 65_536)),
+/// Mounts the stores of the machine and of the session in `session` below its `mounts`, twice each.
+pub(crate) fn mount(store: &Path, session: &Path, first_id: u32, reaper: &Arc<Reaper>) -> Result<Images, Error> {
+    let folder = session.join("mounts");
+    let private = drydock_image_service::private_store(session);
+    let images = Images {
+        nodes: folder.join("images"),
+        pods: folder.join("images-pods"),
+        private_nodes: folder.join("private"),
+        private_pods: folder.join("private-pods"),
+        service: session.join("service"),
+    };
+    // The place in the machine's store where nodes see the session's own.
+    for path in [&private, &store.join(drydock_images::PRIVATE), &images.service] {
+        std::fs::create_dir_all(path).map_err(Error::io(format!("cannot create {}", path.display())))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+            .map_err(Error::io(format!("cannot open {}", path.display())))?;
+    }
+    let nodes = user_namespace(UserMapping::range(first_id, 65_536), reaper)?;
+    let pods = user_namespace(UserMapping::range(first_id + 65_536, 65_536), reaper)?;
+    for (store, target, namespace) in [
+        (store, &images.nodes, &nodes),
+        (store, &images.pods, &pods),
+        (&private, &images.private_nodes, &nodes),
+        (&private, &images.private_pods, &pods),
     ] {
         std::fs::create_dir_all(target).map_err(Error::io(format!("cannot create {}", target.display())))?;
-        let namespace = user_namespace(mapping, reaper)?;
-        idmapped(store, target, &namespace)
+        idmapped(store, target, namespace)
             .map_err(Error::io(format!("cannot mount the images at {}", target.display())))?;
     }
     Ok(images)
+}
+
+/// Starts the session's image service, on this thread. Its socket belongs to the nodes' root.
+pub(crate) fn serve(
+    images: &Images,
+    store: &Path,
+    session: &Path,
+    first_id: u32,
+    reaper: &Arc<Reaper>,
+) -> Result<(), Error> {
+    let folder = File::open(&images.service).map_err(Error::io("cannot open the image service's folder"))?;
+    // Short enough for a socket's address, however deep the session's folder is.
+    let socket = PathBuf::from(format!("/proc/self/fd/{}/images.sock", folder.as_raw_fd()));
+    let _ = std::fs::remove_file(&socket);
+    let listener = UnixListener::bind(&socket).map_err(Error::io("cannot listen for nodes that want images"))?;
+    std::os::unix::fs::chown(&socket, Some(first_id), Some(first_id))
+        .and_then(|()| std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)))
+        .map_err(Error::io("cannot protect the image service's socket"))?;
+    let name = crate::protocol::group(session).map_err(Error::io(format!("cannot read {}", session.display())))?;
+    let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let private = drydock_image_service::private_store(session);
+    let service = Service::new(&name, store.to_owned(), private, pull::Launch::new(reaper.clone()));
+    tokio::task::spawn_local(service.serve(listener));
+    Ok(())
 }
 
 /// A user namespace with a map; a process holds it only until it is opened.

@@ -5,9 +5,10 @@
 //! It speaks JSON lines on `supervisor.sock` in the session's folder ([`protocol`]); hosts are its clients ([`client`]).
 //!
 //! In containers a session has several supervisors: one is its gateway, each of the others (*members*) runs one node.
-#![allow(unsafe_code, reason = "entering namespaces and idmapped mounts have no safe interface")]
+#![allow(unsafe_code, reason = "entering namespaces, idmapped mounts and loop devices have no safe interface")]
 
 pub mod client;
+mod disk;
 pub mod duties;
 mod images;
 mod network;

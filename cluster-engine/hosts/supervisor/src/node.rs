@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use drydock_container_runtime::cgroup::{Group, Hierarchy};
 use drydock_container_runtime::launch::{
-    self, Access, CapabilitySet, Command, Descriptors, Launched, Program, Root, Shm, Spec, Tree,
+    self, Access, CapabilitySet, Command, Descriptors, Launched, Program, Root, Shm, Spec, SystemCalls, Tree,
 };
 use drydock_container_runtime::{Limits, Mount, Reaper, RootFs, UserMapping, remove_tree};
 use drydock_engine::host::{NodeRole, NodeSpec, NodeState, NodeUsage};
 use drydock_images::ImageStore;
 use tokio::sync::oneshot;
 
-use crate::Error;
 use crate::images::Images;
 use crate::network::Network;
 use crate::protocol::IDS;
+use crate::{Error, disk};
 
 /// Our executable: the helper that starts processes, and the node binary.
 const SELF: &str = "/proc/self/exe";
@@ -29,8 +29,19 @@ const NODE_BINARY: &str = "usr/local/bin/drydock-node";
 const APPLETS: [&str; 7] =
     ["kubelet", "kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler", "kube-proxy", "cluster-dns"];
 /// Folders that every node has.
-const FOLDERS: [&str; 10] =
-    ["proc", "sys", "dev", "tmp", "run", "etc", "var/log", "var/lib/images", "var/lib/images-pods", "usr/local/bin"];
+const FOLDERS: [&str; 11] = [
+    "proc",
+    "sys",
+    "dev",
+    "tmp",
+    "run",
+    "run/drydock",
+    "etc",
+    "var/log",
+    "var/lib/images",
+    "var/lib/images-pods",
+    "usr/local/bin",
+];
 /// What a node may see of the machine's devices.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// Size of a node's /dev/shm.
@@ -111,9 +122,14 @@ impl Node {
         shared.folder.join("nodes").join(&self.spec.name)
     }
 
-    /// The node's root on the host's disk; for a node made from an image, where its own files are.
+    /// Everything the node writes.
+    fn disk(&self, shared: &Shared) -> PathBuf {
+        disk::place(&self.folder(shared))
+    }
+
+    /// The node's root on its disk; for a node made from an image, where its own files are.
     pub(crate) fn root(&self, shared: &Shared) -> PathBuf {
-        self.folder(shared).join("rootfs")
+        self.disk(shared).join("rootfs")
     }
 
     fn group(&self, shared: &Shared) -> Group {
@@ -129,11 +145,13 @@ impl Node {
         };
         let create =
             |path: &Path| fs::create_dir_all(path).map_err(Error::io(format!("cannot create {}", path.display())));
-        create(&root)?;
         // Nobody but the machine's root and the session reads a node's disk.
         let folder = self.folder(shared);
+        create(&folder)?;
         fs::set_permissions(&shared.folder, fs::Permissions::from_mode(0o700))
             .map_err(Error::io("cannot set permissions"))?;
+        self.format(shared, &folder);
+        create(&root)?;
         own(&root)?;
         if self.spec.image.is_none() {
             for path in FOLDERS {
@@ -161,12 +179,25 @@ impl Node {
         Ok(())
     }
 
+    /// Gives the node a disk of its own size, where this machine can.
+    fn format(&self, shared: &Shared, folder: &Path) {
+        let Some(bytes) = self.spec.limits.disk_bytes else { return };
+        let templates = shared.folder.parent().unwrap_or(&shared.folder);
+        let made = disk::make(folder, templates, bytes, &shared.reaper);
+        if let Err(error) = made.and_then(|()| disk::attach(folder, &shared.reaper)) {
+            tracing::warn!(node.name = self.spec.name, %error, "the node has no disk of its own: nothing bounds what it writes");
+            disk::forget(folder);
+        }
+    }
+
     /// Starts the first process. Already running is fine.
     pub(crate) async fn start(&mut self, shared: &Shared) -> Result<(), Error> {
         if self.process.is_some() {
             return Ok(());
         }
         let name = self.spec.name.clone();
+        disk::attach(&self.folder(shared), &shared.reaper)
+            .map_err(Error::io(format!("cannot mount the disk of node {name}")))?;
         let group = self.group(shared);
         group.create().map_err(Error::runtime("cannot make a cgroup"))?;
         group.limit(&limits(&self.spec)).map_err(Error::runtime(format!("cannot limit node {name}")))?;
@@ -213,7 +244,7 @@ impl Node {
             death_signal: Some(libc::SIGKILL),
             ..Spec::default()
         };
-        let log = self.folder(shared).join("console.log");
+        let log = self.disk(shared).join("console.log");
         let log = File::options()
             .create(true)
             .append(true)
@@ -237,6 +268,7 @@ impl Node {
             args: self.spec.argv.clone(),
             env: self.spec.env.clone().into_iter().collect(),
             capabilities: CapabilitySet::ALL,
+            system_calls: SystemCalls::Floor,
             ..Command::default()
         }))
     }
@@ -249,15 +281,20 @@ impl Node {
             read_only,
             ..Mount::default()
         };
-        let mut mounts: Vec<_> =
+        // The node is root of its namespaces: what it must never write to is locked.
+        let mut locked: Vec<_> =
             self.spec.binds.iter().map(|it| bind(Path::new(&it.source), &it.target, true)).collect();
+        let mut mounts = Vec::new();
         let is_node = self.spec.role != NodeRole::Workstation;
         let rootfs = match &self.spec.image {
             None => {
                 let binary = fs::read_link(SELF).map_err(Error::io("cannot find our own executable"))?;
-                mounts.push(bind(&binary, &format!("/{NODE_BINARY}"), true));
-                mounts.push(bind(&shared.images.nodes, "/var/lib/images", true));
-                mounts.push(bind(&shared.images.pods, "/var/lib/images-pods", true));
+                locked.push(bind(&binary, &format!("/{NODE_BINARY}"), true));
+                locked.push(bind(&shared.images.nodes, "/var/lib/images", true));
+                locked.push(bind(&shared.images.pods, "/var/lib/images-pods", true));
+                locked.push(bind(&shared.images.private_nodes, "/var/lib/images/private", true));
+                locked.push(bind(&shared.images.private_pods, "/var/lib/images-pods/private", true));
+                locked.push(bind(&shared.images.service, "/run/drydock", true));
                 RootFs::Directory(root)
             }
             Some(image) => {
@@ -268,7 +305,7 @@ impl Node {
                         .map(|file| bind(&root.join(file.path.trim_start_matches('/')), &file.path, false)),
                 );
                 let layers = ImageStore::open(&shared.images.nodes)?.resolve(image)?.layers;
-                RootFs::Overlay { layers, writable: self.folder(shared).join("changes") }
+                RootFs::Overlay { layers, writable: self.disk(shared).join("changes") }
             }
         };
         Ok(Tree {
@@ -281,6 +318,7 @@ impl Node {
             shm: Shm::Own(SHM),
             cgroup: Some((if is_node { Access::Write } else { Access::Read }, shared.cgroups.clone())),
             mounts,
+            locked,
             ..Tree::default()
         })
     }
@@ -328,6 +366,7 @@ impl Node {
     /// Removes the node's disk.
     pub(crate) fn remove(&self, shared: &Shared) -> Result<(), Error> {
         let folder = self.folder(shared);
+        disk::detach(&folder);
         match remove_tree(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(Error::io(format!("cannot remove {}", folder.display()))(error))
@@ -358,7 +397,7 @@ impl Node {
                 env,
                 cwd: if is_node { "/".to_owned() } else { "/root".to_owned() },
                 capabilities: if is_node { CapabilitySet::ALL } else { CapabilitySet::container_default() },
-                seccomp: !is_node,
+                system_calls: if is_node { SystemCalls::Floor } else { SystemCalls::Default },
                 no_new_privileges: !is_node,
                 ..command
             })),

@@ -75,12 +75,13 @@ async fn live(options: Options, shutdown: Shutdown) -> Result<(), Error> {
         session: state.spec.name.clone(),
         group: protocol::group(&folder).map_err(Error::io(format!("cannot read {}", folder.display())))?,
         first_id: state.first_id,
-        images: images::mount(&options.images, &folder.join("mounts"), state.first_id, &reaper)?,
+        images: images::mount(&options.images, &folder, state.first_id, &reaper)?,
         network,
         reaper,
         cgroups,
         folder: folder.clone(),
     };
+    images::serve(&shared.images, &options.images, &folder, shared.first_id, &shared.reaper)?;
     let (socket, _folder) =
         protocol::socket(&folder).map_err(Error::io(format!("cannot open {}", folder.display())))?;
     let _ = std::fs::remove_file(&socket);

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use drydock_component::Shutdown;
+use drydock_component::{Shutdown, duration};
 use drydock_etcd_proto::etcdserverpb::{AlarmType, ResponseHeader};
 use tokio::sync::{Notify, watch};
 
@@ -18,6 +18,11 @@ use crate::error::Error;
 use crate::log::{Log, LogError, frame};
 use crate::store::{Record, Store};
 use crate::watch::Hub;
+
+/// Name of the file in the data directory that slows writes, see [`Backend::write_delay`].
+const WRITE_DELAY: &str = "write-delay";
+/// More would not be slow but dead.
+const LONGEST_WRITE_DELAY: Duration = Duration::from_secs(60);
 
 /// Limits that requests are held to.
 #[derive(Clone, Copy, Debug)]
@@ -297,6 +302,13 @@ impl Backend {
         }
     }
 
+    /// How long each write shall take longer, as a fault for those who learn: the text of the data directory's file
+    /// [`WRITE_DELAY`], a duration as in flags. Looked up at each batch, which has a far longer way before it.
+    fn write_delay(&self) -> Option<Duration> {
+        let text = std::fs::read_to_string(self.data_dir.join(WRITE_DELAY)).ok()?;
+        duration::parse(text.trim()).map(|delay| delay.min(LONGEST_WRITE_DELAY))
+    }
+
     async fn commit_batch(&self, mut log: Log) -> Result<Log, LogError> {
         loop {
             let begun = Instant::now();
@@ -313,6 +325,9 @@ impl Backend {
                 }
                 (batch, state.appended, state.store.revision(), rotate)
             };
+            if let Some(delay) = self.write_delay() {
+                tokio::time::sleep(delay).await;
+            }
             log = blocking(log.waits(), move || if rotate { log.publish() } else { log.append(&batch) }.map(|()| log))
                 .await?;
             let state = &mut *self.state();

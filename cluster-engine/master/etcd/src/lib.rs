@@ -7,14 +7,15 @@
 //! clock, no files) and puts the record of what changed into a batch → the [`log`] writes the batch → watches
 //! ([`watch`]) are woken and the answer leaves.
 //!
-//! Backups: `etcdctl snapshot save FILE` writes this program's own format; `etcd --restore FILE` begins an empty
-//! data directory with it.
+//! Backups: `etcdctl snapshot save FILE` gets a database as etcd's ([`bolt`]), which `etcdctl snapshot status` reads and
+//! `etcdctl snapshot restore` makes a data directory of; that directory, or `etcd --restore FILE`, begins with its state.
 //!
 //! *Invariants:* nothing is acknowledged or shown before it is in the log (and, without `--unsafe-no-fsync`, on
 //! the disk); the store knows neither time nor files; no other crate of ours is used but `etcd-proto` and
 //! `component`.
 
 pub mod backend;
+pub mod bolt;
 mod compactor;
 pub mod error;
 pub mod log;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use prost::Message;
 use thiserror::Error;
 
+use crate::bolt::ReadError;
 use crate::store::{Identity, Record, Store, Unusable};
 
 /// Why the log cannot be used.
@@ -53,6 +54,15 @@ pub enum LogError {
     Checksum {
         /// The file.
         path: PathBuf,
+    },
+    /// A snapshot that is none of etcd's databases, or a damaged one.
+    #[error("cannot restore the state from {path}")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: ReadError,
     },
     /// `--restore` onto existing data.
     #[error("{path} holds data already; a restore needs an empty data directory")]
@@ -129,8 +139,14 @@ impl Log {
             }
             return Ok((Log { directory, path, file, generation, size: whole, sync, _lock: lock }, store));
         }
+        // What `etcdctl snapshot restore --data-dir` leaves: a database, and a write-ahead log without a change.
+        let restored = data_dir.join("member").join("snap").join("db");
         let store = match restore {
-            Some(snapshot) => load_snapshot(snapshot, now)?,
+            Some(snapshot) => load_snapshot(snapshot, identity, now)?,
+            None if restored.is_file() => {
+                tracing::info!(database.path = %restored.display(), "beginning with a restored state");
+                load_database(&restored, identity, now)?
+            }
             None => Store::new(identity),
         };
         let (file, path, size) = write_generation(&directory, 1, &store)?;
@@ -393,11 +409,16 @@ fn load(path: &Path, now: Duration) -> Result<(Store, u64), LogError> {
     Ok((store, reader.whole))
 }
 
-/// Reads a file that `etcdctl snapshot save` made of this server.
-fn load_snapshot(path: &Path, now: Duration) -> Result<Store, LogError> {
+/// Reads a file that `etcdctl snapshot save` made.
+fn load_snapshot(path: &Path, identity: Identity, now: Duration) -> Result<Store, LogError> {
     if !crate::snapshot::is_whole(path).map_err(io_error("read", path))? {
         return Err(LogError::Checksum { path: path.to_owned() });
     }
-    let mut reader = Reader::open(path)?;
-    Store::restore(&mut Records(&mut reader), now).map_err(|error| error.at(path))
+    load_database(path, identity, now)
+}
+
+fn load_database(path: &Path, identity: Identity, now: Duration) -> Result<Store, LogError> {
+    let records =
+        crate::snapshot::read(path, identity).map_err(|source| LogError::Database { path: path.to_owned(), source })?;
+    Store::restore(&mut records.into_iter().map(Ok::<_, LoadError>), now).map_err(|error| error.at(path))
 }

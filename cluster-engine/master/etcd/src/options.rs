@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use drydock_component::duration;
 
 /// A single-member etcd: v3 gRPC API over an in-memory store with an append-only log.
 ///
@@ -17,8 +18,7 @@ pub struct Options {
     /// Directory of the log. Default: `<name>.etcd`.
     #[arg(long, env = "ETCD_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Start an empty data directory from this file of `etcdctl snapshot save` (of this program, not of
-    /// another etcd).
+    /// Start an empty data directory from this file of `etcdctl snapshot save`.
     #[arg(long, value_name = "FILE")]
     pub restore: Option<PathBuf>,
 
@@ -91,32 +91,13 @@ pub struct Options {
     pub watch_progress_notify_interval: Duration,
 }
 
-/// A duration as Go writes it: `1h30m`, `500ms`, `5s`.
+/// A span of time that is not nothing.
 ///
 /// # Errors
 /// A sentence that says what was wrong.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a duration such as 10m or 1h30m");
-    let mut rest = text;
-    let mut sum = Duration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
-        let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
-        rest = &rest[digits..];
-        let letters = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
-        let unit = match &rest[..letters] {
-            "ns" => 1e-9,
-            "us" | "µs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return Err(wrong()),
-        };
-        rest = &rest[letters..];
-        sum += Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())?;
-    }
-    if sum.is_zero() { Err(wrong()) } else { Ok(sum) }
+    let found = duration::flag(text)?;
+    if found.is_zero() { Err(format!("{text:?} is no time at all")) } else { Ok(found) }
 }
 
 /// What auto-compaction keeps.

@@ -30,7 +30,7 @@ use drydock_etcd_proto::mvccpb::{Event, KeyValue, event::EventType};
 pub use check::check_txn;
 pub use lease::{Lease, MAX_TTL, MIN_TTL};
 pub use range::Span;
-pub use record::{Body, Record};
+pub use record::{Begin, Body, Entry, Grant, Ready, Record};
 pub use snapshot::Unusable;
 
 use crate::error::Error;
@@ -285,7 +285,7 @@ impl Store {
             }
             Body::Compact(compact) => self.forget_before(compact.revision),
             Body::Alarms(alarms) => self.alarms = alarms.raised.into_iter().collect(),
-            Body::Begin(_) | Body::Entry(_) | Body::Held(_) | Body::Ready(_) | Body::Padding(_) => {
+            Body::Begin(_) | Body::Entry(_) | Body::Held(_) | Body::Ready(_) => {
                 return Err(Unusable::Misplaced);
             }
         }

@@ -5,9 +5,11 @@
 //! Kubernetes libraries for lists, regular expressions, URLs, quantities, IP addresses, named formats, versions and authorization.
 //! It is built when the first expression is compiled: clusters without rules never pay for it.
 //!
-//! *Invariant:* an expression that compiled always ends: the language has no loops but those over lists, and the parser bounds nesting.
+//! *Invariant:* an expression that compiled always ends, and soon: the language has no loops but those over lists, which are counted
+//! (`budget.rs`), and the parser bounds nesting.
 
 pub(crate) mod authorizer;
+pub(crate) mod budget;
 pub(crate) mod check;
 mod format;
 mod lists;
@@ -65,6 +67,7 @@ fn extend(env: &mut Env) -> Result<(), DeclarationError> {
     net::extension(env)?;
     format::extension(env)?;
     semver::extension(env)?;
+    budget::extension(env)?;
     authorizer::extension(env)
 }
 
@@ -72,6 +75,8 @@ fn extend(env: &mut Env) -> Result<(), DeclarationError> {
 #[derive(Debug)]
 pub(crate) struct Program {
     program: ::cel::Program,
+    /// The expression as it is evaluated, and what it costs without its loops.
+    counted: (IdedExpr, u64),
 }
 
 /// Compiles an expression that may use `variables`.
@@ -89,7 +94,11 @@ pub(crate) fn compile(source: &str, variables: &[&str]) -> Result<Program, Error
             located(source, at, &format!("undeclared reference to '{name}' (in container '')"))
         })
         .collect();
-    if texts.is_empty() { Ok(Program { program }) } else { Err(Error::Compile(texts.join("\n"))) }
+    if !texts.is_empty() {
+        return Err(Error::Compile(texts.join("\n")));
+    }
+    let counted = budget::counted(program.expression());
+    Ok(Program { program, counted })
 }
 
 /// cel-go's form of an error at a place: `ERROR: <input>:1:6: …`, the line, a caret.
@@ -237,7 +246,7 @@ impl Program {
     /// # Errors
     /// [`Error::Evaluate`].
     pub(crate) fn evaluate(&self, scope: &Scope) -> Result<Value, Error> {
-        self.program.execute(&scope.0).map_err(|error| Error::Evaluate(in_go_words(&error)))
+        self.metered(|expression| Value::resolve(expression, &scope.0))
     }
 
     /// The value of an expression that may come to a type that JSON has not, for another expression to use.
@@ -245,9 +254,15 @@ impl Program {
     /// # Errors
     /// [`Error::Evaluate`].
     pub(crate) fn evaluate_val(&self, scope: &Scope) -> Result<Box<dyn Val>, Error> {
-        Value::resolve_val(self.program.expression(), &scope.0)
-            .map(|value| value.into_owned())
-            .map_err(|error| Error::Evaluate(in_go_words(&error)))
+        self.metered(|expression| Value::resolve_val(expression, &scope.0).map(|value| value.into_owned()))
+    }
+
+    fn metered<T>(&self, resolve: impl FnOnce(&IdedExpr) -> Result<T, ExecutionError>) -> Result<T, Error> {
+        let (expression, own) = &self.counted;
+        match budget::metered(*own, || resolve(expression)) {
+            (_, true) => Err(Error::Evaluate(budget::EXCEEDED.to_owned())),
+            (answer, false) => answer.map_err(|error| Error::Evaluate(in_go_words(&error))),
+        }
     }
 
     /// The value of a rule.

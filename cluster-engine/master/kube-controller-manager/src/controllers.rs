@@ -29,6 +29,8 @@ mod service_account;
 mod service_lb;
 mod stateful_set;
 mod taint_eviction;
+mod tokens;
+mod ttl;
 mod ttl_after_finished;
 
 use std::future::Future;
@@ -87,6 +89,7 @@ pub(crate) fn start(context: &Arc<Context>, settings: Settings) -> JoinSet<()> {
     let mut tasks = Tasks { context: context.clone(), set: JoinSet::new() };
     // First what everything else waits for.
     tasks.start("serviceaccount-controller", service_account::run);
+    let ca = settings.root_ca.clone().unwrap_or_default();
     if let Some(bundle) = settings.root_ca {
         tasks.start("root-ca-certificate-publisher-controller", |context| root_ca::run(context, bundle));
     }
@@ -125,6 +128,8 @@ pub(crate) fn start(context: &Arc<Context>, settings: Settings) -> JoinSet<()> {
     }
     tasks.start("node-lifecycle-controller", node_lifecycle::run);
     tasks.start("taint-eviction-controller", taint_eviction::run);
+    tasks.start("ttl-controller", ttl::run);
+    tasks.start("serviceaccount-token-controller", |context| tokens::run(context, ca));
     tasks.start("namespace-controller", namespace::run);
     tasks.start("pod-garbage-collector-controller", pod_gc::run);
     tasks.start("garbage-collector-controller", garbage_collector::run);

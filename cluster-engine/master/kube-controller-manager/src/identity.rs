@@ -33,14 +33,15 @@ struct Held {
     renew_at: Instant,
 }
 
+/// The answer to a TokenRequest.
 #[derive(Deserialize)]
-struct TokenAnswer {
-    status: TokenStatus,
+pub(crate) struct TokenAnswer {
+    pub(crate) status: TokenStatus,
 }
 
 #[derive(Deserialize)]
-struct TokenStatus {
-    token: String,
+pub(crate) struct TokenStatus {
+    pub(crate) token: String,
 }
 
 impl Identities {

@@ -18,6 +18,8 @@ pub mod volumes;
 #[cfg(test)]
 mod framework_tests;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod testing;
 
 pub use options::Options;

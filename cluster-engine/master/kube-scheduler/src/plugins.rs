@@ -8,10 +8,12 @@ mod node_name;
 mod node_ports;
 mod node_resources_fit;
 mod node_unschedulable;
+mod node_volume_limits;
 mod pod_topology_spread;
 mod taint_toleration;
 mod volume_binding;
 mod volume_restrictions;
+mod volume_zone;
 
 pub(crate) use self::volume_binding::is_reachable;
 
@@ -31,7 +33,9 @@ pub fn all<'a>(snapshot: &'a Snapshot, pod: &'a PodInfo) -> Result<Vec<Box<dyn P
         Box::new(node_ports::NodePorts::new(pod)),
         Box::new(node_resources_fit::NodeResourcesFit::new(pod)),
         Box::new(volume_restrictions::VolumeRestrictions::new(snapshot, pod)?),
+        Box::new(node_volume_limits::NodeVolumeLimits::new(snapshot, pod)),
         Box::new(volume_binding::VolumeBinding::new(snapshot, pod)?),
+        Box::new(volume_zone::VolumeZone::new(snapshot, pod)),
         Box::new(pod_topology_spread::PodTopologySpread::new(snapshot, pod)),
         Box::new(inter_pod_affinity::InterPodAffinity::new(snapshot, pod)),
         Box::new(balanced_allocation::BalancedAllocation::new(pod)),

@@ -102,7 +102,7 @@ fn victims_on(snapshot: &Snapshot, pod: &PodInfo, node: &str) -> Result<Candidat
     for victim in &lower {
         trial.remove_pod(victim.uid());
     }
-    fits(&trial, pod, node)?;
+    fits_for_sure(&trial, pod, node)?;
 
     // The most important, and of those the longest running, get their place back first; those whose
     // leaving would break a budget before all others.
@@ -114,13 +114,22 @@ fn victims_on(snapshot: &Snapshot, pod: &PodInfo, node: &str) -> Result<Candidat
         violating.into_iter().map(|pod| (pod, true)).chain(allowed.into_iter().map(|pod| (pod, false)))
     {
         trial.place(candidate.clone(), node);
-        if fits(&trial, pod, node).is_err() {
+        if fits_for_sure(&trial, pod, node).is_err() {
             trial.remove_pod(candidate.uid());
             violations += usize::from(breaks);
             victims.push(candidate);
         }
     }
     Ok(Candidate { preemption: Preemption { node: node.to_owned(), victims }, violations })
+}
+
+/// Whether the pod fits both with the pods for which room is being made on the node and without them
+/// (upstream: `RunFilterPluginsWithNominatedPods`).
+fn fits_for_sure(snapshot: &Snapshot, pod: &PodInfo, node: &str) -> Result<(), Rejection> {
+    if let Some(crowded) = snapshot.with_nominated(pod) {
+        fits(&crowded, pod, node)?;
+    }
+    fits(snapshot, pod, node)
 }
 
 /// Those whose leaving a disruption budget does not allow, and the others.

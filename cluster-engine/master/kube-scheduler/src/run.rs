@@ -11,7 +11,7 @@ use drydock_client::types::Pod;
 use drydock_client::{Client, Config, EventRecorder, ListOptions, ObjectReference, Reflector};
 use drydock_component::Shutdown;
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch as channel};
 use tokio::time::Instant;
 
 use crate::Options;
@@ -60,6 +60,8 @@ pub(crate) struct State {
     queue: Queue,
     /// Pods counted on a node before the API server knows of it, by uid.
     assumed: HashSet<String>,
+    /// Tells bindings that wait for claims that one changed.
+    claims_changed: channel::Sender<()>,
 }
 
 impl Shared {

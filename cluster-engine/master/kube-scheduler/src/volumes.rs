@@ -85,6 +85,57 @@ pub struct VolumeSpec {
     pub volume_mode: Option<String>,
     /// From which nodes it can be reached.
     pub node_affinity: Option<VolumeNodeAffinity>,
+    /// The driver that makes it reachable, if it is one of the container storage interface.
+    pub csi: Option<CsiVolume>,
+}
+
+/// A volume of a CSI driver.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CsiVolume {
+    /// The driver.
+    pub driver: String,
+    /// What the driver calls it.
+    pub volume_handle: String,
+}
+
+/// What CSI drivers say of a node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CsiNode {
+    /// Metadata.
+    pub metadata: ObjectMeta,
+    /// The drivers.
+    pub spec: CsiNodeSpec,
+}
+
+object!(CsiNode, "storage.k8s.io", "v1", "CSINode", "csinodes", cluster);
+
+/// The drivers of a node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CsiNodeSpec {
+    /// The drivers.
+    #[serde(deserialize_with = "null_as_default")]
+    pub drivers: Vec<CsiDriverOfNode>,
+}
+
+/// A driver on a node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CsiDriverOfNode {
+    /// Its name.
+    pub name: String,
+    /// How much it can do there.
+    pub allocatable: Option<CsiAllocatable>,
+}
+
+/// How much a driver can do on a node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CsiAllocatable {
+    /// How many volumes; as many as are wanted if unset.
+    pub count: Option<i64>,
 }
 
 /// The claim a volume belongs to.
@@ -130,12 +181,24 @@ pub struct Volumes {
     pub volumes: BTreeMap<String, Arc<Volume>>,
     /// Classes by name.
     pub classes: BTreeMap<String, Arc<StorageClass>>,
+    /// What CSI drivers say of nodes, by node.
+    pub csi_nodes: BTreeMap<String, Arc<CsiNode>>,
 }
 
 impl Volumes {
     /// A claim.
     pub fn claim(&self, namespace: &str, name: &str) -> Option<&Arc<Claim>> {
         self.claims.get(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// The CSI volume of a claim as (driver, handle); for a claim whose volume is to be made the class's provisioner and
+    /// the claim's own name stand for them.
+    pub fn csi_of(&self, claim: &Claim) -> Option<(String, String)> {
+        if let Some(volume) = self.volumes.get(&claim.spec.volume_name) {
+            return volume.spec.csi.as_ref().map(|csi| (csi.driver.clone(), csi.volume_handle.clone()));
+        }
+        let class = self.classes.get(claim.spec.storage_class_name.as_ref()?)?;
+        Some((class.provisioner.clone(), format!("{}/{}", claim.metadata.namespace, claim.metadata.name)))
     }
 
     /// Whether the claim waits for its first pod.
@@ -162,33 +225,43 @@ impl Volumes {
                 wanted.is_none_or(|wanted| size >= wanted).then_some((size.value(), volume))
             })
             .collect();
-        found.sort_by_key(|(size, volume)| (volume.spec.claim_ref.is_none(), *size));
+        if found.iter().any(|(_, volume)| is_reserved(volume, claim)) {
+            // No other will do.
+            found.retain(|(_, volume)| is_reserved(volume, claim));
+        }
+        // Of volumes that do, the one that can do least else.
+        found.sort_by_key(|(size, volume)| (volume.spec.access_modes.len(), *size));
         found.into_iter().map(|(_, volume)| volume).collect()
     }
 }
 
+/// Whether the volume was set aside for the claim, by hand or by a binding that is under way; its class and labels do
+/// not matter then (upstream: `FindMatchingVolume`).
+fn is_reserved(volume: &Volume, claim: &Claim) -> bool {
+    volume.spec.claim_ref.as_ref().is_some_and(|held| {
+        held.namespace == claim.metadata.namespace
+            && held.name == claim.metadata.name
+            && (held.uid.is_empty() || held.uid == claim.metadata.uid)
+    })
+}
+
 fn fits(volume: &Volume, claim: &Claim) -> bool {
-    let is_free = match &volume.spec.claim_ref {
-        // Reserved for this very claim by hand.
-        Some(claimed) => {
-            claimed.namespace == claim.metadata.namespace
-                && claimed.name == claim.metadata.name
-                && (claimed.uid.is_empty() || claimed.uid == claim.metadata.uid)
-        }
-        None => matches!(volume.status.phase.as_str(), "" | "Available" | "Pending"),
-    };
     let mode = |mode: &Option<String>| mode.clone().unwrap_or_else(|| "Filesystem".to_owned());
-    let selector = match &claim.spec.selector {
+    let is_selected = || match &claim.spec.selector {
         None => true,
         Some(selector) => drydock_api::selector::Selector::from_typed(Some(selector))
             .is_ok_and(|selector| selector.matches_map(&volume.metadata.labels)),
     };
-    is_free
+    let is_free = || {
+        volume.spec.claim_ref.is_none()
+            && matches!(volume.status.phase.as_str(), "" | "Available" | "Pending")
+            && volume.spec.storage_class_name == claim.spec.storage_class_name.clone().unwrap_or_default()
+            && is_selected()
+    };
+    (is_reserved(volume, claim) || is_free())
         && !volume.metadata.is_deleting()
-        && volume.spec.storage_class_name == claim.spec.storage_class_name.clone().unwrap_or_default()
         && mode(&volume.spec.volume_mode) == mode(&claim.spec.volume_mode)
         && claim.spec.access_modes.iter().all(|wanted| volume.spec.access_modes.contains(wanted))
-        && selector
 }
 
 /// The names of the claims that a pod mounts.
@@ -199,4 +272,26 @@ pub fn claims_of(pod: &Pod) -> impl Iterator<Item = (String, bool)> + '_ {
         }
         volume.ephemeral.as_ref().map(|_| (format!("{}-{}", pod.metadata.name, volume.name), true))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{claim, node, snapshot, volume};
+
+    #[test]
+    fn a_reserved_volume_needs_no_class_and_no_other_will_do() {
+        let mut cluster = snapshot(vec![node("a")], vec![]);
+        claim(&mut cluster, "data", "slow", None);
+        volume(&mut cluster, "small", "slow", "1Gi", None);
+        volume(&mut cluster, "other-class", "fast", "2Gi", None);
+        let names = |cluster: &crate::snapshot::Snapshot| -> Vec<String> {
+            let claim = cluster.volumes.claim("default", "data").unwrap();
+            cluster.volumes.candidates(claim).iter().map(|volume| volume.metadata.name.clone()).collect()
+        };
+        assert_eq!(names(&cluster), ["small"]);
+        let reserved = std::sync::Arc::make_mut(cluster.volumes.volumes.get_mut("other-class").unwrap());
+        reserved.spec.claim_ref =
+            Some(super::ClaimRef { namespace: "default".into(), name: "data".into(), uid: String::new() });
+        assert_eq!(names(&cluster), ["other-class"]);
+    }
 }

@@ -152,20 +152,22 @@ pub struct Device {
 }
 
 /// Which system calls a container may make.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Seccomp {
     /// The runtime's default profile.
     #[default]
     RuntimeDefault,
-    /// No filter.
+    /// No filter but the one that everything on the node has.
     Unconfined,
+    /// A profile of the node's.
+    Localhost(Box<crate::profile::Profile>),
 }
 
 /// What confines a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Security {
-    /// All capabilities, no seccomp filter, nothing masked, all devices of the node.
+    /// All capabilities, no seccomp filter but the node's own, nothing masked, all devices of the node.
     pub privileged: bool,
     /// Capabilities beyond the default set (`NET_ADMIN`, with or without `CAP_`; `ALL`).
     pub add_capabilities: Vec<String>,

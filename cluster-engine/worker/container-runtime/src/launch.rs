@@ -89,6 +89,9 @@ pub struct Tree {
     pub cgroup: Option<(Access, Hierarchy)>,
     /// Bind mounts.
     pub mounts: Vec<Mount>,
+    /// Bind mounts that the process shall never be able to make writable, to move or to take away, though it is root of
+    /// its user namespace and has all capabilities there. Their places must not be made by somebody hostile.
+    pub locked: Vec<Mount>,
     /// Further devices.
     pub devices: Vec<Device>,
     /// Paths to hide.
@@ -150,14 +153,28 @@ pub struct Command {
     pub user: UserSpec,
     /// The most it may ever be capable of.
     pub capabilities: CapabilitySet,
-    /// Restrict system calls to the default profile.
-    pub seccomp: bool,
+    /// Which system calls it may make.
+    pub system_calls: SystemCalls,
     /// `PR_SET_NO_NEW_PRIVS`.
     pub no_new_privileges: bool,
     /// Give it a terminal; its master comes back as [`Launched::pty`].
     pub tty: bool,
     /// First size of the terminal, columns and rows.
     pub size: Option<(u16, u16)>,
+}
+
+/// Which system calls a program may make. Filters are inherited and stack: nothing that a program starts may make more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SystemCalls {
+    /// Those that whoever launches it may make.
+    #[default]
+    All,
+    /// All but those that user namespaces do not confine: for a node's first process, and so for everything on it.
+    Floor,
+    /// The default profile of containers.
+    Default,
+    /// Those of a profile.
+    Profile(Box<crate::profile::Profile>),
 }
 
 /// Descriptors that go with a [`Spec`].

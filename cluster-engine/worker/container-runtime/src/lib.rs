@@ -19,6 +19,7 @@ mod files;
 mod helper;
 pub mod launch;
 mod native;
+pub mod profile;
 mod reaper;
 mod sys;
 mod wire;

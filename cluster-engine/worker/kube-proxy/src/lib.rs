@@ -61,21 +61,12 @@ pub struct Options {
     #[arg(long, default_value = "127.0.0.1:10249")]
     pub metrics_bind_address: SocketAddr,
     /// Shortest time between two changes of the rules.
-    #[arg(long, value_parser = duration, default_value = "50ms")]
+    #[arg(long, value_parser = drydock_component::duration::flag, default_value = "50ms")]
     pub iptables_min_sync_period: Duration,
 }
 
 fn prefix(text: &str) -> Result<Prefix, String> {
     Prefix::parse(text).ok_or_else(|| format!("{text:?} is not an IPv4 prefix such as 10.244.0.0/16"))
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a duration such as 50ms or 1s");
-    let (number, scale) = match text.strip_suffix("ms") {
-        Some(number) => (number, 1),
-        None => (text.strip_suffix('s').ok_or_else(wrong)?, 1000),
-    };
-    Ok(Duration::from_millis(number.parse::<u64>().map_err(|_| wrong())? * scale))
 }
 
 /// Why the proxy cannot run.

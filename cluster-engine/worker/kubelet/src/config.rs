@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use drydock_component::duration;
 use serde::{Deserialize, Deserializer};
 
 /// `kubelet.config.k8s.io/v1beta1`, defaults as upstream.
@@ -130,52 +131,12 @@ impl KubeletConfiguration {
 /// Go's durations: `10s`, `1m30s`, `500ms`; a plain number means nanoseconds as in Go's JSON.
 fn go_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
-    parse_duration(&text).ok_or_else(|| serde::de::Error::custom(format!("time: invalid duration \"{text}\"")))
-}
-
-pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
-    let mut rest = text.trim();
-    if rest == "0" {
-        return Some(Duration::ZERO);
-    }
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let seconds = match &rest[..unit] {
-            "ns" => 1e-9,
-            "us" | "µs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return None,
-        };
-        total += Duration::try_from_secs_f64(number * seconds).ok()?;
-        rest = &rest[unit..];
-    }
-    (!text.trim().is_empty()).then_some(total)
+    duration::parse(text.trim()).ok_or_else(|| serde::de::Error::custom(format!("time: invalid duration \"{text}\"")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_are_gos() {
-        let check = |text: &str, expected: Option<f64>| {
-            assert_eq!(parse_duration(text).map(|found| found.as_secs_f64()), expected, "{text}");
-        };
-        check("10s", Some(10.0));
-        check("1m30s", Some(90.0));
-        check("500ms", Some(0.5));
-        check("0", Some(0.0));
-        check("10", None);
-        check("", None);
-        check("5x", None);
-    }
 
     #[test]
     fn a_configuration_file_is_read() {

@@ -1,11 +1,12 @@
 //! The runtime's description of a container, made from the pod's: pure, but for the files it names.
 
 mod etc;
+pub(crate) mod seccomp;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use drydock_container_runtime::{ContainerConfig, Limits, Mount, Propagation, RootFs, Seccomp, Security, UserSpec};
+use drydock_container_runtime::{ContainerConfig, Limits, Mount, Propagation, RootFs, Security, UserSpec};
 use drydock_images::Image;
 
 use crate::env::expand;
@@ -47,19 +48,12 @@ pub(crate) fn container_config(inputs: &Inputs<'_>) -> Result<ContainerConfig, S
     }
     let context = &container.security_context;
     let shared = &pod.spec.security_context;
-    let seccomp =
-        context.seccomp_profile.as_ref().or(shared.seccomp_profile.as_ref()).map(|profile| profile.kind.as_str());
     let security = Security {
         privileged: context.privileged,
         add_capabilities: context.capabilities.add.clone(),
         drop_capabilities: context.capabilities.drop.clone(),
         no_new_privileges: context.allow_privilege_escalation == Some(false) && !context.privileged,
-        // The node's own parts run as upstream runs all pods; a learner's always have the default filter.
-        seccomp: match seccomp {
-            Some("Unconfined") => Seccomp::Unconfined,
-            None if !pod.has_user_namespace() => Seccomp::Unconfined,
-            _ => Seccomp::RuntimeDefault,
-        },
+        seccomp: seccomp::wanted(pod, container),
         read_only_root: context.read_only_root_filesystem,
         unmasked_proc: context.proc_mount.as_deref() == Some("Unmasked"),
     };
@@ -266,6 +260,7 @@ mod tests {
             layers: vec!["/img/layers/1".into()],
             config,
             size: 1,
+            repo_digests: Vec::new(),
         }
     }
 

@@ -7,11 +7,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use drydock_client::{Client, EventRecorder, EventType, ObjectReference, Reflector};
 use drydock_container_runtime::ContainerRuntime;
-use drydock_images::ImageStore;
 use drydock_pod_network::PodNetwork;
 use tokio::sync::watch;
 
 use crate::config::KubeletConfiguration;
+use crate::images::Images;
 use crate::machine::Machine;
 use crate::objects::{Objects, Service};
 use crate::options::Options;
@@ -28,7 +28,7 @@ pub(crate) struct Kubelet {
     pub(crate) machine: Machine,
     pub(crate) started_at: Millis,
     pub(crate) runtime: Arc<dyn ContainerRuntime>,
-    pub(crate) images: ImageStore,
+    pub(crate) images: Images,
     /// The pod network, once the node has its CIDR.
     pub(crate) network: watch::Sender<Option<Arc<PodNetwork>>>,
     pub(crate) pods: Pods,

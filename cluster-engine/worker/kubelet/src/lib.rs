@@ -18,6 +18,7 @@ mod create;
 mod env;
 mod eviction;
 mod hook;
+mod images;
 mod kubelet;
 mod logs;
 mod machine;
@@ -43,10 +44,10 @@ use std::sync::{Arc, OnceLock};
 use drydock_client::{Client, EventRecorder, ListOptions, Reflector};
 use drydock_component::Shutdown;
 use drydock_container_runtime::{ContainerRuntime, NativeRuntime};
-use drydock_images::ImageStore;
 use tokio::sync::watch;
 
 use crate::config::KubeletConfiguration;
+use crate::images::Images;
 use crate::kubelet::{ApiServer, Kubelet};
 use crate::machine::Machine;
 use crate::objects::Objects;
@@ -106,7 +107,7 @@ async fn run_with(
     shutdown: Shutdown,
 ) -> Result<(), Error> {
     let node_name = options.hostname_override.clone().unwrap_or_else(host_name);
-    let images = ImageStore::open(&options.image_dir).map_err(Error::Images)?;
+    let images = Images::open(&options.image_dir, &options.image_service).map_err(Error::Images)?;
     let manifests = options.pod_manifest_path.clone().or_else(|| config.static_pod_path.clone());
     let api = match &options.kubeconfig {
         Some(path) => {

@@ -37,6 +37,9 @@ pub struct Options {
     /// Directory of the machine's images.
     #[arg(long, default_value = "/var/lib/images")]
     pub image_dir: PathBuf,
+    /// Socket of the image service, which fetches images for the node.
+    #[arg(long, default_value = drydock_images::service::SOCKET)]
+    pub image_service: PathBuf,
     /// Directory of the pods' logs.
     #[arg(long, default_value = "/var/log/pods")]
     pub pod_logs_dir: PathBuf,

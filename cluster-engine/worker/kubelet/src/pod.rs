@@ -69,6 +69,7 @@ pub(crate) struct PodSpec {
     pub(crate) init_containers: Vec<Container>,
     pub(crate) ephemeral_containers: Vec<Container>,
     pub(crate) volumes: Vec<Volume>,
+    pub(crate) image_pull_secrets: Vec<LocalReference>,
     pub(crate) restart_policy: String,
     pub(crate) termination_grace_period_seconds: Option<i64>,
     pub(crate) active_deadline_seconds: Option<i64>,
@@ -99,6 +100,13 @@ pub(crate) struct PodSpec {
     pub(crate) priority_class_name: String,
     pub(crate) overhead: BTreeMap<String, Quantity>,
     pub(crate) resources: Option<Resources>,
+}
+
+/// An object of the pod's namespace.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct LocalReference {
+    pub(crate) name: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -104,6 +104,8 @@ pub(crate) struct Record {
     pub(crate) restart: Backoff,
     /// Pauses between attempts to get the image or to prepare the container.
     pub(crate) retry: Retry,
+    /// Until when the image is not fetched again after a failure.
+    pub(crate) pull: Retry,
 }
 
 /// One run of a container.

@@ -1,5 +1,6 @@
 //! One pod's worker: takes what happens, plans, applies, reports. Everything about a pod happens here, in order.
 
+mod image;
 mod prepare;
 mod resize;
 mod restore;

@@ -19,9 +19,14 @@ const DESTINATION_OFFSET: u32 = 16;
 const DESTINATION_PORT_OFFSET: u32 = 2;
 
 const META_MARK: u32 = 3;
+const META_IIFNAME: u32 = 6;
 const META_L4PROTO: u32 = 16;
+/// Length of an interface's name in a register, with its end.
+const INTERFACE_NAME: usize = 16;
 const EQUAL: u32 = 0;
 const NOT_EQUAL: u32 = 1;
+const LESS: u32 = 2;
+const BYTEORDER_HTON: u32 = 1;
 const CT_STATE: u32 = 0;
 const CT_STATE_NEW: u32 = 8;
 /// Established and related.
@@ -90,13 +95,28 @@ fn statement(list: &mut Attributes<'_>, statement: &Statement) {
             }
         }
         Statement::OneIn(count) => {
-            expression(list, "numgen", |a| {
-                a.number(1, R0);
-                a.number(2, *count);
-                a.number(3, 1);
-                a.number(4, 0);
-            });
+            random(list, *count);
             compare(list, EQUAL, &[0; 4]);
+        }
+        Statement::Percent(percent) => {
+            random(list, 100);
+            // The machine's order of bytes into the network's, in which the kernel compares.
+            expression(list, "byteorder", |a| {
+                a.number(1, R0);
+                a.number(2, R0);
+                a.number(3, BYTEORDER_HTON);
+                a.number(4, 4);
+                a.number(5, 4);
+            });
+            compare(list, LESS, &u32::from(*percent).to_be_bytes());
+        }
+        Statement::ArrivedBy(interface) => {
+            let mut name = [0; INTERFACE_NAME];
+            for (to, from) in name.iter_mut().zip(interface.bytes().take(INTERFACE_NAME - 1)) {
+                *to = from;
+            }
+            meta(list, META_IIFNAME, R0);
+            compare(list, EQUAL, &name);
         }
         Statement::ServiceMap(map) => {
             endpoint(list);
@@ -181,6 +201,16 @@ fn payload(list: &mut Attributes<'_>, base: u32, offset: u32, length: u32, regis
         a.number(2, base);
         a.number(3, offset);
         a.number(4, length);
+    });
+}
+
+/// A number below `count`, by chance.
+fn random(list: &mut Attributes<'_>, count: u32) {
+    expression(list, "numgen", |a| {
+        a.number(1, R0);
+        a.number(2, count);
+        a.number(3, 1);
+        a.number(4, 0);
     });
 }
 

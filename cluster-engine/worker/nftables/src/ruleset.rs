@@ -161,6 +161,10 @@ pub enum Statement {
     },
     /// One of so many, by chance.
     OneIn(u32),
+    /// So many of a hundred, by chance.
+    Percent(u8),
+    /// It came in by this network interface.
+    ArrivedBy(String),
     /// The verdict that the map has for destination, protocol and port.
     ServiceMap(String),
     /// The verdict that the map has for protocol and port.
@@ -213,6 +217,8 @@ impl fmt::Display for Statement {
             Statement::DestinationPort { first, last } if first == last => write!(f, "th dport {first}"),
             Statement::DestinationPort { first, last } => write!(f, "th dport {first}-{last}"),
             Statement::OneIn(count) => write!(f, "numgen random mod {count} 0"),
+            Statement::Percent(percent) => write!(f, "numgen random mod 100 < {percent}"),
+            Statement::ArrivedBy(interface) => write!(f, "iifname {interface:?}"),
             Statement::ServiceMap(map) => write!(f, "ip daddr . meta l4proto . th dport vmap @{map}"),
             Statement::PortMap(map) => write!(f, "meta l4proto . th dport vmap @{map}"),
             Statement::NotMarked => write!(f, "meta mark & {MASQUERADE_MARK:#x} == 0"),

@@ -431,7 +431,7 @@ async fn files_are_read_inside_only(lab: &Lab<'_>) {
 
 async fn limits(lab: &Lab<'_>) {
     lab.session().await;
-    let limits = NodeLimits { memory_bytes: Some(64 << 20), cpu_millis: Some(500), pids: Some(40) };
+    let limits = NodeLimits { memory_bytes: Some(64 << 20), cpu_millis: Some(500), pids: Some(40), disk_bytes: None };
     let node = drydock_engine::host::NodeSpec { limits, ..Lab::node(2, "") };
     lab.host.create_node(SESSION, &node).await.unwrap();
     let groups = drydock_container_runtime::cgroup::Hierarchy::detect().unwrap();

@@ -3,13 +3,38 @@
 
 use serde_json::json;
 
-use super::{Addon, NODE_IMAGE, cluster_role, cluster_role_binding, confined, service_account, tolerations};
+use super::super::NODE_IMAGE;
+use super::objects::{
+    Addon, Workload, account, cluster_role, cluster_role_binding, confined, role, role_binding, service_account,
+    tolerations,
+};
 
 const NAME: &str = "local-path-provisioner";
 
 /// The objects of the provisioner, in the order in which they are created.
 pub fn local_path() -> Vec<Addon> {
     let labels = json!({"app": NAME});
+    let pod = json!({
+        "serviceAccountName": NAME,
+        "priorityClassName": "system-cluster-critical",
+        "tolerations": tolerations(),
+        "containers": [{
+            "name": NAME,
+            "image": NODE_IMAGE,
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["drydock-node", "local-path", format!("--helper-image={NODE_IMAGE}")],
+            "resources": {"requests": {"cpu": "5m", "memory": "8Mi"}, "limits": {"memory": "64Mi"}},
+            "securityContext": confined(),
+        }],
+    });
+    let workload = Workload {
+        name: NAME,
+        labels: &labels,
+        selector: &labels,
+        started_by: Some("persistentvolumeclaims"),
+        strategy: json!({"type": "Recreate"}),
+        pod,
+    };
     vec![
         service_account(NAME, &labels),
         cluster_role(
@@ -23,24 +48,13 @@ pub fn local_path() -> Vec<Addon> {
                 {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch", "update"]},
             ]),
         ),
-        cluster_role_binding(NAME, &labels, NAME, NAME),
-        Addon {
-            collection: "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/roles",
-            object: json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
-                "metadata": {"name": NAME, "namespace": "kube-system", "labels": labels},
-                "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "create", "delete"]}],
-            }),
-        },
-        Addon {
-            collection: "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/rolebindings",
-            object: json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-                "metadata": {"name": NAME, "namespace": "kube-system", "labels": labels},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": NAME},
-                "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": "kube-system"}],
-            }),
-        },
+        cluster_role_binding(NAME, &labels, NAME, &account(NAME)),
+        role(
+            NAME,
+            &labels,
+            json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "create", "delete"]}]),
+        ),
+        role_binding(NAME, &labels, NAME, NAME),
         Addon {
             collection: "/apis/storage.k8s.io/v1/storageclasses",
             object: json!({
@@ -54,36 +68,6 @@ pub fn local_path() -> Vec<Addon> {
                 "volumeBindingMode": "WaitForFirstConsumer",
             }),
         },
-        Addon {
-            collection: "/apis/apps/v1/namespaces/kube-system/deployments",
-            object: json!({
-                "apiVersion": "apps/v1", "kind": "Deployment",
-                "metadata": {
-                    "name": NAME, "namespace": "kube-system", "labels": labels,
-                    "annotations": {"drydock/started-by": "persistentvolumeclaims"},
-                },
-                "spec": {
-                    "replicas": 0,
-                    "selector": {"matchLabels": labels},
-                    "strategy": {"type": "Recreate"},
-                    "template": {
-                        "metadata": {"labels": labels},
-                        "spec": {
-                            "serviceAccountName": NAME,
-                            "priorityClassName": "system-cluster-critical",
-                            "tolerations": tolerations(),
-                            "containers": [{
-                                "name": NAME,
-                                "image": NODE_IMAGE,
-                                "imagePullPolicy": "IfNotPresent",
-                                "command": ["drydock-node", "local-path", format!("--helper-image={NODE_IMAGE}")],
-                                "resources": {"requests": {"cpu": "5m", "memory": "8Mi"}, "limits": {"memory": "64Mi"}},
-                                "securityContext": confined(),
-                            }],
-                        },
-                    },
-                },
-            }),
-        },
+        workload.deployment(),
     ]
 }

@@ -2,7 +2,11 @@
 
 use serde_json::json;
 
-use super::{Addon, NODE_IMAGE, cluster_role, cluster_role_binding, confined, service_account, tolerations};
+use super::super::NODE_IMAGE;
+use super::objects::{
+    Addon, Workload, account, cluster_role, cluster_role_binding, confined, role_binding, service, service_account,
+    tolerations,
+};
 
 const NAME: &str = "metrics-server";
 
@@ -15,6 +19,39 @@ pub fn metrics_server() -> Vec<Addon> {
         "rbac.authorization.k8s.io/aggregate-to-edit": "true",
         "rbac.authorization.k8s.io/aggregate-to-view": "true",
     });
+    let probe = |path: &str, failures: u32, period: u32| {
+        json!({
+            "httpGet": {"path": path, "port": "https", "scheme": "HTTPS"},
+            "failureThreshold": failures, "periodSeconds": period,
+        })
+    };
+    let pod = json!({
+        "serviceAccountName": NAME,
+        "priorityClassName": "system-cluster-critical",
+        "tolerations": tolerations(),
+        "containers": [{
+            "name": NAME,
+            "image": NODE_IMAGE,
+            "imagePullPolicy": "IfNotPresent",
+            // Kubelets make their serving certificates themselves.
+            "command": ["drydock-node", "metrics-server", "--secure-port=10250", "--kubelet-insecure-tls"],
+            "ports": [{"name": "https", "containerPort": 10250, "protocol": "TCP"}],
+            "resources": {"requests": {"cpu": "5m", "memory": "8Mi"}, "limits": {"memory": "64Mi"}},
+            "livenessProbe": probe("/livez", 3, 30),
+            "startupProbe": probe("/readyz", 60, 1),
+            "readinessProbe": probe("/readyz", 3, 10),
+            "securityContext": confined(),
+        }],
+    });
+    let ports = json!([{"name": "https", "port": 443, "protocol": "TCP", "targetPort": "https"}]);
+    let workload = Workload {
+        name: NAME,
+        labels: &labels,
+        selector: &labels,
+        started_by: None,
+        strategy: json!({"rollingUpdate": {"maxUnavailable": 0}}),
+        pod,
+    };
     vec![
         service_account(NAME, &labels),
         cluster_role(
@@ -30,73 +67,11 @@ pub fn metrics_server() -> Vec<Addon> {
                 {"apiGroups": [""], "resources": ["pods", "nodes"], "verbs": ["get", "list", "watch"]},
             ]),
         ),
-        Addon {
-            collection: "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/rolebindings",
-            object: json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-                "metadata": {"name": "metrics-server-auth-reader", "namespace": "kube-system", "labels": labels},
-                "roleRef": {
-                    "apiGroup": "rbac.authorization.k8s.io", "kind": "Role",
-                    "name": "extension-apiserver-authentication-reader",
-                },
-                "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": "kube-system"}],
-            }),
-        },
-        cluster_role_binding("metrics-server:system:auth-delegator", &labels, "system:auth-delegator", NAME),
-        cluster_role_binding("system:metrics-server", &labels, "system:metrics-server", NAME),
-        Addon {
-            collection: "/api/v1/namespaces/kube-system/services",
-            object: json!({
-                "apiVersion": "v1", "kind": "Service",
-                "metadata": {"name": NAME, "namespace": "kube-system", "labels": labels},
-                "spec": {
-                    "selector": labels,
-                    "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": "https"}],
-                },
-            }),
-        },
-        Addon {
-            collection: "/apis/apps/v1/namespaces/kube-system/deployments",
-            object: json!({
-                "apiVersion": "apps/v1", "kind": "Deployment",
-                "metadata": {"name": NAME, "namespace": "kube-system", "labels": labels},
-                "spec": {
-                    "replicas": 1,
-                    "selector": {"matchLabels": labels},
-                    "strategy": {"rollingUpdate": {"maxUnavailable": 0}},
-                    "template": {
-                        "metadata": {"labels": labels},
-                        "spec": {
-                            "serviceAccountName": NAME,
-                            "priorityClassName": "system-cluster-critical",
-                            "tolerations": tolerations(),
-                            "containers": [{
-                                "name": NAME,
-                                "image": NODE_IMAGE,
-                                "imagePullPolicy": "IfNotPresent",
-                                // Kubelets make their serving certificates themselves.
-                                "command": ["drydock-node", "metrics-server", "--secure-port=10250", "--kubelet-insecure-tls"],
-                                "ports": [{"name": "https", "containerPort": 10250, "protocol": "TCP"}],
-                                "resources": {"requests": {"cpu": "5m", "memory": "8Mi"}, "limits": {"memory": "64Mi"}},
-                                "livenessProbe": {
-                                    "httpGet": {"path": "/livez", "port": "https", "scheme": "HTTPS"},
-                                    "failureThreshold": 3, "periodSeconds": 30,
-                                },
-                                "startupProbe": {
-                                    "httpGet": {"path": "/readyz", "port": "https", "scheme": "HTTPS"},
-                                    "failureThreshold": 60, "periodSeconds": 1,
-                                },
-                                "readinessProbe": {
-                                    "httpGet": {"path": "/readyz", "port": "https", "scheme": "HTTPS"},
-                                    "failureThreshold": 3, "periodSeconds": 10,
-                                },
-                                "securityContext": confined(),
-                            }],
-                        },
-                    },
-                },
-            }),
-        },
+        role_binding("metrics-server-auth-reader", &labels, "extension-apiserver-authentication-reader", NAME),
+        cluster_role_binding("metrics-server:system:auth-delegator", &labels, "system:auth-delegator", &account(NAME)),
+        cluster_role_binding("system:metrics-server", &labels, "system:metrics-server", &account(NAME)),
+        service(NAME, &labels, json!({"selector": labels, "ports": ports})),
+        workload.deployment(),
         Addon {
             collection: "/apis/apiregistration.k8s.io/v1/apiservices",
             object: json!({

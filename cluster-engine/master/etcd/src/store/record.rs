@@ -6,7 +6,7 @@ use bytes::Bytes;
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Record {
     /// What it says.
-    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub body: Option<Body>,
 }
 
@@ -41,9 +41,6 @@ pub enum Body {
     /// The alarms raised from now on.
     #[prost(message, tag = "9")]
     Alarms(Alarms),
-    /// Fills a snapshot up to the size that etcd's clients expect.
-    #[prost(bytes = "bytes", tag = "10")]
-    Padding(Bytes),
 }
 
 /// Head of a file: what the state is of.

@@ -39,17 +39,18 @@ pub enum Unusable {
     Incomplete,
 }
 
+impl Begin {
+    /// The head of a file of this format, with nothing behind it yet.
+    pub fn of(identity: Identity) -> Begin {
+        Begin { format: FORMAT, cluster: identity.cluster, member: identity.member, ..Begin::default() }
+    }
+}
+
 impl Store {
     /// The records from which [`Store::restore`] makes an equal store, oldest version first.
     pub fn snapshot(&self) -> impl Iterator<Item = Record> + '_ {
-        let begin = Begin {
-            format: FORMAT,
-            cluster: self.identity.cluster,
-            member: self.identity.member,
-            revision: self.revision,
-            compacted: self.compacted,
-            index: self.index,
-        };
+        let begin =
+            Begin { revision: self.revision, compacted: self.compacted, index: self.index, ..Begin::of(self.identity) };
         let held = self.leases.iter().map(|(id, lease)| Body::Held(Grant { id: *id, ttl: lease.ttl }));
         // Entries of one key must come oldest first. Those behind the watchable part are each a key's
         // first one, so their order among themselves does not matter.

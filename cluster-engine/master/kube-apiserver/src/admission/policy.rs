@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use self::variables::Variables;
 use super::{Attempt, rules};
-use crate::cel::Scope;
+use crate::cel::{Scope, budget};
 use crate::registry::Read as _;
 use crate::row::Resource;
 
@@ -161,6 +161,8 @@ fn case<'a>(
         other => Ok(other.cloned()),
     };
     let (object, old) = (seen(object)?, seen(attempt.old)?);
+    // From here on counts.
+    budget::taken();
     let mut scope = variables::scope(attempt, row, object.as_ref(), old.as_ref());
     scope.json("namespaceObject", &variables::namespace(attempt));
     let with_params = policy.has("spec.paramKind");
@@ -227,10 +229,21 @@ fn decide(attempt: &Attempt<'_>, case: &Case<'_>, closed: bool) -> Vec<(usize, D
         Err(_) => return Vec::new(),
     }
     let mut decisions = Vec::new();
+    let mut spent = budget::taken();
     for (index, validation) in spec.items("validations").iter().enumerate() {
         let expression = validation.text("expression");
         let program = programs::rule(expression, case.variables);
         let answer = program.as_ref().as_ref().map_err(Clone::clone).and_then(|program| program.is_true(&case.scope));
+        spent = spent.saturating_add(budget::taken());
+        if spent > budget::TOTAL {
+            if closed {
+                let message =
+                    "validation failed due to running out of cost budget, no further validation rules will be run"
+                        .to_owned();
+                decisions.push((index, Decision { message, reason: String::new() }));
+            }
+            break;
+        }
         let message = match answer {
             Ok(true) => continue,
             Ok(false) => message(validation, case),

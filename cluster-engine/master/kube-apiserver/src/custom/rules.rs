@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use drydock_api::field::{ErrorKind, FieldError, Path};
 use serde_json::Value;
 
-use crate::cel::{self, Program, Scope};
+use crate::cel::{self, Program, Scope, budget};
 
 /// The rules at and below one place of a schema.
 #[derive(Debug, Default)]
@@ -34,6 +34,26 @@ struct Rule {
 
 /// Variables that rules see.
 pub(crate) const VARIABLES: &[&str] = &["self", "oldSelf"];
+
+/// What is found, and what may still be spent on finding more; none when nothing more is looked at.
+struct Findings<'a> {
+    errors: &'a mut Vec<FieldError>,
+    left: Option<u64>,
+}
+
+impl Findings<'_> {
+    /// Whether there was enough left.
+    fn spend(&mut self, cost: u64) -> bool {
+        match self.left.map(|left| left.checked_sub(cost)) {
+            Some(Some(left)) => {
+                self.left = Some(left);
+                true
+            }
+            Some(None) => false,
+            None => true,
+        }
+    }
+}
 
 impl Rule {
     fn read(rule: &Value) -> Self {
@@ -97,7 +117,15 @@ impl Rules {
     /// Evaluates the rules on an object.
     pub(crate) fn check(&self, object: &Value, old: Option<&Value>, schema: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        self.walk(object, old, schema, &Path::root(), true, &mut errors);
+        budget::taken();
+        self.walk(
+            object,
+            old,
+            schema,
+            &Path::root(),
+            true,
+            &mut Findings { errors: &mut errors, left: Some(budget::TOTAL) },
+        );
         errors
     }
 
@@ -108,9 +136,9 @@ impl Rules {
         schema: &Value,
         path: &Path,
         resource: bool,
-        errors: &mut Vec<FieldError>,
+        errors: &mut Findings<'_>,
     ) {
-        if value.is_null() {
+        if value.is_null() || errors.left.is_none() {
             return;
         }
         self.evaluate(value, old, schema, path, resource, errors);
@@ -148,7 +176,7 @@ impl Rules {
         schema: &Value,
         path: &Path,
         resource: bool,
-        errors: &mut Vec<FieldError>,
+        findings: &mut Findings<'_>,
     ) {
         let wanted = |rule: &&Rule| {
             // What did not change is not held against anybody.
@@ -172,12 +200,13 @@ impl Rules {
             });
             let shown = Value::from(schema.get("type").and_then(Value::as_str).unwrap_or(""));
             let answer = rule.program.as_ref().map_err(Clone::clone).and_then(|program| program.is_true(scope));
+            let overdrawn = !findings.spend(budget::taken());
             match answer {
                 Ok(true) => {}
                 Ok(false) => {
                     let whole = matches!(shown.as_str(), Some("object" | "array"));
                     let path = if rule.field_path.is_empty() { path.clone() } else { relative(path, &rule.field_path) };
-                    errors.push(FieldError {
+                    findings.errors.push(FieldError {
                         kind: rule.kind,
                         field: path.to_string(),
                         bad_value: (!whole).then(|| value.clone()),
@@ -185,11 +214,21 @@ impl Rules {
                     });
                 }
                 Err(cel::Error::Compile(text)) => {
-                    errors.push(FieldError::invalid(path, shown, format!("rule compile error: {text}")));
+                    findings.errors.push(FieldError::invalid(
+                        path,
+                        shown.clone(),
+                        format!("rule compile error: {text}"),
+                    ));
                 }
                 Err(error) => {
                     let text = error.to_string();
-                    let text = if text.starts_with("no such overload") {
+                    let text = if text == budget::EXCEEDED {
+                        findings.left = None;
+                        format!(
+                            "'{text}': no further validation rules will be run due to call cost exceeds limit for rule: {}",
+                            rule.name()
+                        )
+                    } else if text.starts_with("no such overload") {
                         format!(
                             "'{text}': call arguments did not match a supported operator, function or macro signature for rule: {}",
                             rule.name()
@@ -197,8 +236,16 @@ impl Rules {
                     } else {
                         format!("{text} evaluating rule: {}", rule.name())
                     };
-                    errors.push(FieldError::invalid(path, shown, text));
+                    findings.errors.push(FieldError::invalid(path, shown.clone(), text));
                 }
+            }
+            if overdrawn && findings.left.take().is_some() {
+                let text =
+                    "validation failed due to running out of cost budget, no further validation rules will be run";
+                findings.errors.push(FieldError::invalid(path, shown, text));
+            }
+            if findings.left.is_none() {
+                return;
             }
         }
     }
@@ -294,6 +341,33 @@ mod tests {
             json!({"min": 1, "max": 2, "fixed": "a", "list": [{"n": "b", "v": 1}, {"n": "a", "v": 2}]}),
             old(),
             &["spec.list[1].v: Invalid value: 2: failed rule: self >= oldSelf"],
+        );
+    }
+
+    #[test]
+    fn rules_may_cost_only_so_much() {
+        let over = |rules: usize, nested: &str| {
+            let rule = json!({"rule": nested});
+            let schema = json!({"type": "object", "properties": {"l": {"type": "array", "items": {"type": "integer"},
+                "x-kubernetes-validations": vec![rule; rules]}}});
+            let object = json!({"l": (0..200).collect::<Vec<_>>()});
+            let errors = Rules::compile(&schema).expect("rules").check(&object, None, &schema);
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let twice = "self.all(x, self.all(y, x + y >= 0))";
+        let thrice = "self.all(x, self.all(y, self.all(z, x + y + z >= 0)))";
+        assert_eq!(over(20, twice), Vec::<String>::new());
+        assert_eq!(
+            over(3, thrice),
+            [format!(
+                "l: Invalid value: \"array\": 'operation cancelled: actual cost limit exceeded': no further validation rules will be run due to call cost exceeds limit for rule: {thrice}"
+            )]
+        );
+        assert_eq!(
+            over(100, twice),
+            [
+                "l: Invalid value: \"array\": validation failed due to running out of cost budget, no further validation rules will be run"
+            ]
         );
     }
 

@@ -30,6 +30,11 @@ pub(crate) async fn create(
     if row.namespaced && exchange.info.namespace.is_empty() {
         return Err(Status::method_not_supported(row.group, row.plural, "POST"));
     }
+    if row.custom.is_some() && is_terminating(server, row) {
+        let mut status = Status::method_not_supported(row.group, row.plural, "create");
+        "create not allowed while custom resource definition is terminating".clone_into(&mut status.message);
+        return Err(status);
+    }
     let mut object = body::decode(exchange, bytes, &gvk(row), options.field_validation)?;
     super::prune(exchange, row, &mut object, options.field_validation)?;
     super::default(row, &mut object);
@@ -38,6 +43,14 @@ pub(crate) async fn create(
     }
     let bytes = create_object(server, exchange, row, object, &options).await?;
     encode::object(exchange, row, StatusCode::CREATED, bytes)
+}
+
+/// Whether the definition of a custom kind is being deleted.
+fn is_terminating(server: &Server, row: &Resource) -> bool {
+    let definitions = server.rows.find("apiextensions.k8s.io", "v1", "customresourcedefinitions");
+    let name = format!("{}.{}", row.plural, row.group);
+    let definition = definitions.and_then(|definitions| server.object(definitions.storage, "", &name));
+    definition.is_some_and(|definition| meta::deletion_timestamp(&definition).is_some())
 }
 
 /// Creates a decoded and defaulted object; gives its wire form.

@@ -104,7 +104,10 @@ impl Reconcile for Controller {
         if self.expectations.are_met(key) {
             failure = self.apply(&set, key, &nodes, &owned, &hash).await;
         }
-        let (wanted, again) = status(&set, &nodes, &owned, &hash, unix_now());
+        let (mut wanted, again) = status(&set, &nodes, &owned, &hash, unix_now());
+        if history.collisions > collisions {
+            wanted.collision_count = Some(history.collisions);
+        }
         if wanted != set.status {
             let api = Api::<DaemonSet>::namespaced(self.client.clone(), &key.0);
             unless_gone(api.replace_status(&key.1, &with_status(&*set, &wanted)).await)?;

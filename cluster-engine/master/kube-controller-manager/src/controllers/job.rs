@@ -170,7 +170,7 @@ fn new_pod(job: &Job, new: &NewPod) -> Value {
         for container in body["spec"][group].as_array_mut().into_iter().flatten() {
             let mut env = container.get("env").and_then(Value::as_array).cloned().unwrap_or_default();
             if !env.iter().any(|variable| variable["name"] == "JOB_COMPLETION_INDEX") {
-                let field = json!({"fieldPath": format!("metadata.annotations['{INDEX}']")});
+                let field = json!({"fieldPath": format!("metadata.labels['{INDEX}']")});
                 env.push(json!({"name": "JOB_COMPLETION_INDEX", "valueFrom": {"fieldRef": field}}));
                 container["env"] = env.into();
             }

@@ -139,6 +139,10 @@ impl Reconcile for Controller {
             if !conditions.is_empty() {
                 let patch = json!({"status": {"conditions": conditions}});
                 let patched = api.patch_status(key, Patch::Strategic, &patch).await?;
+                if node.is_ready() {
+                    let message = format!("Node {key} status is now: NodeNotReady");
+                    self.recorder.normal(&Self::reference(&node), "NodeNotReady", message);
+                }
                 self.state().health.note_own_write(&patched);
                 node = Arc::new(patched);
             }
@@ -158,18 +162,17 @@ impl Reconcile for Controller {
 }
 
 impl Controller {
-    /// Once a node is lost, its pods are no longer ready.
+    /// Once a node is lost, its pods are no longer ready. One whose kubelet itself says that it is not ready keeps its
+    /// pods as that kubelet tells of them.
     async fn mark_pods(&self, node: &Node) -> Result<(), Error> {
         let name = node.name();
-        if node.is_ready() || node.condition("Ready").is_none() {
+        if node.condition("Ready").is_none_or(|ready| ready.status != "Unknown") {
             self.state().marked.remove(name);
             return Ok(());
         }
         if !self.state().marked.insert(name.to_owned()) {
             return Ok(());
         }
-        let message = format!("Node {name} status is now: NodeNotReady");
-        self.recorder.normal(&Self::reference(node), "NodeNotReady", message);
         for pod in self.pods.list().iter().filter(|pod| pod.spec.node_name == name && pod.is_ready()) {
             let patch = json!({"status": {"conditions": [
                 {"type": "Ready", "status": "False", "lastTransitionTime": now_rfc3339()},

@@ -21,6 +21,8 @@ pub(super) struct History {
     pub(super) all: Vec<Arc<ControllerRevision>>,
     /// The revision of the present template.
     pub(super) update: Arc<ControllerRevision>,
+    /// How often a revision's name was found taken, this time included.
+    pub(super) collisions: i32,
 }
 
 /// What is remembered of a template: a patch that puts it back.
@@ -39,7 +41,7 @@ pub(super) async fn history<Owner: Object>(
     selector: &Selector,
     template: &Raw,
     labels: StringMap,
-    collisions: i32,
+    mut collisions: i32,
 ) -> Result<History, Error> {
     let claims = claim(owner.meta(), selector, revisions.list_in(owner.namespace()));
     let mut all = settle(client, owner, claims).await?;
@@ -60,18 +62,24 @@ pub(super) async fn history<Owner: Object>(
             renewed
         }
         None => {
-            let hash = template_hash(template, (collisions > 0).then_some(collisions));
-            let made =
-                create(&api, owner.meta(), &hash, controller_reference::<Owner>(owner.meta()), &wanted, next, labels)
-                    .await?;
+            let reference = controller_reference::<Owner>(owner.meta());
+            let made = loop {
+                let hash = template_hash(template, (collisions > 0).then_some(collisions));
+                let made = create(&api, owner.meta(), &hash, reference.clone(), &wanted, next, labels.clone()).await?;
+                match made {
+                    Some(made) => break made,
+                    None => collisions += 1,
+                }
+            };
             let made = Arc::new(made);
             all.push(made.clone());
             made
         }
     };
-    Ok(History { all, update })
+    Ok(History { all, update, collisions })
 }
 
+/// Makes a revision; `None` if its name is taken by another.
 async fn create(
     api: &Api<ControllerRevision>,
     owner: &ObjectMeta,
@@ -80,7 +88,7 @@ async fn create(
     data: &Value,
     revision: i64,
     mut labels: StringMap,
-) -> Result<ControllerRevision, Error> {
+) -> Result<Option<ControllerRevision>, Error> {
     let name = format!("{}-{hash}", owner.name);
     labels.insert(REVISION_LABEL.to_owned(), hash.to_owned());
     let body = json!({
@@ -98,10 +106,11 @@ async fn create(
     match api.create(&body).await {
         // Made a moment ago: the watch has not shown it yet.
         Err(error) if error.is_already_exists() => match api.get_opt(&name).await? {
-            Some(there) if there.data.value() == *data => Ok(there),
-            _ => Err(error),
+            Some(there) if there.data.value() == *data => Ok(Some(there)),
+            Some(_) => Ok(None),
+            None => Err(error),
         },
-        result => result,
+        result => result.map(Some),
     }
 }
 

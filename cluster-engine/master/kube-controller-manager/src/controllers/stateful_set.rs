@@ -100,7 +100,8 @@ impl Reconcile for Controller {
                 break;
             }
         }
-        let (wanted, again) = status(&set, &owned, &revisions, now);
+        let (mut wanted, again) = status(&set, &owned, &revisions, now);
+        wanted.collision_count = Some(history.collisions);
         if wanted != set.status {
             let api = Api::<StatefulSet>::namespaced(self.client.clone(), &key.0);
             unless_gone(api.replace_status(&key.1, &with_status(&*set, &wanted)).await)?;

@@ -17,7 +17,6 @@ use crate::volumes::{Claim, SELECTED_NODE, Volume, claims_of};
 
 /// How long a pod waits for its claims to be bound (upstream: bindTimeoutSeconds).
 const CLAIM_TIME: Duration = Duration::from_secs(600);
-const CLAIM_POLL: Duration = Duration::from_millis(100);
 
 /// A claim that waits for its pod, and the volume found for it; `None` if one is to be made.
 pub(super) struct Waiting {
@@ -134,27 +133,34 @@ async fn bind_claims(shared: &Shared, claims: &[Waiting], node: &str) -> Result<
             }
         }
     }
-    let deadline = Instant::now() + CLAIM_TIME;
-    for Waiting { claim, .. } in claims {
+    let mut changed = shared.state().claims_changed.subscribe();
+    let all_bound = async {
         loop {
-            {
-                let state = shared.state();
-                let Some(current) = state.snapshot.volumes.claim(claim.namespace(), claim.name()) else {
-                    return Err((format!("binding volumes: claim {:?} is gone", claim.name()), false));
-                };
-                if !current.spec.volume_name.is_empty()
-                    && current.metadata.annotations.contains_key("pv.kubernetes.io/bind-completed")
-                {
-                    break;
-                }
+            if are_bound(shared, claims)? {
+                return Ok(());
             }
-            if Instant::now() > deadline {
-                return Err(("binding volumes: context deadline exceeded".to_owned(), false));
+            if changed.changed().await.is_err() {
+                return Err(("binding volumes: the scheduler ends".to_owned(), false));
             }
-            tokio::time::sleep(CLAIM_POLL).await;
+        }
+    };
+    let too_late = || ("binding volumes: context deadline exceeded".to_owned(), false);
+    tokio::time::timeout(CLAIM_TIME, all_bound).await.unwrap_or_else(|_| Err(too_late()))
+}
+
+fn are_bound(shared: &Shared, claims: &[Waiting]) -> Result<bool, (String, bool)> {
+    let state = shared.state();
+    for Waiting { claim, .. } in claims {
+        let Some(current) = state.snapshot.volumes.claim(claim.namespace(), claim.name()) else {
+            return Err((format!("binding volumes: claim {:?} is gone", claim.name()), false));
+        };
+        let is_bound = !current.spec.volume_name.is_empty()
+            && current.metadata.annotations.contains_key("pv.kubernetes.io/bind-completed");
+        if !is_bound {
+            return Ok(false);
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Tells that no node fits, and evicts whoever must make room.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{NAME, Shared, State};
 use crate::snapshot::{Budget, PodInfo, Selected};
-use crate::volumes::{Claim, StorageClass, Volume};
+use crate::volumes::{Claim, CsiNode, StorageClass, Volume};
 
 /// A ReplicaSet or StatefulSet: whose pods are its.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -74,6 +74,7 @@ pub(super) struct Watches {
     claims: Reflector<Claim>,
     volumes: Reflector<Volume>,
     classes: Reflector<StorageClass>,
+    csi_nodes: Reflector<CsiNode>,
     services: Reflector<Service>,
     replica_sets: Reflector<ReplicaSet>,
     stateful_sets: Reflector<StatefulSet>,
@@ -127,6 +128,7 @@ impl Watches {
                     Event::Applied(claim, _) => drop(state.snapshot.volumes.claims.insert(key, claim.clone())),
                     Event::Deleted(_) => drop(state.snapshot.volumes.claims.remove(&key)),
                 }
+                state.claims_changed.send_replace(());
                 state.queue.changed(Instant::now(), concerns_volumes);
             }),
             volumes: start(client, shared, |state, event: &Event<Volume>| {
@@ -144,6 +146,14 @@ impl Watches {
                     Event::Deleted(_) => drop(state.snapshot.volumes.classes.remove(&name)),
                 }
                 state.queue.changed(Instant::now(), concerns_volumes);
+            }),
+            csi_nodes: start(client, shared, |state, event: &Event<CsiNode>| {
+                let name = event.object().name().to_owned();
+                match event {
+                    Event::Applied(node, _) => drop(state.snapshot.volumes.csi_nodes.insert(name, node.clone())),
+                    Event::Deleted(_) => drop(state.snapshot.volumes.csi_nodes.remove(&name)),
+                }
+                state.queue.changed(Instant::now(), |plugin| plugin == "NodeVolumeLimits");
             }),
             services: start(client, shared, |state, event: &Event<Service>| {
                 let selector = &event.object().spec.selector;
@@ -187,6 +197,7 @@ impl Watches {
         self.claims.synced().await;
         self.volumes.synced().await;
         self.classes.synced().await;
+        self.csi_nodes.synced().await;
         self.services.synced().await;
         self.replica_sets.synced().await;
         self.stateful_sets.synced().await;
@@ -196,7 +207,7 @@ impl Watches {
 }
 
 fn concerns_volumes(plugin: &'static str) -> bool {
-    plugin.starts_with("Volume")
+    plugin.starts_with("Volume") || plugin == "NodeVolumeLimits"
 }
 
 fn service(selector: &StringMap) -> Selected {

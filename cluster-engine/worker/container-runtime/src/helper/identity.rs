@@ -25,6 +25,24 @@ pub(super) fn become_root() -> Result<(), Failure> {
     set_uid(0)
 }
 
+/// Takes on an effective user and keeps all rights.
+pub(super) fn act_as(uid: u32) -> Result<(), Failure> {
+    let permitted = sys::permitted_capabilities().step("read capabilities")?;
+    nix::unistd::seteuid(nix::unistd::Uid::from_raw(uid)).step(format_args!("act as user {uid}"))?;
+    sys::set_capabilities(permitted, permitted, 0).step("keep capabilities")
+}
+
+/// Ends [`act_as`].
+pub(super) fn act_as_oneself() -> Result<(), Failure> {
+    nix::unistd::seteuid(nix::unistd::getuid()).step("act as oneself again")
+}
+
+/// No core files: where they go is the machine's business, not the container's.
+pub(super) fn forbid_core_files() -> Result<(), Failure> {
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    rustix::process::setrlimit(rustix::process::Resource::Core, none).step("forbid core files")
+}
+
 /// Gives up everything, for a process that only waits.
 pub(super) fn renounce(id: Option<u32>) -> Result<(), Failure> {
     drop_bounding(0)?;
@@ -42,6 +60,7 @@ pub(super) fn assume(command: &Command, user: &User, filter: Option<&seccomp::Fi
     let permitted = sys::permitted_capabilities().step("read capabilities")?;
     let keep = command.capabilities.0 & permitted;
     drop_bounding(keep)?;
+    forbid_core_files()?;
     sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0).step("clear ambient capabilities")?;
     // Installing a filter without no_new_privs needs the capabilities we are about to lose.
     if let Some(filter) = filter {

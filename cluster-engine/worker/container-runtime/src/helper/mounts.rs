@@ -25,6 +25,8 @@ use crate::{Mount, Propagation, RootFs, files};
 #[derive(Default)]
 pub(super) struct Material {
     root: Option<OwnedFd>,
+    /// The root is at [`STAGE`] in this helper's own mount namespace, see [`lock`].
+    staged: bool,
     binds: Vec<Bind>,
     shm: Option<OwnedFd>,
     sys: Option<OwnedFd>,
@@ -69,7 +71,36 @@ pub(super) fn prepare(root: &Root, target: Option<BorrowedFd<'_>>) -> Result<Mat
             }
         }
     }
+    // Last: from here on this helper has another view of the file system.
+    if !tree.locked.is_empty() {
+        lock(tree, &mut material)?;
+    }
     Ok(material)
+}
+
+/// Puts the root together with what is to be locked, in a mount namespace of this helper's own. A mount namespace that is
+/// copied into another user namespace keeps what it was given: there, nobody can make a read-only mount writable or take
+/// away what is mounted over something. A mount that is brought in later has no such lock.
+fn lock(tree: &Tree, material: &mut Material) -> Result<(), Failure> {
+    let locked = tree.locked.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+    sys::unshare(libc::CLONE_NEWNS).step("make a mount namespace")?;
+    let private = Change { propagation: libc::MS_PRIVATE, recursive: true, ..Change::default() };
+    sys::mount_setattr(open_root()?.as_fd(), private).step("cut off the mount namespace")?;
+    let root = material.root.take().ok_or_else(|| Failure::Setup("no root file system".to_owned()))?;
+    move_mount(&root, "", CWD, STAGE, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).step("stage the new root")?;
+    for bind in &locked {
+        mount_bind(&root, bind)?;
+    }
+    material.staged = true;
+    Ok(())
+}
+
+/// A directory of every machine that everybody may enter and nobody needs any more when roots are staged.
+const STAGE: &str = "/dev";
+
+/// In the copy of the namespace that [`lock`] prepared: takes the root from where it lies.
+fn staged_root() -> Result<OwnedFd, Failure> {
+    open_tree(CWD, STAGE, TREE | OpenTreeFlags::AT_RECURSIVE).step("open the staged root")
 }
 
 /// The pod's `/dev/shm` is mounted nowhere but in the sandbox process's mount namespace: go there and come back.
@@ -251,7 +282,9 @@ pub(super) fn enter(root: &Root, material: Material) -> Result<(), Failure> {
             pivot(&new)
         }
         Root::Tree(tree) => {
-            let new = material.root.as_ref().ok_or_else(|| Failure::Setup("no root file system".to_owned()))?;
+            let staged = material.staged.then(staged_root).transpose()?;
+            let new = staged.as_ref().or(material.root.as_ref());
+            let new = new.ok_or_else(|| Failure::Setup("no root file system".to_owned()))?;
             cover(new)?;
             fill(tree, new, &material)?;
             pivot(new)?;
@@ -335,17 +368,7 @@ fn fill(tree: &Tree, root: &OwnedFd, material: &Material) -> Result<(), Failure>
     let mut binds: Vec<&Bind> = material.binds.iter().collect();
     binds.sort_by_key(|bind| bind.target.components().count());
     for bind in binds {
-        let name = bind.target.display();
-        let at = if bind.directory {
-            place(&bind.target)?
-        } else {
-            files::make_file(root.as_fd(), &bind.target).step(format_args!("make mount point {name}"))?
-        };
-        if bind.read_only {
-            let change = Change { set: attr::READ_ONLY, recursive: true, ..Change::default() };
-            sys::mount_setattr(bind.tree.as_fd(), change).step(format_args!("make {name} read-only"))?;
-        }
-        attach(&bind.tree, &at).step(format_args!("mount {name}"))?;
+        mount_bind(root, bind)?;
     }
     for path in &tree.masked {
         mask(root, path).step(format_args!("mask {}", path.display()))?;
@@ -358,6 +381,21 @@ fn fill(tree: &Tree, root: &OwnedFd, material: &Material) -> Result<(), Failure>
             .step("make / read-only")?;
     }
     Ok(())
+}
+
+fn mount_bind(root: &OwnedFd, bind: &Bind) -> Result<(), Failure> {
+    let name = bind.target.display();
+    let at = if bind.directory {
+        files::make_directories(root.as_fd(), &bind.target)
+    } else {
+        files::make_file(root.as_fd(), &bind.target)
+    };
+    let at = at.step(format_args!("make mount point {name}"))?;
+    if bind.read_only {
+        let change = Change { set: attr::READ_ONLY, recursive: true, ..Change::default() };
+        sys::mount_setattr(bind.tree.as_fd(), change).step(format_args!("make {name} read-only"))?;
+    }
+    attach(&bind.tree, &at).step(format_args!("mount {name}"))
 }
 
 fn fill_dev(tree: &Tree, at: &OwnedFd, material: &Material) -> Result<(), Failure> {

@@ -1,7 +1,10 @@
-//! The default system call filter: an allow-list close to Docker's and containerd's default profile.
+//! System call filters: the floor under everything on a node, the default profile, and profiles of the pod's own.
 //!
-//! What is not listed fails with `EPERM`, except that `clone3` fails with `ENOSYS`, so that C libraries fall back to
-//! `clone`, whose flags a filter can see.
+//! Filters stack, and the strictest answer of all counts: the supervisor gives the floor to a node's first process, so
+//! whatever runs on the node has it, and no profile of a pod is weaker.
+
+mod profile;
+mod table;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +13,7 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
 
-use crate::launch::{CapabilitySet, Program};
+use crate::launch::{CapabilitySet, Program, SystemCalls};
 use crate::sys;
 
 /// Compiled filters, in the order to install them.
@@ -25,47 +28,90 @@ impl Filter {
 
 /// The filter `program` asks for.
 pub(super) fn program(program: &Program) -> Result<Option<Filter>, seccompiler::Error> {
-    match program {
-        Program::Command(command) if command.seccomp => compile(command.capabilities).map(Some),
-        _ => Ok(None),
-    }
+    let Program::Command(command) = program else { return Ok(None) };
+    let mut programs = match &command.system_calls {
+        SystemCalls::All => return Ok(None),
+        SystemCalls::Floor => Vec::new(),
+        SystemCalls::Default => default(command.capabilities)?,
+        SystemCalls::Profile(profile) => profile::compile(profile, arch()?)?,
+    };
+    // First, so that it is there while the others are being installed.
+    programs.insert(0, floor()?);
+    Ok(Some(Filter(programs)))
 }
 
-fn compile(capabilities: CapabilitySet) -> Result<Filter, seccompiler::Error> {
-    let arch: TargetArch = std::env::consts::ARCH.try_into()?;
-    let eperm = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-    let filter = SeccompFilter::new(rules(capabilities)?, eperm, SeccompAction::Allow, arch)?;
-    let mut programs = vec![BpfProgram::try_from(filter)?];
-    if !capabilities.has("SYS_ADMIN") {
-        let only = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-        let enosys = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
-        programs.push(BpfProgram::try_from(SeccompFilter::new(only, SeccompAction::Allow, enosys, arch)?)?);
-    }
-    Ok(Filter(programs))
+fn arch() -> Result<TargetArch, seccompiler::Error> {
+    Ok(std::env::consts::ARCH.try_into()?)
+}
+
+fn errno(code: i32) -> SeccompAction {
+    SeccompAction::Errno(code.unsigned_abs())
 }
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-fn rules(capabilities: CapabilitySet) -> Result<Rules, seccompiler::Error> {
-    let mut rules: Rules = ALWAYS.iter().chain(RECENT).map(|number| (*number, Vec::new())).collect();
-    for (capability, numbers) in WITH_CAPABILITY {
+fn argument(
+    index: u8,
+    len: SeccompCmpArgLen,
+    op: SeccompCmpOp,
+    value: u64,
+) -> Result<SeccompCondition, seccompiler::Error> {
+    Ok(SeccompCondition::new(index, len, op, value)?)
+}
+
+/// A deny-list; what it answers is `EPERM`.
+fn floor() -> Result<BpfProgram, seccompiler::Error> {
+    let filter = SeccompFilter::new(floor_rules()?, SeccompAction::Allow, errno(libc::EPERM), arch()?)?;
+    Ok(BpfProgram::try_from(filter)?)
+}
+
+fn floor_rules() -> Result<Rules, seccompiler::Error> {
+    let mut rules: Rules = table::denied().map(|number| (number, Vec::new())).collect();
+    let other_family = table::FAMILIES
+        .iter()
+        .map(|family| argument(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, u64::from(family.unsigned_abs())))
+        .collect::<Result<_, _>>()?;
+    let other_family = vec![SeccompRule::new(other_family)?];
+    rules.insert(libc::SYS_socket, other_family.clone());
+    rules.insert(libc::SYS_socketpair, other_family);
+    if cfg!(target_arch = "x86_64") {
+        // The same calls by their numbers of the x32 ABI, and two that have numbers of their own there.
+        const X32: i64 = 0x4000_0000;
+        let again: Vec<_> = rules.iter().map(|(number, rule)| (number | X32, rule.clone())).collect();
+        rules.extend(again);
+        rules.extend([X32 + 528, X32 + 533].map(|number| (number, Vec::new())));
+    }
+    Ok(rules)
+}
+
+/// An allow-list close to Docker's and containerd's default profile. What is not listed fails with `EPERM`, except that
+/// `clone3` fails with `ENOSYS`, so that C libraries fall back to `clone`, whose flags a filter can see.
+fn default(capabilities: CapabilitySet) -> Result<Vec<BpfProgram>, seccompiler::Error> {
+    let filter = SeccompFilter::new(default_rules(capabilities)?, errno(libc::EPERM), SeccompAction::Allow, arch()?)?;
+    let mut programs = vec![BpfProgram::try_from(filter)?];
+    if !capabilities.has("SYS_ADMIN") {
+        let only = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+        let filter = SeccompFilter::new(only, SeccompAction::Allow, errno(libc::ENOSYS), arch()?)?;
+        programs.push(BpfProgram::try_from(filter)?);
+    }
+    Ok(programs)
+}
+
+fn default_rules(capabilities: CapabilitySet) -> Result<Rules, seccompiler::Error> {
+    use SeccompCmpArgLen::{Dword, Qword};
+    let mut rules: Rules = table::always().map(|number| (number, Vec::new())).collect();
+    for (capability, calls) in table::WITH_CAPABILITY {
         if capabilities.has(capability) {
-            rules.extend(numbers.iter().map(|number| (*number, Vec::new())));
+            rules.extend(calls.iter().map(|(_, number)| (*number, Vec::new())));
         }
     }
-    let argument = |index: u8, len: SeccompCmpArgLen, op: SeccompCmpOp, value: u64| {
-        SeccompRule::new(vec![SeccompCondition::new(index, len, op, value)?])
-    };
-    use SeccompCmpArgLen::{Dword, Qword};
-    // Sockets of any family but virtual machines' (the host side answers there, namespaces or not).
-    let vsock = u64::from(libc::AF_VSOCK.unsigned_abs());
-    rules.insert(libc::SYS_socket, vec![argument(0, Dword, SeccompCmpOp::Ne, vsock)?]);
+    // Any family here: the floor says which there are.
+    rules.insert(libc::SYS_socket, Vec::new());
     // Execution domains: Linux, 32 bit, and asking.
     let personalities = [0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
-    rules.insert(
-        libc::SYS_personality,
-        personalities.iter().map(|value| argument(0, Dword, SeccompCmpOp::Eq, *value)).collect::<Result<_, _>>()?,
-    );
+    let personality =
+        |value: u64| Ok::<_, seccompiler::Error>(SeccompRule::new(vec![argument(0, Dword, SeccompCmpOp::Eq, value)?])?);
+    rules.insert(libc::SYS_personality, personalities.into_iter().map(personality).collect::<Result<_, _>>()?);
     if !capabilities.has("SYS_ADMIN") {
         // No new namespaces.
         let namespaces = u64::from(
@@ -78,114 +124,11 @@ fn rules(capabilities: CapabilitySet) -> Result<Rules, seccompiler::Error> {
                 | libc::CLONE_NEWCGROUP)
                 .cast_unsigned(),
         );
-        rules.insert(libc::SYS_clone, vec![argument(0, Qword, SeccompCmpOp::MaskedEq(namespaces), 0)?]);
+        let none = argument(0, Qword, SeccompCmpOp::MaskedEq(namespaces), 0)?;
+        rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![none])?]);
     }
     Ok(rules)
 }
-
-macro_rules! calls {
-    ($($name:ident)*) => { &[$(libc::$name),*] };
-}
-
-/// Allowed to everybody, on every architecture.
-const ALWAYS: &[i64] = &concat_calls();
-
-const fn concat_calls() -> [i64; COMMON.len() + ARCHITECTURE.len()] {
-    let mut all = [0; COMMON.len() + ARCHITECTURE.len()];
-    let mut at = 0;
-    while at < COMMON.len() {
-        all[at] = COMMON[at];
-        at += 1;
-    }
-    while at < all.len() {
-        all[at] = ARCHITECTURE[at - COMMON.len()];
-        at += 1;
-    }
-    all
-}
-
-const COMMON: &[i64] = calls! {
-    SYS_accept SYS_accept4 SYS_adjtimex SYS_bind SYS_brk SYS_capget SYS_capset SYS_chdir SYS_clock_adjtime
-    SYS_clock_getres SYS_clock_gettime SYS_clock_nanosleep SYS_clone3 SYS_close SYS_close_range SYS_connect
-    SYS_copy_file_range SYS_dup SYS_dup3 SYS_epoll_create1 SYS_epoll_ctl SYS_epoll_pwait SYS_epoll_pwait2
-    SYS_eventfd2 SYS_execve SYS_execveat SYS_exit SYS_exit_group SYS_faccessat SYS_faccessat2 SYS_fadvise64
-    SYS_fallocate SYS_fanotify_mark SYS_fchdir SYS_fchmod SYS_fchmodat SYS_fchmodat2 SYS_fchown SYS_fchownat SYS_fcntl
-    SYS_fdatasync SYS_fgetxattr SYS_flistxattr SYS_flock SYS_fremovexattr SYS_fsetxattr SYS_fstat SYS_fstatfs SYS_fsync
-    SYS_ftruncate SYS_futex SYS_futex_waitv SYS_getcpu SYS_getcwd
-    SYS_getdents64 SYS_getegid SYS_geteuid SYS_getgid SYS_getgroups SYS_getitimer SYS_getpeername SYS_getpgid SYS_getpid
-    SYS_getppid SYS_getpriority SYS_getrandom SYS_getresgid SYS_getresuid SYS_getrlimit SYS_get_robust_list SYS_getrusage
-    SYS_getsid SYS_getsockname SYS_getsockopt SYS_gettid SYS_gettimeofday SYS_getuid SYS_getxattr SYS_inotify_add_watch
-    SYS_inotify_init1 SYS_inotify_rm_watch SYS_io_cancel SYS_ioctl SYS_io_destroy SYS_io_getevents
-    SYS_ioprio_get SYS_ioprio_set SYS_io_setup SYS_io_submit SYS_kill SYS_landlock_add_rule SYS_landlock_create_ruleset
-    SYS_landlock_restrict_self SYS_lgetxattr SYS_linkat SYS_listen SYS_listxattr SYS_llistxattr SYS_lremovexattr SYS_lseek
-    SYS_lsetxattr SYS_madvise SYS_membarrier SYS_memfd_create SYS_memfd_secret SYS_mincore
-    SYS_mkdirat SYS_mknodat SYS_mlock SYS_mlock2 SYS_mlockall SYS_mmap SYS_mprotect SYS_mq_getsetattr SYS_mq_notify
-    SYS_mq_open SYS_mq_timedreceive SYS_mq_timedsend SYS_mq_unlink SYS_mremap SYS_msgctl SYS_msgget SYS_msgrcv SYS_msgsnd
-    SYS_mseal SYS_msync SYS_munlock SYS_munlockall SYS_munmap SYS_name_to_handle_at SYS_nanosleep SYS_newfstatat SYS_openat
-    SYS_openat2 SYS_pidfd_open SYS_pidfd_send_signal SYS_pipe2 SYS_pkey_alloc SYS_pkey_free SYS_pkey_mprotect SYS_ppoll
-    SYS_prctl SYS_pread64 SYS_preadv SYS_preadv2 SYS_prlimit64 SYS_process_mrelease SYS_process_vm_readv
-    SYS_process_vm_writev SYS_pselect6 SYS_ptrace SYS_pwrite64 SYS_pwritev SYS_pwritev2 SYS_read SYS_readahead
-    SYS_readlinkat SYS_readv SYS_recvfrom SYS_recvmmsg SYS_recvmsg SYS_remap_file_pages SYS_removexattr SYS_renameat
-    SYS_renameat2 SYS_restart_syscall SYS_rseq SYS_rt_sigaction SYS_rt_sigpending SYS_rt_sigprocmask SYS_rt_sigqueueinfo
-    SYS_rt_sigreturn SYS_rt_sigsuspend SYS_rt_sigtimedwait SYS_rt_tgsigqueueinfo SYS_sched_getaffinity SYS_sched_getattr
-    SYS_sched_getparam SYS_sched_get_priority_max SYS_sched_get_priority_min SYS_sched_getscheduler
-    SYS_sched_rr_get_interval SYS_sched_setaffinity SYS_sched_setattr SYS_sched_setparam SYS_sched_setscheduler
-    SYS_sched_yield SYS_seccomp SYS_semctl SYS_semget SYS_semop SYS_semtimedop SYS_sendfile SYS_sendmmsg SYS_sendmsg
-    SYS_sendto SYS_setfsgid SYS_setfsuid SYS_setgid SYS_setgroups SYS_setitimer SYS_setpgid SYS_setpriority SYS_setregid
-    SYS_setresgid SYS_setresuid SYS_setreuid SYS_setrlimit SYS_set_robust_list SYS_setsid SYS_setsockopt
-    SYS_set_tid_address SYS_setuid SYS_setxattr SYS_shmat SYS_shmctl SYS_shmdt SYS_shmget SYS_shutdown SYS_sigaltstack
-    SYS_signalfd4 SYS_socketpair SYS_splice SYS_statfs SYS_statx SYS_symlinkat SYS_sync SYS_sync_file_range SYS_syncfs
-    SYS_sysinfo SYS_tee SYS_tgkill SYS_timer_create SYS_timer_delete SYS_timer_getoverrun SYS_timer_gettime
-    SYS_timer_settime SYS_timerfd_create SYS_timerfd_gettime SYS_timerfd_settime SYS_times SYS_tkill SYS_truncate SYS_umask
-    SYS_uname SYS_unlinkat SYS_utimensat SYS_vmsplice SYS_wait4 SYS_waitid SYS_write SYS_writev
-};
-
-/// Calls that the libc crate does not name yet; their numbers are the same everywhere.
-const RECENT: &[i64] = &[
-    451,                                                  // cachestat
-    453,                                                  // map_shadow_stack
-    454,                                                  // futex_wake
-    455,                                                  // futex_wait
-    456,                                                  // futex_requeue
-    if cfg!(target_arch = "x86_64") { 333 } else { 292 }, // io_pgetevents
-];
-
-/// Older calls that only this architecture has.
-#[cfg(target_arch = "x86_64")]
-const ARCHITECTURE: &[i64] = calls! {
-    SYS_access SYS_alarm SYS_arch_prctl SYS_chmod SYS_chown SYS_creat SYS_dup2 SYS_epoll_create SYS_epoll_ctl_old
-    SYS_epoll_wait SYS_epoll_wait_old SYS_eventfd SYS_fork SYS_futimesat SYS_getdents SYS_getpgrp SYS_inotify_init
-    SYS_lchown SYS_link SYS_lstat SYS_mkdir SYS_mknod SYS_modify_ldt SYS_open SYS_pause SYS_pipe SYS_poll SYS_readlink
-    SYS_rename SYS_rmdir SYS_select SYS_signalfd SYS_stat SYS_symlink SYS_time SYS_unlink SYS_utime SYS_utimes SYS_vfork
-};
-
-/// Older calls that only this architecture has.
-#[cfg(not(target_arch = "x86_64"))]
-const ARCHITECTURE: &[i64] = &[];
-
-/// Allowed to who may have the capability: it would be of no use without them.
-const WITH_CAPABILITY: &[(&str, &[i64])] = &[
-    ("DAC_READ_SEARCH", calls! { SYS_open_by_handle_at }),
-    (
-        "SYS_ADMIN",
-        calls! {
-            SYS_bpf SYS_clone SYS_clone3 SYS_fanotify_init SYS_fsconfig SYS_fsmount SYS_fsopen SYS_fspick
-            SYS_lookup_dcookie SYS_mount SYS_mount_setattr SYS_move_mount SYS_open_tree SYS_perf_event_open
-            SYS_quotactl SYS_quotactl_fd SYS_setdomainname SYS_sethostname SYS_setns SYS_syslog SYS_umount2 SYS_unshare
-        },
-    ),
-    ("SYS_BOOT", calls! { SYS_reboot }),
-    ("SYS_CHROOT", calls! { SYS_chroot }),
-    ("SYS_MODULE", calls! { SYS_delete_module SYS_init_module SYS_finit_module }),
-    ("SYS_PACCT", calls! { SYS_acct }),
-    ("SYS_PTRACE", calls! { SYS_kcmp SYS_pidfd_getfd SYS_process_madvise }),
-    ("SYS_TIME", calls! { SYS_settimeofday SYS_clock_settime }),
-    ("SYS_TTY_CONFIG", calls! { SYS_vhangup }),
-    ("SYS_NICE", calls! { SYS_get_mempolicy SYS_mbind SYS_set_mempolicy SYS_set_mempolicy_home_node }),
-    ("SYSLOG", calls! { SYS_syslog }),
-    ("BPF", calls! { SYS_bpf }),
-    ("PERFMON", calls! { SYS_perf_event_open }),
-];
 
 #[cfg(test)]
 mod tests {
@@ -193,25 +136,34 @@ mod tests {
 
     #[test]
     fn filters_compile_and_fit() {
+        assert!(floor().unwrap().len() < 512);
         for set in [CapabilitySet::default(), CapabilitySet::container_default(), CapabilitySet::ALL] {
-            let filter = compile(set).unwrap();
-            assert!(filter.0.iter().all(|program| program.len() < 4096), "the kernel takes 4096 instructions at most");
-            assert_eq!(filter.0.len(), if set.has("SYS_ADMIN") { 1 } else { 2 });
+            let programs = default(set).unwrap();
+            assert!(programs.iter().all(|program| program.len() < 4096), "the kernel takes 4096 instructions at most");
+            assert_eq!(programs.len(), if set.has("SYS_ADMIN") { 1 } else { 2 });
         }
     }
 
     #[test]
     fn mounting_is_for_administrators() {
-        let plain = rules(CapabilitySet::container_default()).unwrap();
-        let admin = rules(CapabilitySet::ALL).unwrap();
-        for number in [libc::SYS_mount, libc::SYS_unshare, libc::SYS_bpf, libc::SYS_setns] {
+        let plain = default_rules(CapabilitySet::container_default()).unwrap();
+        let admin = default_rules(CapabilitySet::ALL).unwrap();
+        for number in [libc::SYS_mount, libc::SYS_unshare, libc::SYS_setns] {
             assert!(!plain.contains_key(&number) && admin.contains_key(&number), "{number}");
         }
-        for number in
-            [libc::SYS_keyctl, libc::SYS_add_key, libc::SYS_kexec_load, libc::SYS_userfaultfd, libc::SYS_io_uring_setup]
-        {
-            assert!(!plain.contains_key(&number) && !admin.contains_key(&number), "{number}");
-        }
         assert!(plain[&libc::SYS_clone].len() == 1 && admin[&libc::SYS_clone].is_empty());
+    }
+
+    #[test]
+    fn what_the_floor_denies_no_capability_allows() {
+        let (floor, admin) = (floor_rules().unwrap(), default_rules(CapabilitySet::ALL).unwrap());
+        for number in table::denied() {
+            assert!(floor[&number].is_empty() && !admin.contains_key(&number), "{number}");
+        }
+        assert_eq!(floor[&libc::SYS_socket].len(), 1);
+        // What a kubelet cannot do without.
+        for number in [libc::SYS_clone3, libc::SYS_mount, libc::SYS_setns, libc::SYS_pivot_root, libc::SYS_seccomp] {
+            assert!(!floor.contains_key(&number), "{number}");
+        }
     }
 }

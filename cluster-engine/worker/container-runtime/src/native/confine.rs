@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cgroup::Hierarchy;
-use crate::launch::{Access, CapabilitySet, Command, Shm, Tree};
+use crate::launch::{Access, CapabilitySet, Command, Shm, SystemCalls, Tree};
 use crate::{ContainerConfig, Error, ExecConfig, SandboxConfig, Seccomp, Security};
 
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
@@ -53,6 +53,7 @@ pub(super) fn tree(pod: &SandboxConfig, config: &ContainerConfig, hierarchy: &Hi
         shm: if pod.host_ipc { Shm::Caller } else { Shm::Sandbox },
         cgroup: Some((access, hierarchy.clone())),
         mounts: config.mounts.clone(),
+        locked: Vec::new(),
         devices: config.devices.clone(),
         masked: list(&MASKED),
         read_only_paths: list(&READ_ONLY),
@@ -63,8 +64,10 @@ pub(super) fn tree(pod: &SandboxConfig, config: &ContainerConfig, hierarchy: &Hi
 fn all_devices() -> Vec<String> {
     use std::os::unix::fs::FileTypeExt;
     let entries = std::fs::read_dir("/dev").into_iter().flatten().flatten();
-    let device =
-        |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_char_device() || kind.is_block_device());
+    // Asked of the file itself: the directory knows only the mount point that a node's device lies over.
+    let device = |entry: &std::fs::DirEntry| {
+        entry.metadata().is_ok_and(|data| data.file_type().is_char_device() || data.file_type().is_block_device())
+    };
     let names = entries.filter(device).filter_map(|entry| entry.file_name().into_string().ok());
     // The terminal multiplexer is the container's own.
     names.filter(|name| !matches!(name.as_str(), "ptmx" | "console")).collect()
@@ -83,7 +86,13 @@ pub(super) fn command(pod: &SandboxConfig, config: &ContainerConfig) -> Result<C
         cwd: config.cwd.clone(),
         user: config.user.clone(),
         capabilities: capabilities(security)?,
-        seccomp: !security.privileged && security.seccomp == Seccomp::RuntimeDefault,
+        system_calls: match &security.seccomp {
+            // The supervisor gave the floor to the whole node.
+            _ if security.privileged => SystemCalls::All,
+            Seccomp::Unconfined => SystemCalls::All,
+            Seccomp::RuntimeDefault => SystemCalls::Default,
+            Seccomp::Localhost(profile) => SystemCalls::Profile(profile.clone()),
+        },
         no_new_privileges: security.no_new_privileges,
         tty: config.tty,
         size: None,

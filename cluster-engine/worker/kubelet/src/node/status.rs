@@ -132,11 +132,16 @@ pub(super) fn status(kubelet: &Kubelet, before: &Value) -> Value {
 
 /// The 50 largest images, as upstream lists them.
 fn images(kubelet: &Kubelet) -> Value {
-    let mut images = kubelet.images.list().unwrap_or_default();
+    let mut images = kubelet.images.list();
     images.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.digest.cmp(&b.digest)));
     images.dedup_by(|a, b| a.digest == b.digest);
     images.truncate(50);
-    images.iter().map(|image| json!({"names": image.names, "sizeBytes": image.size})).collect()
+    let names = |image: &drydock_images::Image| [image.repo_digests.as_slice(), image.names.as_slice()].concat();
+    // Of one image upstream names five.
+    images
+        .iter()
+        .map(|image| json!({"names": names(image).into_iter().take(5).collect::<Vec<_>>(), "sizeBytes": image.size}))
+        .collect()
 }
 
 fn conditions(kubelet: &Kubelet, before: &Value) -> Value {

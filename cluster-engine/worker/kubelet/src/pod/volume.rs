@@ -120,4 +120,5 @@ pub(crate) struct EphemeralVolume {}
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ImageVolume {
     pub(crate) reference: String,
+    pub(crate) pull_policy: String,
 }

@@ -166,7 +166,7 @@ impl Worker {
             return Ok(Some(Ready { path, read_only, ..Ready::default() }));
         }
         if let Some(image) = &volume.image {
-            let image = self.kubelet.images.resolve(&image.reference).map_err(|error| describe(&error))?;
+            let image = self.volume_image(pod, &image.reference, &image.pull_policy).await?;
             return Ok(Some(Ready { layers: image.layers, read_only: true, ..Ready::default() }));
         }
         Ok(None)
@@ -236,7 +236,7 @@ impl Worker {
         Ok(sources)
     }
 
-    async fn sources(&mut self, maps: &[&str], secrets: &[&str]) -> Result<Sources, String> {
+    pub(super) async fn sources(&mut self, maps: &[&str], secrets: &[&str]) -> Result<Sources, String> {
         let kubelet = self.kubelet.clone();
         let namespace = self.pod.metadata.namespace.clone();
         let pod_ip = match &self.state.sandbox {

@@ -7,9 +7,10 @@ use drydock_client::EventType;
 use drydock_container_runtime::{ContainerConfig, StartedContainer};
 use drydock_images::Image;
 
+use super::image::{NoImage, Refusal};
 use super::prepare::describe;
 use super::{ContainerTask, ContainerView, Message, Worker};
-use crate::create::{Inputs, container_config};
+use crate::create::{Inputs, container_config, seccomp};
 use crate::env;
 use crate::kubelet::{blocking, now};
 use crate::logs::Writer;
@@ -19,13 +20,8 @@ use crate::state::{Backoff, Instance, Millis, Retry};
 use crate::stream::Streams;
 use crate::{hook, probe};
 
-/// Pauses between attempts to get an image, up to upstream's 5 min. They begin short: looking costs nothing here.
-const IMAGE_RETRY: (Millis, Millis) = (2_000, 300_000);
 /// Pauses between attempts to make a container whose configuration is wrong; a change of what it needs ends them.
 const CONFIG_RETRY: (Millis, Millis) = (2_000, 15_000);
-
-/// Why a container is not running: reason and message of its waiting state.
-type Refusal = (&'static str, String);
 
 impl Worker {
     pub(super) async fn start(&mut self, name: &str) {
@@ -36,12 +32,19 @@ impl Worker {
             // Pauses and refusals belonged to another image.
             record.spec_image.clone_from(&container.image);
             record.retry = Retry::default();
+            record.pull = Retry::default();
             record.restart = Backoff::default();
             record.waiting = None;
         }
-        let image = match self.image(&pod, container) {
+        let image = match self.image(&pod, container).await {
             Ok(image) => image,
-            Err(refusal) => return self.refuse(name, refusal, IMAGE_RETRY),
+            Err(NoImage::Refused((reason, message), retry)) => {
+                let record = self.state.containers.entry(name.to_owned()).or_default();
+                record.retry = retry;
+                record.waiting = Some(Waiting { reason: reason.to_owned(), message });
+                return;
+            }
+            Err(NoImage::Interrupted) => return,
         };
         let record = self.state.containers.entry(name.to_owned()).or_default();
         let attempt = if record.instance.is_some() { record.attempt + 1 } else { record.attempt };
@@ -54,7 +57,7 @@ impl Worker {
             }
         };
         let Some(sandbox) = self.state.sandbox.as_ref().map(|sandbox| sandbox.id.clone()) else { return };
-        let id = match self.create(&pod, sandbox, config, &dir).await {
+        let id = match self.create(&pod, container, sandbox, config, &dir).await {
             Ok(id) => id,
             Err(message) => {
                 self.kubelet.event(&pod, Some(name), EventType::Warning, "Failed", format!("Error: {message}"));
@@ -76,7 +79,7 @@ impl Worker {
         let mut instance = Instance {
             id: id.clone(),
             image: image.name.clone(),
-            image_id: image.digest.clone(),
+            image_id: image.id().to_owned(),
             started_at: now(),
             resources: container.resources.clone(),
             stop_signal: image.config.stop_signal.clone(),
@@ -218,81 +221,6 @@ impl Worker {
         record.waiting = Some(Waiting { reason: reason.to_owned(), message });
     }
 
-    /// Finds the image, with upstream's events. The image service of a session is the machine's own store: what is
-    /// not there cannot be pulled.
-    fn image(&mut self, pod: &Pod, container: &Container) -> Result<Image, Refusal> {
-        let (kubelet, name, image) = (self.kubelet.clone(), container.name.as_str(), container.image.as_str());
-        let event = |kind, reason: &str, message: String| kubelet.event(pod, Some(name), kind, reason, message);
-        let record = self.state.record(name);
-        let failed_before = record
-            .and_then(|record| record.waiting.as_ref())
-            .filter(|waiting| ["ErrImagePull", "ImagePullBackOff"].contains(&waiting.reason.as_str()))
-            .cloned();
-        let policy = match container.image_pull_policy.as_str() {
-            "" if image.contains('@') => "IfNotPresent",
-            "" if image.rsplit('/').next().is_some_and(|last| last.contains(':') && !last.ends_with(":latest")) => {
-                "IfNotPresent"
-            }
-            "" => "Always",
-            policy => policy,
-        };
-        match self.kubelet.images.resolve(image) {
-            Ok(found) => {
-                let text = if policy == "Always" {
-                    // Said as it is: nothing was fetched, the name was looked up in the machine's image store.
-                    format!(
-                        "Successfully pulled image \"{image}\" from this machine's image store in 0s (0s including waiting). Image size: {} bytes.",
-                        found.size
-                    )
-                } else {
-                    format!("Container image \"{image}\" already present on machine and can be accessed by the pod")
-                };
-                if policy == "Always" {
-                    event(EventType::Normal, "Pulling", format!("Pulling image \"{image}\""));
-                }
-                event(EventType::Normal, "Pulled", text);
-                Ok(found)
-            }
-            Err(drydock_images::Error::InvalidReference { .. }) => {
-                let message = format!(
-                    "Failed to apply default image tag \"{image}\": couldn't parse image name \"{image}\": invalid reference format"
-                );
-                event(EventType::Warning, "InspectFailed", message.clone());
-                event(EventType::Warning, "Failed", "Error: InvalidImageName".to_owned());
-                Err(("InvalidImageName", message))
-            }
-            Err(_) if policy == "Never" => {
-                let message = format!("Container image \"{image}\" is not present with pull policy of Never");
-                event(EventType::Warning, "ErrImageNeverPull", message.clone());
-                event(EventType::Warning, "Failed", "Error: ErrImageNeverPull".to_owned());
-                Err(("ErrImageNeverPull", message))
-            }
-            Err(error) => {
-                let full = image
-                    .parse::<drydock_images::Reference>()
-                    .map_or_else(|_| image.to_owned(), |name| name.to_string());
-                let cause = format!(
-                    "failed to pull and unpack image \"{full}\": failed to resolve reference \"{full}\": {}",
-                    describe(&error)
-                );
-                // The first failure is told as such, the next ones as what they are: a pause between attempts.
-                if let Some(before) = failed_before {
-                    event(EventType::Normal, "BackOff", format!("Back-off pulling image \"{image}\""));
-                    event(EventType::Warning, "Failed", "Error: ImagePullBackOff".to_owned());
-                    let message = match before.reason.as_str() {
-                        "ImagePullBackOff" => before.message,
-                        _ => format!("Back-off pulling image \"{image}\": ErrImagePull: {}", before.message),
-                    };
-                    return Err(("ImagePullBackOff", message));
-                }
-                event(EventType::Normal, "Pulling", format!("Pulling image \"{image}\""));
-                event(EventType::Warning, "Failed", format!("Failed to pull image \"{image}\": {cause}"));
-                event(EventType::Warning, "Failed", "Error: ErrImagePull".to_owned());
-                Err(("ErrImagePull", cause))
-            }
-        }
-    }
-
     async fn describe_container(
         &mut self,
         pod: &Arc<Pod>,
@@ -328,13 +256,18 @@ impl Worker {
     async fn create(
         &self,
         pod: &Arc<Pod>,
+        container: &Container,
         sandbox: String,
-        config: ContainerConfig,
+        mut config: ContainerConfig,
         dir: &Path,
     ) -> Result<String, String> {
         let (runtime, pod, dir) = (self.kubelet.runtime.clone(), pod.clone(), dir.to_owned());
+        let (container, profiles) = (container.clone(), self.kubelet.options.root_dir.join("seccomp"));
         blocking(move || {
             use std::os::unix::fs::PermissionsExt;
+            if let Some(profile) = seccomp::localhost(&pod, &container, &profiles)? {
+                config.security.seccomp = profile;
+            }
             std::fs::create_dir_all(&dir).map_err(|error| error.to_string())?;
             // Whoever the container runs as may leave a message.
             let last_words = dir.join("termination-log");

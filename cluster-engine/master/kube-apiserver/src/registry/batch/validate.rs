@@ -296,7 +296,7 @@ pub(super) fn cron_job(object: &Value, _: &Context<'_>) -> Errors {
                 zone,
                 "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",
             ));
-        } else if !zone_shape(zone) {
+        } else if !is_zone(zone) {
             errors.push(FieldError::invalid(&path, zone, format!("unknown time zone {zone}")));
         }
     }
@@ -323,12 +323,9 @@ pub(super) fn cron_job(object: &Value, _: &Context<'_>) -> Errors {
     errors
 }
 
-/// Names of time zones look like `Area/City`; whether one exists is known to the controller that has the data.
-fn zone_shape(zone: &str) -> bool {
-    zone == "UTC"
-        || zone.split('/').all(|part| {
-            !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+'))
-        })
+/// Whether there is a time zone of exactly this name.
+fn is_zone(name: &str) -> bool {
+    name == "UTC" || jiff::tz::TimeZone::get(name).is_ok_and(|zone| zone.iana_name() == Some(name))
 }
 
 /// ValidateCronJobCreate: room for the suffix of its jobs.

@@ -7,7 +7,7 @@ use drydock_client::types::ObjectRef;
 use drydock_client::{EventType, Object};
 use serde_json::{Value, json};
 
-use super::schedule::{Schedule, seconds};
+use super::schedule::{Schedule, seconds, zone};
 use crate::controllers::owned::controller_reference;
 use crate::kinds::{CronJob, CronJobStatus, Job};
 
@@ -42,11 +42,15 @@ pub(super) fn plan(cron_job: &CronJob, owned: &[Arc<Job>], now: i64) -> Plan {
     if cron_job.metadata.is_deleting() || cron_job.spec.suspend == Some(true) {
         return plan;
     }
-    if let Some(zone) = cron_job.spec.time_zone.as_deref().filter(|zone| !matches!(*zone, "UTC" | "Etc/UTC" | "")) {
-        let message = format!("invalid timeZone: {zone:?}: unknown time zone {zone}");
-        plan.events.push((EventType::Warning, "UnknownTimeZone", message));
-        return plan;
-    }
+    let name = cron_job.spec.time_zone.as_deref();
+    let zone = match zone(name) {
+        Ok(zone) => zone,
+        Err(error) => {
+            let message = format!("invalid timeZone: {:?}: {error}", name.unwrap_or_default());
+            plan.events.push((EventType::Warning, "UnknownTimeZone", message));
+            return plan;
+        }
+    };
     let schedule = match Schedule::parse(&cron_job.spec.schedule) {
         Ok(schedule) => schedule,
         Err(error) => {
@@ -55,8 +59,8 @@ pub(super) fn plan(cron_job: &CronJob, owned: &[Arc<Job>], now: i64) -> Plan {
             return plan;
         }
     };
-    decide(cron_job, &mut plan, owned, &schedule, now);
-    plan.look_again = schedule.next(now).and_then(|at| u64::try_from(at - now).ok());
+    decide(cron_job, &mut plan, owned, &|from| schedule.next(from, &zone), now);
+    plan.look_again = schedule.next(now, &zone).and_then(|at| u64::try_from(at - now).ok());
     plan
 }
 
@@ -103,7 +107,8 @@ fn trim_history(cron_job: &CronJob, plan: &mut Plan, owned: &[Arc<Job>]) {
     }
 }
 
-fn decide(cron_job: &CronJob, plan: &mut Plan, owned: &[Arc<Job>], schedule: &Schedule, now: i64) {
+/// `next`: the first time of the schedule after another.
+fn decide(cron_job: &CronJob, plan: &mut Plan, owned: &[Arc<Job>], next: &dyn Fn(i64) -> Option<i64>, now: i64) {
     let created = seconds(&cron_job.metadata.creation_timestamp).unwrap_or(now);
     let mut from = seconds(&plan.status.last_schedule_time).unwrap_or(created);
     if let Some(deadline) = cron_job.spec.starting_deadline_seconds {
@@ -111,7 +116,7 @@ fn decide(cron_job: &CronJob, plan: &mut Plan, owned: &[Arc<Job>], schedule: &Sc
     }
     let mut missed = None;
     let mut count = 0;
-    while let Some(at) = schedule.next(from).filter(|at| *at <= now) {
+    while let Some(at) = next(from).filter(|at| *at <= now) {
         missed = Some(at);
         count += 1;
         // After a long sleep the times in between do not matter, only the last one.

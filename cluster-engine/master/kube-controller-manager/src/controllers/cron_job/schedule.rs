@@ -1,8 +1,11 @@
-//! Cron expressions: five fields, names, ranges, steps, and the `@` forms. Times are UTC.
+//! Cron expressions: five fields, names, ranges, steps, and the `@` forms, by the clocks of a time zone.
 
 use std::collections::BTreeSet;
 
-use drydock_api::time::{format_seconds, parse_seconds};
+use drydock_api::time::parse_seconds;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 /// How far ahead a time is looked for.
 const HORIZON_DAYS: i64 = 5 * 366;
@@ -65,24 +68,32 @@ impl Schedule {
         })))
     }
 
-    /// The first time after `after`.
-    pub(super) fn next(&self, after: i64) -> Option<i64> {
+    /// The first time after `after`, by the clocks of `zone`.
+    ///
+    /// Clocks that are put forward skip what lies in the gap; clocks that are put back show an hour twice, and what is
+    /// due in it happens twice (as upstream's cron library does).
+    pub(super) fn next(&self, after: i64, zone: &TimeZone) -> Option<i64> {
         let times = match self {
             Schedule::Every(seconds) => return Some(after + seconds),
             Schedule::Times(times) => times,
         };
-        let first_day = after.div_euclid(DAY);
-        for day in first_day..first_day + HORIZON_DAYS {
-            if !times.has_day(day) {
-                continue;
-            }
-            for hour in &times.hours {
-                for minute in &times.minutes {
-                    let at = day * DAY + i64::from(*hour) * 3600 + i64::from(*minute) * 60;
-                    if at > after {
-                        return Some(at);
-                    }
-                }
+        let end = after + HORIZON_DAYS * DAY;
+        let mut at = after + 1;
+        while at < end {
+            let local = zone.to_datetime(Timestamp::from_second(at).ok()?);
+            let of_day = i64::from(local.hour()) * 3600 + i64::from(local.minute()) * 60 + i64::from(local.second());
+            if !times.has_day(local.date()) {
+                let begins = local.date().tomorrow().ok()?.to_zoned(zone.clone()).ok()?.timestamp().as_second();
+                // A day of 23 or 25 hours ends earlier or later than the clock makes it seem.
+                at = begins.max(at + 1);
+            } else if local.second() != 0 {
+                at += 60 - i64::from(local.second());
+            } else if !times.hours.contains(&(local.hour() as u8)) {
+                at += 3600 - of_day % 3600;
+            } else if !times.minutes.contains(&(local.minute() as u8)) {
+                at += 60;
+            } else {
+                return Some(at);
             }
         }
         None
@@ -90,15 +101,22 @@ impl Schedule {
 }
 
 impl Times {
-    /// `day` in days since 1970.
-    fn has_day(&self, day: i64) -> bool {
-        let text = format_seconds(day * DAY);
-        let number = |range: std::ops::Range<usize>| text.get(range).and_then(|part| part.parse::<u8>().ok());
-        let (Some(month), Some(of_month)) = (number(5..7), number(8..10)) else { return false };
-        // 1 January 1970 was a Thursday.
-        let weekday = (day + 4).rem_euclid(7) as u8;
-        let (by_month, by_week) = (self.days.contains(&of_month), self.weekdays.contains(&weekday));
-        self.months.contains(&month) && if self.both_days { by_month && by_week } else { by_month || by_week }
+    fn has_day(&self, day: Date) -> bool {
+        let weekday = day.weekday().to_sunday_zero_offset() as u8;
+        let (by_month, by_week) = (self.days.contains(&(day.day() as u8)), self.weekdays.contains(&weekday));
+        let is_day = if self.both_days { by_month && by_week } else { by_month || by_week };
+        self.months.contains(&(day.month() as u8)) && is_day
+    }
+}
+
+/// The time zone of this name; UTC for none.
+///
+/// # Errors
+/// As Go says it, when there is no such zone.
+pub(super) fn zone(name: Option<&str>) -> Result<TimeZone, String> {
+    match name {
+        None | Some("" | "UTC" | "Etc/UTC") => Ok(TimeZone::UTC),
+        Some(name) => TimeZone::get(name).map_err(|_| format!("unknown time zone {name}")),
     }
 }
 
@@ -164,12 +182,32 @@ pub(super) fn seconds(text: &Option<String>) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use drydock_api::time::format_seconds;
+
     use super::*;
 
     #[track_caller]
     fn check(schedule: &str, after: &str, expected: &str) {
-        let next = Schedule::parse(schedule).unwrap().next(parse_seconds(after).unwrap()).map(format_seconds);
+        check_in("UTC", schedule, after, expected);
+    }
+
+    #[track_caller]
+    fn check_in(name: &str, schedule: &str, after: &str, expected: &str) {
+        let zone = zone(Some(name)).unwrap();
+        let next = Schedule::parse(schedule).unwrap().next(parse_seconds(after).unwrap(), &zone).map(format_seconds);
         assert_eq!(next.as_deref(), Some(expected), "{schedule}");
+    }
+
+    #[test]
+    fn clocks_of_other_places() {
+        check_in("Asia/Taipei", "0 8 * * *", "2026-11-21T10:00:00Z", "2026-11-22T00:00:00Z");
+        check_in("Asia/Kolkata", "15 9 * * mon", "2026-11-21T10:00:00Z", "2026-11-23T03:45:00Z");
+        // The night in which New York's clocks go forward has no half past two; the one in which they go back has two
+        // half past ones.
+        check_in("America/New_York", "30 2 * * *", "2026-03-08T05:00:00Z", "2026-03-09T06:30:00Z");
+        check_in("America/New_York", "30 1 * * *", "2026-11-01T05:30:00Z", "2026-11-01T06:30:00Z");
+        check_in("America/New_York", "0 0 * * *", "2026-03-07T06:00:00Z", "2026-03-08T05:00:00Z");
+        assert_eq!(zone(Some("Mars/Olympus")).unwrap_err(), "unknown time zone Mars/Olympus");
     }
 
     #[test]
@@ -191,6 +229,6 @@ mod tests {
         for bad in ["", "* * * *", "60 * * * *", "* * 0 * *", "a * * * *", "*/0 * * * *", "5-1 * * * *", "@every x"] {
             assert!(Schedule::parse(bad).is_err(), "{bad}");
         }
-        assert_eq!(Schedule::parse("0 0 31 2 *").unwrap().next(0), None);
+        assert_eq!(Schedule::parse("0 0 31 2 *").unwrap().next(0, &TimeZone::UTC), None);
     }
 }

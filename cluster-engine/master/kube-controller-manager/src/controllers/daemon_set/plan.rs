@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use drydock_api::meta::OwnerReference;
 use drydock_client::Object;
-use drydock_client::types::{Node, Pod, PodSpec, Toleration};
+use drydock_client::types::{IntOrString, Node, Pod, PodSpec, Toleration};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -96,26 +96,58 @@ fn is_current(pod: &Pod, hash: &str) -> bool {
     pod.metadata.labels.get(REVISION_LABEL).is_some_and(|label| label == hash)
 }
 
-/// Upstream: `podsShouldBeOnNode` and `rollingUpdate` with `maxUnavailable`.
+/// How many nodes may have a pod too many, and how many may lack one, while a new template is rolled out.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    surge: i32,
+    missing: i32,
+}
+
+fn room(set: &DaemonSet, wanted_nodes: i32) -> Room {
+    let rules = set.spec.update_strategy.rolling_update.clone().unwrap_or_default();
+    if set.spec.update_strategy.kind == "OnDelete" {
+        return Room { surge: 0, missing: 0 };
+    }
+    let scaled = |stated: Option<IntOrString>| stated.and_then(|stated| stated.scaled(wanted_nodes, true));
+    let surge = scaled(rules.max_surge).unwrap_or_default().max(0);
+    let missing = scaled(rules.max_unavailable).unwrap_or(1).max(0);
+    // Both zero would mean standstill.
+    Room { surge, missing: if surge == 0 { missing.max(1) } else { missing } }
+}
+
+/// The pods of one node that neither leave nor have ended, oldest first.
+fn running<'a>(there: &[&'a Arc<Pod>]) -> Vec<&'a Arc<Pod>> {
+    let mut running: Vec<_> =
+        there.iter().copied().filter(|pod| !pod.metadata.is_deleting() && !pod.is_terminal()).collect();
+    running.sort_by_key(|pod| (pod.metadata.creation_timestamp.clone(), pod.metadata.name.clone()));
+    running
+}
+
+/// Upstream: `podsShouldBeOnNode` and `rollingUpdate`.
 pub(super) fn what_to_do(set: &DaemonSet, nodes: &[Arc<Node>], owned: &[Arc<Pod>], hash: &str, now: i64) -> ToDo {
     let mut todo = ToDo::default();
     let map = by_node(owned);
-    let mut wanted_nodes = 0;
-    let mut unavailable = 0;
-    let mut outdated: Vec<(bool, &Arc<Pod>)> = Vec::new();
-    for node in nodes {
-        let (should_run, may_stay) = should_run(set, node);
+    let standing: Vec<(&Arc<Node>, bool, bool)> = nodes
+        .iter()
+        .map(|node| {
+            let (should_run, may_stay) = should_run(set, node);
+            (node, should_run, may_stay)
+        })
+        .collect();
+    let wanted_nodes = standing.iter().filter(|(_, should_run, _)| *should_run).count() as i32;
+    let room = room(set, wanted_nodes);
+    let mut update = Update { set, hash, now, room, taken: 0, free: Vec::new(), costly: Vec::new() };
+    for (node, should_run, may_stay) in standing {
         let there = map.get(node.name()).map(Vec::as_slice).unwrap_or_default();
-        wanted_nodes += i32::from(should_run);
         if !may_stay {
             todo.delete.extend(there.iter().filter(|pod| !pod.metadata.is_deleting()).map(|pod| (*pod).clone()));
             continue;
         }
-        let mut running: Vec<&Arc<Pod>> = Vec::new();
         let mut is_replaced = false;
         for pod in there {
             if pod.metadata.is_deleting() {
-                is_replaced = true;
+                // One that is leaving is replaced when it is gone; with a surge, at once.
+                is_replaced |= room.surge == 0;
             } else if pod.is_terminal() {
                 let how = if pod.status.phase == "Failed" { "failed" } else { "succeeded" };
                 let message = format!(
@@ -127,26 +159,22 @@ pub(super) fn what_to_do(set: &DaemonSet, nodes: &[Arc<Node>], owned: &[Arc<Pod>
                 todo.failed.push(((*pod).clone(), message));
                 todo.delete.push((*pod).clone());
                 is_replaced = true;
-            } else {
-                running.push(pod);
             }
         }
+        let running = running(there);
         if running.is_empty() {
-            // One that is leaving is replaced when it is gone.
             if should_run && !is_replaced {
                 todo.create.push(node.name().to_owned());
             }
-            unavailable += i32::from(should_run);
+            update.taken += i32::from(should_run && room.surge == 0);
             continue;
         }
-        // The oldest stays.
-        running.sort_by_key(|pod| (pod.metadata.creation_timestamp.clone(), pod.metadata.name.clone()));
-        todo.delete.extend(running.iter().skip(1).map(|pod| (*pod).clone()));
-        let pod = running[0];
-        let available = is_available(pod, set.spec.min_ready_seconds, now);
-        unavailable += i32::from(should_run && !available);
-        if !is_current(pod, hash) {
-            outdated.push((available, pod));
+        if room.surge > 0 {
+            update.surging(node.name(), &running, should_run, &mut todo);
+        } else {
+            // The oldest stays.
+            todo.delete.extend(running.iter().skip(1).map(|pod| (*pod).clone()));
+            update.in_place(running[0], should_run);
         }
     }
     // Pods for nodes that are gone.
@@ -156,24 +184,75 @@ pub(super) fn what_to_do(set: &DaemonSet, nodes: &[Arc<Node>], owned: &[Arc<Pod>
             todo.delete.extend(unbound.map(|pod| (*pod).clone()));
         }
     }
-    if set.spec.update_strategy.kind != "OnDelete" {
-        let rules = set.spec.update_strategy.rolling_update.clone().unwrap_or_default();
-        let most = rules.max_unavailable.and_then(|most| most.scaled(wanted_nodes, true)).unwrap_or(1).max(1);
-        let mut room = (most - unavailable).max(0);
-        for (available, pod) in outdated {
-            if todo.delete.iter().any(|gone| gone.uid() == pod.uid()) {
-                continue;
+    update.finish(&mut todo);
+    todo
+}
+
+/// The nodes whose pod is of another template.
+struct Update<'a> {
+    set: &'a DaemonSet,
+    hash: &'a str,
+    now: i64,
+    room: Room,
+    /// How much of the room is taken.
+    taken: i32,
+    /// Pods that do not work (and their nodes): replacing them costs nothing.
+    free: Vec<(Arc<Pod>, String)>,
+    /// Pods that work.
+    costly: Vec<(Arc<Pod>, String)>,
+}
+
+impl Update<'_> {
+    fn outdated(&mut self, pod: &Arc<Pod>, node: &str, available: bool) {
+        let side = if available { &mut self.costly } else { &mut self.free };
+        side.push((pod.clone(), node.to_owned()));
+    }
+
+    /// The one pod of a node goes before its successor comes.
+    fn in_place(&mut self, pod: &Arc<Pod>, should_run: bool) {
+        let available = is_available(pod, self.set.spec.min_ready_seconds, self.now);
+        self.taken += i32::from(should_run && !available);
+        if !is_current(pod, self.hash) {
+            self.outdated(pod, "", available);
+        }
+    }
+
+    /// The successor comes first: one old pod and one new may be on a node until the new one is available.
+    fn surging(&mut self, node: &str, running: &[&Arc<Pod>], should_run: bool, todo: &mut ToDo) {
+        let (mut new, mut old): (Vec<_>, Vec<_>) = running.iter().partition(|pod| is_current(pod, self.hash));
+        let surplus = new.drain(new.len().min(1)..).chain(old.drain(old.len().min(1)..));
+        todo.delete.extend(surplus.cloned());
+        match (new.first(), old.first()) {
+            (Some(new), Some(old)) => {
+                let available = is_available(new, self.set.spec.min_ready_seconds, self.now);
+                if available || !old.is_ready() {
+                    todo.delete.push((*old).clone());
+                }
+                self.taken += i32::from(!available);
             }
-            // One that does not work costs nothing to replace.
-            if !available {
-                todo.delete.push(pod.clone());
-            } else if room > 0 {
-                room -= 1;
-                todo.delete.push(pod.clone());
+            (None, Some(old)) if should_run => {
+                let available = is_available(old, self.set.spec.min_ready_seconds, self.now);
+                self.outdated(old, node, available);
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(self, todo: &mut ToDo) {
+        if self.set.spec.update_strategy.kind == "OnDelete" {
+            return;
+        }
+        let is_surge = self.room.surge > 0;
+        let left = (if is_surge { self.room.surge } else { self.room.missing }) - self.taken;
+        let costly = self.costly.into_iter().take(usize::try_from(left).unwrap_or_default());
+        for (pod, node) in self.free.into_iter().chain(costly) {
+            if is_surge {
+                todo.create.push(node);
+            } else {
+                todo.delete.push(pod);
             }
         }
     }
-    todo
 }
 
 /// A daemon pod for one node; the scheduler binds it there.
@@ -226,7 +305,9 @@ pub(super) fn status(
     for node in nodes {
         let (should_run, _) = should_run(set, node);
         let mut there = map.get(node.name()).cloned().unwrap_or_default();
-        there.sort_by_key(|pod| (pod.metadata.creation_timestamp.clone(), pod.metadata.name.clone()));
+        there.sort_by_key(|pod| {
+            (pod.spec.node_name.is_empty(), pod.metadata.creation_timestamp.clone(), pod.metadata.name.clone())
+        });
         let pod = there.first();
         if !should_run {
             status.number_misscheduled += i32::from(pod.is_some());
@@ -326,6 +407,38 @@ mod tests {
         let mut manual = set();
         manual.spec.update_strategy.kind = "OnDelete".into();
         assert!(what_to_do(&manual, &nodes, &all(false), "new", 0).delete.is_empty());
+    }
+
+    #[test]
+    fn with_a_surge_the_successor_comes_first() {
+        let nodes = [node("a", "ssd", None), node("b", "ssd", None), node("c", "ssd", None)];
+        let mut set = set();
+        let rules = set.spec.update_strategy.rolling_update.get_or_insert_default();
+        rules.max_surge = Some(IntOrString::Int(1));
+        rules.max_unavailable = Some(IntOrString::Int(0));
+        let check = |owned: &[Arc<Pod>], create: &[&str], delete: &[&str]| {
+            let todo = what_to_do(&set, &nodes, owned, "new", 0);
+            assert_eq!(
+                (todo.create.as_slice(), names(&todo.delete).as_slice()),
+                (create.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>().as_slice(), delete)
+            );
+        };
+        let old =
+            |ready: bool| vec![pod("a", "a", "old", ready), pod("b", "b", "old", true), pod("c", "c", "old", true)];
+        let and = |mut pods: Vec<Arc<Pod>>, more: Arc<Pod>| {
+            pods.push(more);
+            pods
+        };
+        check(&old(true), &["a"], &[]);
+        check(&and(old(true), pod("a2", "a", "new", false)), &[], &[]);
+        check(&and(old(true), pod("a2", "a", "new", true)), &["b"], &["a"]);
+        // One that does not work is replaced whatever the room, and one beside it goes at once.
+        check(&old(false), &["a", "b"], &[]);
+        check(&and(old(false), pod("a2", "a", "new", false)), &[], &["a"]);
+        let mut leaving = (*pod("a", "a", "old", true)).clone();
+        leaving.metadata.deletion_timestamp = Some("T".into());
+        let leaving = vec![Arc::new(leaving), pod("b", "b", "new", true), pod("c", "c", "new", true)];
+        check(&leaving, &["a"], &[]);
     }
 
     #[test]
