@@ -32,18 +32,18 @@ proptest! {
         }).collect();
         let classes: Vec<Arc<StorageClass>> = Vec::new();
         for round in 0..3 {
-            for at in 0..claims.len() {
+            for claim in &mut claims {
                 let world = World { volumes: &volumes, classes: &classes, waiting_pods: &[] };
-                let (ForClaim::Bind(volume), _) = for_claim(&claims[at], &world) else { continue };
-                let (mut of_volume, mut of_claim): (Value, Value) = (json!(*volume), json!(*claims[at]));
-                let took = claim_for(&mut of_volume, &claims[at]);
+                let (ForClaim::Bind(volume), _) = for_claim(claim, &world) else { continue };
+                let (mut of_volume, mut of_claim): (Value, Value) = (json!(*volume), json!(**claim));
+                let took = claim_for(&mut of_volume, claim);
                 let mut bound: Volume = serde_json::from_value(of_volume).unwrap();
                 bound.status.phase = "Bound".into();
                 let gave = give_to(&mut of_claim, &bound);
                 prop_assert!(round == 0 || !(took || gave), "a second look writes more");
                 let name = bound.metadata.name.clone();
                 *volumes.iter_mut().find(|volume| volume.metadata.name == name).unwrap() = Arc::new(bound);
-                claims[at] = Arc::new(serde_json::from_value(of_claim).unwrap());
+                *claim = Arc::new(serde_json::from_value(of_claim).unwrap());
             }
         }
         let mut given: Vec<&str> =
