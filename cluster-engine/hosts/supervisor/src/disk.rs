@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use drydock_container_runtime::Reaper;
 use drydock_container_runtime::launch::{self, CapabilitySet, Command, Program, Spec};
@@ -36,6 +37,8 @@ const FORMAT: [&str; 13] = [
 ];
 /// Inode tables are not written ahead of their use, and what is deleted is given back to the machine.
 const OPTIONS: &str = "noinit_itable,discard,errors=remount-ro";
+/// How long the mounts of a dead supervisor may take to go.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// Attempts to get a free loop device that another process does not get first.
 const ATTEMPTS: u32 = 64;
 
@@ -127,20 +130,36 @@ pub(crate) fn attach(folder: &Path, reaper: &Arc<Reaper>) -> io::Result<()> {
     if !image.is_file() || fs::metadata(&target)?.dev() != fs::metadata(folder)?.dev() {
         return Ok(());
     }
-    if !is_clean(&image)? {
+    let file = File::options().read(true).write(true).open(&image)?;
+    lock(&file)?;
+    if !is_clean(&file)? {
         tracing::warn!(path = %image.display(), "a disk was not unmounted; it is checked");
         run(["fsck.ext4", "-p", image.to_string_lossy().as_ref()].into_iter(), reaper)?;
     }
-    let file = File::options().read(true).write(true).open(&image)?;
     let (device, _open) = loop_device(&file)?;
     mount(Some(&device), &target, Some("ext4"), MsFlags::MS_NODEV, Some(OPTIONS))?;
     Ok(())
 }
 
+/// The lock stays with the loop device, which holds this very file: so it is free when nobody has the disk mounted. The mounts
+/// of a supervisor that was killed go a moment after it.
+fn lock(image: &File) -> io::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match image.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// The superblock's flag that is down while the file system is mounted.
-fn is_clean(image: &Path) -> io::Result<bool> {
+fn is_clean(image: &File) -> io::Result<bool> {
     let mut state = [0; 2];
-    File::open(image)?.read_exact_at(&mut state, 1024 + 58)?;
+    image.read_exact_at(&mut state, 1024 + 58)?;
     Ok(u16::from_le_bytes(state) & 1 == 1)
 }
 

@@ -33,6 +33,7 @@ pub(crate) const ALL: &[(&str, Case)] = cases![
     commands,
     files_are_read_inside_only,
     limits,
+    disks,
     several_sessions,
 ];
 
@@ -445,6 +446,43 @@ async fn limits(lab: &Lab<'_>) {
         .run("node-2", "i=0; while test $i -lt 100; do /bin/busybox sleep 5 & i=$((i+1)); done 2>&1 | head -c 300")
         .await;
     assert!(bomb.contains("fork"), "{bomb}");
+}
+
+async fn disks(lab: &Lab<'_>) {
+    // Docker gives its containers no loop devices: nothing bounds a node's disk there, as docs/SECURITY.md says.
+    if lab.bench.kind == Kind::Docker {
+        return;
+    }
+    lab.session().await;
+    let limits = NodeLimits { disk_bytes: Some(64 << 20), ..NodeLimits::default() };
+    for number in [2, 3] {
+        let node = drydock_engine::host::NodeSpec { limits, ..Lab::node(number, "") };
+        lab.host.create_node(SESSION, &node).await.unwrap();
+    }
+    let fill = "/bin/busybox dd if=/dev/zero of=/var/full bs=1M 2>&1 | /bin/busybox grep -o 'No space left on device'";
+    assert_eq!(lab.run("node-2", fill).await, "No space left on device");
+    assert_eq!(lab.run("node-3", "echo kept > /var/mark && /bin/busybox cat /var/mark").await, "kept");
+    // A node that is off keeps its disk, and so does one whose supervisor was killed; each disk is mounted once at most.
+    lab.host.stop_node(SESSION, "node-3", Duration::ZERO).await.unwrap();
+    lab.host.start_node(SESSION, "node-3").await.unwrap();
+    assert_eq!(lab.run("node-3", "/bin/busybox cat /var/mark").await, "kept");
+    for pid in lab.supervisors(SESSION) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    }
+    wait_for("the session", || lab.host.session(SESSION), Result::is_ok).await.unwrap();
+    assert_eq!(lab.run("node-3", "/bin/busybox cat /var/mark").await, "kept");
+    assert_eq!(bound_loops(lab).len(), 2);
+    lab.host.remove_node(SESSION, "node-2").await.unwrap();
+    wait_for("one loop device", || async { bound_loops(lab) }, |bound| bound.len() == 1).await;
+    lab.host.remove_session(SESSION).await.unwrap();
+    wait_for("no loop device", || async { bound_loops(lab) }, Vec::is_empty).await;
+}
+
+/// Loop devices that hold a file of this host.
+fn bound_loops(lab: &Lab<'_>) -> Vec<String> {
+    let devices = std::fs::read_dir("/sys/block").unwrap().flatten();
+    let files = devices.filter_map(|device| std::fs::read_to_string(device.path().join("loop/backing_file")).ok());
+    files.filter(|file| file.contains(&lab.bench.data.path().display().to_string())).collect()
 }
 
 async fn several_sessions(lab: &Lab<'_>) {
