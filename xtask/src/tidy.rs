@@ -28,7 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("drydock-demo", &[]),
     ("drydock-web-build", &[]),
     ("drydock-fault", &["drydock-component", "drydock-nftables"]),
-    ("drydock-client", &["drydock-api"]),
+    ("drydock-client", &["drydock-api", "drydock-component"]),
     ("drydock-etcd", &["drydock-component", "drydock-etcd-proto"]),
     ("drydock-kube-apiserver", &["drydock-api", "drydock-component", "drydock-etcd-proto"]),
     ("drydock-kube-controller-manager", &["drydock-api", "drydock-client", "drydock-component"]),

@@ -86,6 +86,17 @@ impl Client {
         Ok(Client { connection, token, config: Arc::new(config) })
     }
 
+    /// A client for a component's `--kubeconfig` flag; without it, for a pod in the cluster.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be used, or this is no pod with a service account.
+    pub fn from_flag(kubeconfig: Option<&std::path::Path>) -> Result<Client> {
+        Client::new(match kubeconfig {
+            Some(path) => Config::from_kubeconfig(path)?,
+            None => Config::in_cluster()?,
+        })
+    }
+
     /// The configuration this client was made from.
     pub fn config(&self) -> &Config {
         &self.config

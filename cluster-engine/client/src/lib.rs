@@ -13,6 +13,7 @@ pub mod object;
 pub mod queue;
 pub mod recorder;
 pub mod reflector;
+pub mod review;
 pub mod types;
 pub mod watch;
 
@@ -24,6 +25,7 @@ pub use object::{Object, PartialObject, Resource};
 pub use queue::WorkQueue;
 pub use recorder::{EventRecorder, EventType, ObjectReference};
 pub use reflector::{Event, Reflector};
+pub use review::User;
 pub use watch::{WatchEvent, Watcher};
 
 /// What calls of this crate return.

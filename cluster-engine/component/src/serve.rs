@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +40,18 @@ pub struct Peer {
     pub addr: SocketAddr,
     /// The client's certificate, verified against the client CA; none if it presented none.
     pub cert: Option<CertificateDer<'static>>,
+}
+
+/// Reads a flag that says where to listen: `address:port`, or `:port` for all IPv4 addresses.
+///
+/// # Errors
+/// One sentence, when it is neither.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let address = match text.strip_prefix(':') {
+        Some(port) => port.parse().ok().map(|port: u16| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
+        None => text.parse().ok(),
+    };
+    address.ok_or_else(|| format!("{text:?} is not address:port or :port"))
 }
 
 /// A body that is all there.

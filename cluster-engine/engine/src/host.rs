@@ -140,6 +140,17 @@ pub struct SessionNetwork {
     pub api_server: SocketAddr,
 }
 
+impl SessionNetwork {
+    /// The part of the network from which services of type LoadBalancer get their addresses: the third quarter, after the
+    /// nodes' addresses and before the workstation's.
+    pub fn load_balancers(&self) -> String {
+        let prefix = u32::from(self.prefix.min(30));
+        let size = 1_u32.checked_shl(32 - prefix).unwrap_or(0);
+        let first = (self.gateway.to_bits() & size.wrapping_neg()) | (size >> 1);
+        format!("{}/{}", Ipv4Addr::from_bits(first), prefix + 2)
+    }
+}
+
 /// A session to create.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SessionSpec {

@@ -23,9 +23,6 @@ pub const NODE_IMAGE: &str = "drydock/node:latest";
 pub const POD_CIDR: &str = "10.244.0.0/16";
 /// Every session's service network.
 pub const SERVICE_CIDR: &str = "10.96.0.0/12";
-/// The part of the nodes' network from which services of type LoadBalancer get their addresses: after the workers', before
-/// the workstation's.
-pub const LOAD_BALANCER_CIDR: &str = "10.20.0.128/26";
 /// The address of the `kubernetes` Service.
 pub const KUBERNETES_SERVICE_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 /// The address of the cluster DNS Service.
@@ -164,7 +161,7 @@ fn master(spec: &ClusterSpec, ca: &Authority) -> Result<NodeSpec, PkiError> {
     for (name, manifest) in [
         ("etcd", manifests::etcd()),
         ("kube-apiserver", manifests::kube_apiserver(MASTER_IP)),
-        ("kube-controller-manager", manifests::kube_controller_manager()),
+        ("kube-controller-manager", manifests::kube_controller_manager(&network())),
         ("kube-scheduler", manifests::kube_scheduler()),
     ] {
         files.push(file(format!("/etc/kubernetes/manifests/{name}.yaml"), 0o600, manifest));

@@ -69,7 +69,11 @@ fn a_snapshot_is_saved_judged_and_restored() {
     ]);
     // Nobody without a certificate gets in.
     let mut stranger = Command::new(ETCDCTL);
-    stranger.env("ETCDCTL_API", "3").args(["--endpoints", &format!("https://127.0.0.1:{port}"), "--insecure-skip-tls-verify"]);
+    stranger.env("ETCDCTL_API", "3").args([
+        "--endpoints",
+        &format!("https://127.0.0.1:{port}"),
+        "--insecure-skip-tls-verify",
+    ]);
     stranger.args(["--dial-timeout=1s", "--command-timeout=2s", "get", "a"]);
     assert!(!stranger.output().expect("etcdctl runs").status.success(), "certificates are asked for");
 
@@ -81,7 +85,8 @@ fn a_snapshot_is_saved_judged_and_restored() {
     });
     drop(watch);
     let revision = etcdctl.step(&run("get / -w fields"));
-    let revision = revision.lines().find_map(|line| line.strip_prefix("\"Revision\" : ")).expect("a revision").to_owned();
+    let revision =
+        revision.lines().find_map(|line| line.strip_prefix("\"Revision\" : ")).expect("a revision").to_owned();
     etcdctl.table(&[
         run(format!("compaction {revision}")).is(&format!("compacted revision {revision}")),
         run("get --rev=2 /registry/namespaces/default").code(1).has("required revision has been compacted"),

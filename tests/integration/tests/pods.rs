@@ -2,8 +2,9 @@
 
 use drydock_tests_harness::{Cluster, Product};
 
+/// A manifest that kubectl does not take for JSON, which it would by its first letter.
 fn pod(name: &str, spec: &str) -> String {
-    format!("{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {spec}}}")
+    format!("---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {spec}}}")
 }
 
 const DEMO: &str = "image: drydock/demo:v1";
@@ -33,19 +34,22 @@ fn environment_files_and_missing_local_volumes() {
     cluster.wait("get pod lost -o jsonpath='{.status.containerStatuses[0].state.waiting.reason}: {.status.containerStatuses[0].state.waiting.message}'", |text| {
         text == "CreateContainerConfigError: couldn't parse env file"
     });
-    let volume = "{apiVersion: v1, kind: PersistentVolume, metadata: {name: absent}, spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], storageClassName: manual, local: {path: /mnt/absent}, nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: [worker-1]}]}]}}}}";
-    let claim = "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: claim}, spec: {storageClassName: manual, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}";
+    let volume = "---\n{apiVersion: v1, kind: PersistentVolume, metadata: {name: absent}, spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], storageClassName: manual, local: {path: /mnt/absent}, nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: [worker-1]}]}]}}}}";
+    let claim = "---\n{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: claim}, spec: {storageClassName: manual, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}";
     let user = format!(
         "{{containers: [{{name: c, {DEMO}, volumeMounts: [{{name: v, mountPath: /v}}]}}], volumes: [{{name: v, persistentVolumeClaim: {{claimName: claim}}}}]}}"
     );
-    cluster.kubectl_with("apply -f -", &[volume, claim, &pod("user", &user)].join("\n---\n")).ok();
+    cluster.kubectl_with("apply -f -", &[volume, claim, &pod("user", &user)].join("\n")).ok();
     cluster.wait("get events --field-selector involvedObject.name=user -o jsonpath='{.items[*].message}'", |text| {
         text.contains(
             "MountVolume.NewMounter initialization failed for volume \"absent\" : path \"/mnt/absent\" does not exist",
         )
     });
     // Once it is there, the pod goes on.
-    cluster.exec("worker-1", &["mkdir", "-p", "/mnt/absent"]).ok();
+    let maker = format!(
+        "{{nodeName: worker-1, containers: [{{name: c, {DEMO}}}], volumes: [{{name: v, hostPath: {{path: /mnt/absent, type: DirectoryOrCreate}}}}]}}"
+    );
+    cluster.kubectl_with("apply -f -", &pod("maker", &maker)).ok();
     cluster.wait("get pod user --no-headers", |line| line.contains("1/1") && line.contains("Running"));
 }
 

@@ -85,7 +85,7 @@ fn images_are_pulled_by_tag_and_digest_and_run() {
     assert!(listed.contains(&name), "{listed}");
     // An image can be a volume, too.
     let volume = format!(
-        "{{apiVersion: v1, kind: Pod, metadata: {{name: volume}}, spec: {{containers: [{{name: c, image: drydock/demo:v1, command: [cat, /v/hello], volumeMounts: [{{name: v, mountPath: /v}}]}}], volumes: [{{name: v, image: {{reference: '{}', pullPolicy: Always}}}}]}}}}",
+        "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: volume}}, spec: {{containers: [{{name: c, image: drydock/demo:v1, command: [cat, /v/hello], volumeMounts: [{{name: v, mountPath: /v}}]}}], volumes: [{{name: v, image: {{reference: '{}', pullPolicy: Always}}}}]}}}}",
         registry.name("team/data:v1")
     );
     registry.push("team/data:v1", &image(&product, "third"));

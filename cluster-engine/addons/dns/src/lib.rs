@@ -19,13 +19,14 @@ mod live;
 mod pages;
 mod records;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Parser;
-use drydock_client::{Client, Config};
+use drydock_client::Client;
 use drydock_component::Shutdown;
+use drydock_component::serve::listen_address;
 use hickory_proto::rr::Name;
 use thiserror::Error;
 
@@ -42,13 +43,13 @@ pub struct Options {
     #[arg(long, default_value = "cluster.local", value_parser = domain)]
     pub domain: Name,
     /// Where to answer questions, UDP and TCP; `:53` means all addresses.
-    #[arg(long, default_value = ":53", value_parser = address)]
+    #[arg(long, default_value = ":53", value_parser = listen_address)]
     pub listen: SocketAddr,
     /// Where to serve /health.
-    #[arg(long, default_value = ":8080", value_parser = address)]
+    #[arg(long, default_value = ":8080", value_parser = listen_address)]
     pub health_listen: SocketAddr,
     /// Where to serve /ready.
-    #[arg(long, default_value = ":8181", value_parser = address)]
+    #[arg(long, default_value = ":8181", value_parser = listen_address)]
     pub ready_listen: SocketAddr,
     /// How long answers may be kept, in seconds.
     #[arg(long, default_value_t = 30)]
@@ -65,14 +66,6 @@ fn domain(text: &str) -> Result<Name, String> {
     let mut name = Name::from_ascii(text).map_err(|error| format!("{text:?} is not a domain: {error}"))?;
     name.set_fqdn(true);
     Ok(name.to_lowercase())
-}
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let wrong = |_| format!("{text:?} is not address:port or :port");
-    match text.strip_prefix(':') {
-        Some(port) => Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port.parse().map_err(|_| wrong(()))?))),
-        None => text.parse().map_err(|_| wrong(())),
-    }
 }
 
 /// Why the name server cannot run.
@@ -97,11 +90,7 @@ pub enum Error {
 /// # Errors
 /// When the configuration or an address cannot be used.
 pub async fn run(options: Options, shutdown: Shutdown) -> Result<(), Error> {
-    let config = match &options.kubeconfig {
-        Some(path) => Config::from_kubeconfig(path),
-        None => Config::in_cluster(),
-    };
-    let client = Client::new(config.map_err(Error::Config)?).map_err(Error::Config)?;
+    let client = Client::from_flag(options.kubeconfig.as_deref()).map_err(Error::Config)?;
     let sockets = server::Sockets::bind(options.listen).await?;
     let pages = pages::Pages::bind(options.health_listen, options.ready_listen).await?;
     let upstreams = Upstreams::from_file(&options.resolv_conf);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drydock_client::types::{EndpointSlice, Service};
-use drydock_client::{Client, ListOptions, Object, Reflector};
+use drydock_client::{Client, EventRecorder, ListOptions, Object, ObjectReference, Reflector};
 use drydock_component::Shutdown;
 use tokio::sync::{Notify, watch};
 
@@ -62,9 +62,11 @@ impl Cluster {
             () = shutdown.wait() => return,
         }
         let mut secrets = Secrets::default();
+        let mut told = Told::new(&self.client);
         let publisher = Publisher::new(self.client.clone());
         loop {
             let ours = self.ours();
+            told.tell(&ours);
             let table = plan(&ours, &self);
             secrets.follow(&table, &self.client, &self.changed);
             certificates.replace(secrets.certificates(&table));
@@ -121,6 +123,30 @@ fn watch_all<K: Object>(client: &Client, changed: &Arc<Notify>) -> Reflector<K> 
 fn on_change<K: Object>(reflector: &Reflector<K>, changed: &Arc<Notify>) {
     let changed = changed.clone();
     reflector.handle(move |_| changed.notify_one());
+}
+
+/// Says of each Ingress, new or with another spec, that it is taken in.
+struct Told {
+    recorder: EventRecorder,
+    /// The generations told of, by uid.
+    generations: BTreeMap<String, i64>,
+}
+
+impl Told {
+    fn new(client: &Client) -> Told {
+        Told { recorder: EventRecorder::new(client.clone(), "ingress-controller", ""), generations: BTreeMap::new() }
+    }
+
+    fn tell(&mut self, ingresses: &[Arc<Ingress>]) {
+        for ingress in ingresses {
+            let generation = ingress.metadata.generation;
+            if self.generations.get(ingress.uid()) != Some(&generation) {
+                self.recorder.normal(&ObjectReference::of(&**ingress), "Sync", "Scheduled for sync");
+            }
+        }
+        let present = ingresses.iter().map(|ingress| (ingress.uid().to_owned(), ingress.metadata.generation));
+        self.generations = present.collect();
+    }
 }
 
 /// The Secrets that Ingresses name, each watched by itself: nobody else's are ever read.

@@ -22,14 +22,14 @@ pub mod tls;
 mod cluster;
 mod status;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Parser;
-use drydock_client::{Client, Config};
+use drydock_client::Client;
 use drydock_component::Shutdown;
-use drydock_component::serve::{self, Peer, text};
+use drydock_component::serve::{self, Peer, listen_address, text};
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use thiserror::Error;
@@ -53,13 +53,13 @@ pub struct Options {
     #[arg(long, value_parser = reference, default_value = "kube-system/ingress-controller")]
     pub publish_service: (String, String),
     /// Where to serve HTTP; `:8080` means all addresses.
-    #[arg(long, default_value = ":8080", value_parser = address)]
+    #[arg(long, default_value = ":8080", value_parser = listen_address)]
     pub http_listen: SocketAddr,
     /// Where to serve HTTPS.
-    #[arg(long, default_value = ":8443", value_parser = address)]
+    #[arg(long, default_value = ":8443", value_parser = listen_address)]
     pub https_listen: SocketAddr,
     /// Where to serve /healthz.
-    #[arg(long, default_value = ":10254", value_parser = address)]
+    #[arg(long, default_value = ":10254", value_parser = listen_address)]
     pub health_listen: SocketAddr,
     /// How to reach the API server; without it, as a pod in the cluster.
     #[arg(long)]
@@ -70,14 +70,6 @@ fn reference(text: &str) -> Result<(String, String), String> {
     let wrong = || format!("{text:?} is not namespace/name");
     let (namespace, name) = text.split_once('/').ok_or_else(wrong)?;
     Ok((namespace.to_owned(), name.to_owned()))
-}
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let wrong = || format!("{text:?} is not address:port or :port");
-    match text.strip_prefix(':') {
-        Some(port) => Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port.parse().map_err(|_| wrong())?))),
-        None => text.parse().map_err(|_| wrong()),
-    }
 }
 
 /// Why the ingress controller cannot run.
@@ -105,11 +97,7 @@ pub enum Error {
 /// # Errors
 /// When the configuration or an address cannot be used.
 pub async fn run(options: Options, shutdown: Shutdown) -> Result<(), Error> {
-    let config = match &options.kubeconfig {
-        Some(path) => Config::from_kubeconfig(path),
-        None => Config::in_cluster(),
-    };
-    let client = Client::new(config.map_err(Error::Config)?).map_err(Error::Config)?;
+    let client = Client::from_flag(options.kubeconfig.as_deref()).map_err(Error::Config)?;
     let bind = async |address| TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source });
     let http = bind(options.http_listen).await?;
     let https = bind(options.https_listen).await?;

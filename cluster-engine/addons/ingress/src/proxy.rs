@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use drydock_component::serve::{Body, full};
-use http::header::{CONTENT_TYPE, HOST};
+use http::header::{CONTENT_TYPE, HOST, LOCATION};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
@@ -17,7 +17,7 @@ use tokio::io::copy_bidirectional;
 use tokio::sync::watch;
 
 use crate::headers::{Origin, forwarded, strip, upgrade};
-use crate::routes::{Backend, Table, Target};
+use crate::routes::{Backend, Table, Target, bare_host};
 
 /// How long an endpoint may take to accept a connection.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -92,6 +92,11 @@ impl Proxy {
         let host = host(&request);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let table = self.table.borrow().clone();
+        if door == Door::Http && table.as_ref().is_some_and(|table| table.is_https_only(&host, &path)) {
+            let rest = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+            tracing::info!(http.method = %method, http.host = host, http.path = path, http.status = 308, client.addr = %client.ip(), "request");
+            return to_https(&bare_host(&host), rest);
+        }
         let backend = table.as_ref().map(|table| table.lookup(&host, &path).cloned());
         let (response, name) = match backend {
             None => (page(StatusCode::SERVICE_UNAVAILABLE, "the ingress controller is starting"), String::new()),
@@ -222,6 +227,18 @@ fn answer(mut response: Response<Incoming>, from_client: Option<hyper::upgrade::
     parts.version = Version::default();
     parts.extensions = http::Extensions::new();
     Response::from_parts(parts, body.map_err(Into::into).boxed_unsync())
+}
+
+/// The same over HTTPS, with the same method and body.
+fn to_https(host: &str, path_and_query: &str) -> Response<Body> {
+    match HeaderValue::from_str(&format!("https://{host}{path_and_query}")) {
+        Ok(location) => {
+            let mut response = page(StatusCode::PERMANENT_REDIRECT, "this host is served over HTTPS");
+            response.headers_mut().insert(LOCATION, location);
+            response
+        }
+        Err(_) => page(StatusCode::BAD_REQUEST, "the host or path has characters that no header may have"),
+    }
 }
 
 /// An answer of our own.

@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -50,6 +50,8 @@ struct Route {
     path: String,
     kind: Kind,
     backend: Arc<Backend>,
+    /// Requests over HTTP are sent to HTTPS.
+    https_only: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,12 +86,21 @@ pub struct Table {
 impl Table {
     /// Who serves a request; none if nobody does.
     pub fn lookup(&self, host: &str, path: &str) -> Option<&Arc<Backend>> {
+        self.route(host, path).map(|route| &route.backend).or(self.rest.as_ref())
+    }
+
+    /// Whether such a request over HTTP is to be sent to HTTPS.
+    pub fn is_https_only(&self, host: &str, path: &str) -> bool {
+        // Whoever issues certificates must be able to ask for one over HTTP.
+        !path.starts_with("/.well-known/acme-challenge") && self.route(host, path).is_some_and(|route| route.https_only)
+    }
+
+    fn route(&self, host: &str, path: &str) -> Option<&Route> {
         let host = bare_host(host);
         let wildcard = host.find('.').filter(|dot| *dot > 0).map(|dot| host[dot..].to_owned());
         let exact = Some(host.as_str()).filter(|host| !host.is_empty() && !host.starts_with('.'));
         let routes = [exact, wildcard.as_deref(), Some("")].into_iter().flatten().find_map(|name| self.hosts.get(name));
-        let route = routes.and_then(|routes| routes.iter().find(|route| route.matches(path)));
-        route.map(|route| &route.backend).or(self.rest.as_ref())
+        routes.and_then(|routes| routes.iter().find(|route| route.matches(path)))
     }
 }
 
@@ -122,6 +133,7 @@ pub fn plan(ingresses: &[Arc<Ingress>], services: &impl Services) -> Table {
     sorted.sort_by_key(|ingress| (ingress.metadata.creation_timestamp.as_deref(), ingress.namespace(), ingress.name()));
     let mut table = Table::default();
     let mut whole_rest = None;
+    let certified = certified_hosts(&sorted);
     for ingress in sorted {
         let namespace = ingress.namespace();
         let spec = &ingress.spec;
@@ -129,17 +141,18 @@ pub fn plan(ingresses: &[Arc<Ingress>], services: &impl Services) -> Table {
         for rule in &spec.rules {
             let host = rule.host.to_ascii_lowercase();
             let host = host.strip_prefix('*').unwrap_or(&host);
+            let https_only = is_https_only(ingress, certified.contains(host));
             let routes = table.hosts.entry(host.to_owned()).or_default();
             for path in rule.http.iter().flat_map(|http| &http.paths) {
                 let kind = if path.path_type == "Exact" { Kind::Exact } else { Kind::Prefix };
                 let text = if path.path.is_empty() { "/".to_owned() } else { path.path.clone() };
                 let backend = Arc::new(resolve(namespace, &path.backend, services));
-                routes.push(Route { path: text, kind, backend });
+                routes.push(Route { path: text, kind, backend, https_only });
             }
             if let Some(backend) = &rest
                 && !host.is_empty()
             {
-                routes.push(Route { path: String::new(), kind: Kind::Rest, backend: backend.clone() });
+                routes.push(Route { path: String::new(), kind: Kind::Rest, backend: backend.clone(), https_only });
             }
         }
         if let Some(rest) = rest {
@@ -159,6 +172,36 @@ pub fn plan(ingresses: &[Arc<Ingress>], services: &impl Services) -> Table {
         routes.sort_by_key(|route| (route.kind, std::cmp::Reverse(route.path.trim_end_matches('/').len())));
     }
     table
+}
+
+/// The hosts of rules, written as in the table, for which any Ingress has TLS.
+fn certified_hosts(ingresses: &[&Ingress]) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    let mut hosts = BTreeSet::new();
+    for ingress in ingresses {
+        let of_rules = || ingress.spec.rules.iter().map(|rule| rule.host.to_ascii_lowercase());
+        for tls in &ingress.spec.tls {
+            named.extend(tls.hosts.iter().map(|host| host.to_ascii_lowercase()));
+            if tls.hosts.is_empty() {
+                named.extend(of_rules());
+            }
+        }
+        hosts.extend(of_rules());
+    }
+    let star = |host: &str| host.find('.').map(|dot| format!("*{}", &host[dot..]));
+    hosts.retain(|host| {
+        !host.is_empty() && (named.contains(host) || star(host).is_some_and(|star| named.contains(&star)))
+    });
+    hosts.into_iter().map(|host| host.strip_prefix('*').unwrap_or(&host).to_owned()).collect()
+}
+
+/// Upstream's most common controller sends HTTP to HTTPS where there is TLS, unless an annotation says otherwise.
+fn is_https_only(ingress: &Ingress, has_tls: bool) -> bool {
+    let says = |name: &str, wanted: &str| {
+        let key = format!("nginx.ingress.kubernetes.io/{name}");
+        ingress.metadata.annotations.get(&key).is_some_and(|value| value == wanted)
+    };
+    says("force-ssl-redirect", "true") || (has_tls && !says("ssl-redirect", "false"))
 }
 
 fn resolve(namespace: &str, backend: &IngressBackend, services: &impl Services) -> Backend {

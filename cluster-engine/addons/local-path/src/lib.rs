@@ -16,7 +16,7 @@ mod remove;
 use std::path::PathBuf;
 
 use clap::Parser;
-use drydock_client::{Client, Config};
+use drydock_client::Client;
 use drydock_component::Shutdown;
 use thiserror::Error;
 
@@ -74,11 +74,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> Result<(), Error> {
     if let Some(name) = &options.remove {
         return remove(&options.base, name);
     }
-    let config = match &options.kubeconfig {
-        Some(path) => Config::from_kubeconfig(path),
-        None => Config::in_cluster(),
-    };
-    let client = Client::new(config.map_err(Error::Config)?).map_err(Error::Config)?;
+    let client = Client::from_flag(options.kubeconfig.as_deref()).map_err(Error::Config)?;
     tracing::info!(base = %options.base.display(), "provisioning");
     tokio::select! {
         () = apply::work(client, options) => {}

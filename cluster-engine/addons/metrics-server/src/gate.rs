@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use drydock_api::status::Status;
 use drydock_client::types::ConfigMap;
-use drydock_client::{Api, Client};
+use drydock_client::{Api, Client, User};
 use drydock_component::serve::Peer;
-use http::{HeaderMap, Method};
+use http::HeaderMap;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -53,13 +53,6 @@ impl FrontProxy {
         let name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
         self.names.is_empty() || name.is_some_and(|name| self.names.iter().any(|allowed| allowed == name))
     }
-}
-
-/// A caller.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct User {
-    name: String,
-    groups: Vec<String>,
 }
 
 pub(crate) struct Gate {
@@ -117,24 +110,14 @@ impl Gate {
 
     async fn by_token(&self, headers: &HeaderMap) -> Option<User> {
         let token = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
-        let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}});
-        let answer = self.post("/apis/authentication.k8s.io/v1/tokenreviews", &review).await?;
-        let status = &answer["status"];
-        if status["authenticated"] != true {
-            return None;
-        }
-        let groups = status["user"]["groups"].as_array().into_iter().flatten();
-        let groups = groups.filter_map(|group| group.as_str().map(str::to_owned)).collect();
-        Some(User { name: status["user"]["username"].as_str()?.to_owned(), groups })
+        self.client.user_of_token(token).await
     }
 
-    async fn is_allowed(&self, user: &User, mut spec: Value) -> bool {
+    async fn is_allowed(&self, user: &User, spec: Value) -> bool {
         if user.groups.iter().any(|group| group == "system:masters") {
             return true;
         }
-        spec["user"] = user.name.as_str().into();
-        spec["groups"] = json!(user.groups);
-        let key = spec.to_string();
+        let key = format!("{}\n{:?}\n{spec}", user.name, user.groups);
         {
             let mut decisions = self.decisions.lock().unwrap_or_else(PoisonError::into_inner);
             decisions.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
@@ -142,17 +125,9 @@ impl Gate {
                 return *allowed;
             }
         }
-        let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec});
-        let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
-        let Some(answer) = self.post(path, &review).await else { return false };
-        let allowed = answer["status"]["allowed"] == true;
+        let Some(allowed) = self.client.is_allowed(user, spec).await else { return false };
         self.decisions.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (Instant::now(), allowed));
         allowed
-    }
-
-    async fn post(&self, path: &str, body: &Value) -> Option<Value> {
-        let answer = self.client.request(Method::POST, path, "application/json", body.to_string()).await;
-        answer.and_then(|answer| answer.json()).inspect_err(|error| tracing::warn!(path, %error, "no answer")).ok()
     }
 }
 

@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
-use drydock_client::{Client, Config};
+use drydock_client::Client;
 use drydock_component::Shutdown;
 use thiserror::Error;
 
@@ -64,10 +64,6 @@ pub enum Error {
 /// # Errors
 /// When the configuration or the port cannot be used.
 pub async fn run(options: Options, shutdown: Shutdown) -> Result<(), Error> {
-    let config = match &options.kubeconfig {
-        Some(path) => Config::from_kubeconfig(path),
-        None => Config::in_cluster(),
-    };
-    let client = Client::new(config.map_err(Error::Config)?).map_err(Error::Config)?;
+    let client = Client::from_flag(options.kubeconfig.as_deref()).map_err(Error::Config)?;
     front::serve(client, options, shutdown).await
 }

@@ -2,7 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use super::{AUDIT_LOG, CLUSTER_DOMAIN, DNS_SERVICE_IP, LOAD_BALANCER_CIDR, NODE_IMAGE, POD_CIDR, SERVICE_CIDR};
+use super::{AUDIT_LOG, CLUSTER_DOMAIN, DNS_SERVICE_IP, NODE_IMAGE, POD_CIDR, SERVICE_CIDR};
+use crate::host::SessionNetwork;
 
 /// After this many seconds without a heartbeat a node counts as lost. Upstream's 50 s would make a lesson wait.
 const NODE_MONITOR_GRACE_SECONDS: u32 = 12;
@@ -142,7 +143,7 @@ pub(super) fn kube_apiserver(advertise: Ipv4Addr) -> String {
 }
 
 /// The controller manager's manifest.
-pub(super) fn kube_controller_manager() -> String {
+pub(super) fn kube_controller_manager(network: &SessionNetwork) -> String {
     let mut flags = command(
         "kube-controller-manager",
         &[
@@ -160,7 +161,7 @@ pub(super) fn kube_controller_manager() -> String {
     flags.extend([
         format!("--cluster-cidr={POD_CIDR}"),
         format!("--service-cluster-ip-range={SERVICE_CIDR}"),
-        format!("--load-balancer-cidr={LOAD_BALANCER_CIDR}"),
+        format!("--load-balancer-cidr={}", network.load_balancers()),
         format!("--node-monitor-grace-period={NODE_MONITOR_GRACE_SECONDS}s"),
     ]);
     StaticPod {

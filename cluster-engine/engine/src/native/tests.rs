@@ -23,6 +23,18 @@ fn one_master_the_workers_and_a_workstation() {
 }
 
 #[test]
+fn load_balancers_live_in_the_third_quarter_of_the_network() {
+    for (gateway, prefix, expected) in [
+        ([10, 20, 0, 1], 24, "10.20.0.128/26"),
+        ([172, 18, 0, 1], 16, "172.18.128.0/18"),
+        ([10, 1, 2, 65], 26, "10.1.2.96/28"),
+    ] {
+        let network = SessionNetwork { gateway: Ipv4Addr::from(gateway), prefix, ..network() };
+        assert_eq!(network.load_balancers(), expected);
+    }
+}
+
+#[test]
 fn workers_hold_no_secret_of_the_control_plane() {
     for node in planned(3).nodes.iter().filter(|node| node.role == NodeRole::Worker) {
         for file in &node.files {

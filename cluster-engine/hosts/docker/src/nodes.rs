@@ -201,9 +201,9 @@ pub(crate) async fn read_file(
             other => Err(client::unexpected(session, &other)),
         };
     }
-    let root = format!("{}/nodes/{node}/rootfs", relay::FOLDER);
     let (offset, limit) = (offset.to_string(), limit.to_string());
-    let argv = ["drydock-store", "read", "--root", &root, "--path", path, "--offset", &offset, "--limit", &limit];
+    let mut argv = vec!["drydock-store", "read", "--session-dir", relay::FOLDER, "--node", node, "--path", path];
+    argv.extend(["--offset", &offset, "--limit", &limit]);
     let mounts = vec![daemon::volume(&host.name_of(session, Some(node)), "/var/lib/drydock", true)];
     daemon::run_helper(&host.client, host.image().await?, &host.instance, mounts, &argv, None).await
 }

@@ -135,9 +135,10 @@ impl ContainerOf<'_> {
         };
         host.client.create_volume(request).await?;
         let info = host.client.info().await?;
+        // Supervisors put what they pull into the store; nodes see it read-only.
         let mounts = vec![
             daemon::volume(&volume, "/var/lib/drydock", false),
-            daemon::volume(&host.settings.store, store::MOUNT, true),
+            daemon::volume(&host.settings.store, store::MOUNT, false),
         ];
         let body = self.body(host, labels, mounts, &info.security_options.unwrap_or_default());
         let options = CreateContainerOptionsBuilder::default().name(&name).build();

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use drydock_images::ImageStore;
 
-use crate::Error;
 use crate::node::open_inside;
 use crate::state::State;
+use crate::{Error, disk};
 
 /// Bytes of a file that are read at once.
 const READ_LIMIT: u64 = 1 << 20;
@@ -46,12 +46,15 @@ enum Command {
         #[arg(long)]
         out: bool,
     },
-    /// Writes a part of a file to standard output; links lead nowhere but below the root.
+    /// Writes a part of a node's file to standard output; links lead nowhere but below the node's root.
     Read {
-        /// What counts as `/`.
+        /// The session's folder.
         #[arg(long)]
-        root: PathBuf,
-        /// The file below it.
+        session_dir: PathBuf,
+        /// The node.
+        #[arg(long)]
+        node: String,
+        /// The file on it.
         #[arg(long)]
         path: String,
         /// First byte.
@@ -87,7 +90,8 @@ pub fn run(options: Options) -> Result<(), Error> {
             state.nodes.iter_mut().for_each(|node| node.unplugged = out);
             state.save(&session_dir)?;
         }
-        Command::Read { root, path, offset, limit } => {
+        Command::Read { session_dir, node, path, offset, limit } => {
+            let root = disk::place(&session_dir.join("nodes").join(node)).join("rootfs");
             let fail = || Error::io(format!("cannot read {path}"));
             let mut file = fs::File::from(open_inside(&root, &path).map_err(fail())?);
             if !file.metadata().map_err(fail())?.is_file() {

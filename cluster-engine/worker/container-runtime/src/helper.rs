@@ -22,6 +22,9 @@ use crate::launch::{Program, Root, Spec};
 use crate::wire::{self, Message, Request};
 use crate::{ExecFailure, IdMapping, UserMapping, sys};
 
+/// The capability to look into processes of other users, by its number.
+const SYS_PTRACE: u32 = 19;
+
 /// Why the process could not be started.
 pub(crate) enum Failure {
     /// A step before the program.
@@ -132,9 +135,14 @@ fn helper(control: BorrowedFd<'_>) -> Result<(), Failure> {
     let namespaces = spec.new & !libc::CLONE_NEWCGROUP;
     let (wait, release) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).step("make a pipe")?;
     // The kernel counts what users have (namespaces, inotify instances, queued signals …) for the maker of a user
-    // namespace, too: let that be nobody who has others.
-    let maker =
-        spec.user_mapping.as_ref().filter(|_| namespaces & libc::CLONE_NEWUSER != 0).and_then(UserMapping::root);
+    // namespace, too: let that be nobody who has others. In a container, which lacks SYS_PTRACE, only as its maker may we
+    // look into it afterwards.
+    let looks_anywhere = sys::permitted_capabilities().step("read capabilities")? & (1 << SYS_PTRACE) != 0;
+    let maker = spec
+        .user_mapping
+        .as_ref()
+        .filter(|_| looks_anywhere && namespaces & libc::CLONE_NEWUSER != 0)
+        .and_then(UserMapping::root);
     if let Some((uid, _)) = maker {
         identity::act_as(uid)?;
     }

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use drydock_client::{Client, Config};
+use drydock_client::Client;
 use drydock_component::Shutdown;
 use thiserror::Error;
 
@@ -97,11 +97,6 @@ pub enum Error {
 /// # Errors
 /// When the configuration or an address cannot be used, or the kernel has no netfilter.
 pub async fn run(options: Options, shutdown: Shutdown) -> Result<(), Error> {
-    let config = match &options.kubeconfig {
-        Some(path) => Config::from_kubeconfig(path),
-        None => Config::in_cluster(),
-    };
-    let config = config.map_err(Error::Config)?;
-    let client = Client::new(config).map_err(Error::Config)?;
+    let client = Client::from_flag(options.kubeconfig.as_deref()).map_err(Error::Config)?;
     proxy::run(client, options, shutdown).await
 }

@@ -20,10 +20,12 @@ pub(crate) fn jobs(client: &Client<'_>) {
             .has("part 0 of indexed-0")
             .has("part 1 of indexed-1")
             .has("part 2 of indexed-2"),
-        run("get pods -l batch.kubernetes.io/job-completion-index=1 -o jsonpath={.items[*].spec.hostname}").is("indexed-1"),
+        run("get pods -l batch.kubernetes.io/job-completion-index=1 -o jsonpath={.items[*].spec.hostname}")
+            .is("indexed-1"),
         run("apply -f -").input(job("fails", "backoffLimit: 0", "exit 3")).is("job.batch/fails created"),
         run("wait --for=condition=failed job/fails --timeout=60s").is("job.batch/fails condition met"),
-        run("get job fails -o jsonpath={.status.conditions[?(@.type==\"Failed\")].reason}:{.status.failed}").is("BackoffLimitExceeded:1"),
+        run("get job fails -o jsonpath={.status.conditions[?(@.type==\"Failed\")].reason}:{.status.failed}")
+            .is("BackoffLimitExceeded:1"),
         run("describe job fails").has("Job has reached the specified backoff limit"),
         run("apply -f -").input(job("late", "activeDeadlineSeconds: 1", "sleep 100")),
         run("wait --for=condition=failed job/late --timeout=60s").is("job.batch/late condition met"),
@@ -72,7 +74,8 @@ pub(crate) fn disruptions(client: &Client<'_>) {
     let pod = client.step(&run("get pods -l app=guarded -o jsonpath={.items[0].metadata.name}"));
     client.table(&[
         evict(&pod).code(1).has("Cannot evict pod as it would violate the pod's disruption budget."),
-        run("patch pdb guard --type merge -p '{\"spec\":{\"minAvailable\":1}}'").is("poddisruptionbudget.policy/guard patched"),
+        run("patch pdb guard --type merge -p '{\"spec\":{\"minAvailable\":1}}'")
+            .is("poddisruptionbudget.policy/guard patched"),
         run("get pdb guard -o jsonpath={.status.disruptionsAllowed}").is("1").eventually(),
         evict(&pod).has("Success"),
         run(format!("get pod {pod}")).code(1).has("not found").eventually(),

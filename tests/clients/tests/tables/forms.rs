@@ -33,7 +33,9 @@ pub(crate) fn outputs(client: &Client<'_>) {
         run("get configmap a -o jsonpath={.nothing}").is(""),
         run("get configmap a -o jsonpath={.data.k}{.nothing}").is("3"),
         run("get configmap a -o jsonpath={.data").code(1).has("unclosed action"),
-        run("get configmap a -o bogus").code(1).has("unable to match a printer suitable for the output format \"bogus\""),
+        run("get configmap a -o bogus")
+            .code(1)
+            .has("unable to match a printer suitable for the output format \"bogus\""),
         run("get configmap --field-selector metadata.name!=b,metadata.namespace=nope -o name").is(""),
         run("get configmap -l kind=x -o name").is("configmap/a\nconfigmap/c"),
         run("get configmap -l 'kind!=x,kind' -o name").is(""),

@@ -63,8 +63,11 @@ fn ready(client: &Client<'_>) {
 
 pub(crate) fn services(client: &Client<'_>) {
     ready(client);
-    let ask = |from: &str, address: &str| run(format!("exec {from} -- wget -T 5 -qO- http://{address}")).has("demo v1 from web-").eventually();
-    let who = |service: &str| run(format!("exec client -- sh -c '{}'", WHO.replace("URL", &format!("http://{service}"))));
+    let ask = |from: &str, address: &str| {
+        run(format!("exec {from} -- wget -T 5 -qO- http://{address}")).has("demo v1 from web-").eventually()
+    };
+    let who =
+        |service: &str| run(format!("exec client -- sh -c '{}'", WHO.replace("URL", &format!("http://{service}"))));
     client.table(&[
         ask("client", "web"),
         ask("client", &format!("web.{}.svc.cluster.local", client.namespace())),
@@ -73,7 +76,10 @@ pub(crate) fn services(client: &Client<'_>) {
         ask("client", "sticky"),
         who("sticky").is("1"),
         run("get service balanced --no-headers").has("LoadBalancer").has("8000:").lacks("<pending>").eventually(),
-        run("describe service web").has("TargetPort:               http/TCP").has("Session Affinity:         None").since(36),
+        run("describe service web")
+            .has("TargetPort:               http/TCP")
+            .has("Session Affinity:         None")
+            .since(36),
     ]);
     let balanced = client.step(&run("get service balanced -o jsonpath={.status.loadBalancer.ingress[0].ip}"));
     let port = client.step(&run("get service node -o jsonpath={.spec.ports[0].nodePort}"));
@@ -115,8 +121,11 @@ pub(crate) fn names(client: &Client<'_>) {
         look(&format!("each.{space}.svc.cluster.local")).has(&format!("Address: {address}")).eventually(),
         look(&format!("first.each.{space}.svc.cluster.local")).has(&format!("Address: {address}")).eventually(),
         run("exec client -- wget -T 5 -qO- http://first.each:8080").has("demo v1 from first"),
-        look(&format!("-type=srv _http._tcp.each.{space}.svc.cluster.local")).has(&format!("first.each.{space}.svc.cluster.local")),
-        look(&format!("elsewhere.{space}.svc.cluster.local")).has(&format!("canonical name = web.{space}.svc.cluster.local")).has(&web),
+        look(&format!("-type=srv _http._tcp.each.{space}.svc.cluster.local"))
+            .has(&format!("first.each.{space}.svc.cluster.local")),
+        look(&format!("elsewhere.{space}.svc.cluster.local"))
+            .has(&format!("canonical name = web.{space}.svc.cluster.local"))
+            .has(&web),
         run("exec client -- wget -T 5 -qO- http://elsewhere").has("demo v1 from web-").eventually(),
         look(&format!("nothing.{space}.svc.cluster.local")).code(1).has("NXDOMAIN"),
         look("kubernetes.default.svc.cluster.local").has("10.96.0.1"),
@@ -133,7 +142,10 @@ pub(crate) fn names(client: &Client<'_>) {
         client.step(&run(format!("get service -n kube-system dns-{space} -o jsonpath={{.spec.clusterIP}}")))
     };
     client.table(&[
-        look(&format!("kubernetes.default.svc.cluster.local {address}")).has(&format!("Server:\t\t{address}")).has("10.96.0.1").eventually(),
+        look(&format!("kubernetes.default.svc.cluster.local {address}"))
+            .has(&format!("Server:\t\t{address}"))
+            .has("10.96.0.1")
+            .eventually(),
         run(format!("delete service -n kube-system dns-{space}")),
         run("delete pod named"),
     ]);
@@ -168,7 +180,8 @@ pub(crate) fn ingresses(client: &Client<'_>) {
     ]);
     // With TLS, from this machine.
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
-    let _forward = client.follow(&format!("port-forward --namespace kube-system service/ingress-controller {free}:443"));
+    let _forward =
+        client.follow(&format!("port-forward --namespace kube-system service/ingress-controller {free}:443"));
     wait_for("an answer over TLS", || {
         let output = Command::new("curl")
             .args(["--silent", "--show-error", "--max-time", "5", "--cacert"])
@@ -223,11 +236,15 @@ pub(crate) fn policies(client: &Client<'_>) {
         closed("stranger"),
         run("apply -f -").input(egress(&format!("{dns}, {{to: [{{ipBlock: {{cidr: 10.244.0.0/16}}}}]}}"))),
         open("stranger"),
-        run("apply -f -").input(egress(&format!("{dns}, {{to: [{{ipBlock: {{cidr: 10.244.0.0/16, except: [10.244.0.0/17]}}}}]}}"))),
+        run("apply -f -")
+            .input(egress(&format!("{dns}, {{to: [{{ipBlock: {{cidr: 10.244.0.0/16, except: [10.244.0.0/17]}}}}]}}"))),
         closed("stranger"),
         run("delete networkpolicy out"),
         open("stranger"),
-        run("apply -f -").input(DENY.replace("[Ingress]", "[Nowhere]")).code(1).has("spec.policyTypes[0]: Unsupported value: \"Nowhere\": supported values: \"Egress\", \"Ingress\""),
+        run("apply -f -")
+            .input(DENY.replace("[Ingress]", "[Nowhere]"))
+            .code(1)
+            .has("spec.policyTypes[0]: Unsupported value: \"Nowhere\": supported values: \"Egress\", \"Ingress\""),
         run("delete pod,deployment,service --all --now --wait=false"),
     ]);
 }

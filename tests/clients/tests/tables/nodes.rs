@@ -29,7 +29,10 @@ pub(crate) fn maintenance(client: &Client<'_>) {
         run("wait --for=jsonpath={.status.readyReplicas}=2 deployment/web --timeout=60s").since(28),
         run("run bare --image=drydock/demo:v1"),
         run("wait --for=condition=Ready pod/bare --timeout=60s"),
-        run("drain worker-1 worker-2 --dry-run=server").code(1).has("cannot delete").has("declare no controller (use --force to override)"),
+        run("drain worker-1 worker-2 --dry-run=server")
+            .code(1)
+            .has("cannot delete")
+            .has("declare no controller (use --force to override)"),
         run("taint node worker-1 a=b:Never").code(1).has("unsupported taint effect"),
         run("label node worker-1 kind=small").is("node/worker-1 labeled"),
         run("get nodes -l kind=small -o name").is("node/worker-1"),

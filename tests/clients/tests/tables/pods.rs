@@ -73,14 +73,21 @@ pub(crate) fn logs(client: &Client<'_>) {
         run("logs talker -c first").is("before all"),
         run("logs talker -c two").is("two err").eventually(),
         run("logs talker --all-containers").has("before all").has("one 1").has("two err"),
-        run("logs talker --all-containers --prefix --tail=1").has("[pod/talker/one] one 4").has("[pod/talker/two] two err"),
+        run("logs talker --all-containers --prefix --tail=1")
+            .has("[pod/talker/one] one 4")
+            .has("[pod/talker/two] two err"),
         run("logs -l app=talker -c one --prefix --tail=1").is("[pod/talker/one] one 4"),
         run("logs -l app=nobody").has("No resources found"),
         run("logs talker -c nope").code(1).has("container nope is not valid for pod talker"),
-        run("logs talker -c one --previous").code(1).is(
-            "Error from server (BadRequest): previous terminated container \"one\" in pod \"talker\" not found",
-        ),
-        run("logs nobody").code(1).is("error: error from server (NotFound): pods \"nobody\" not found in namespace \"NS\"".replace("NS", client.namespace()).as_str()).since(32),
+        run("logs talker -c one --previous")
+            .code(1)
+            .is("Error from server (BadRequest): previous terminated container \"one\" in pod \"talker\" not found"),
+        run("logs nobody")
+            .code(1)
+            .is("error: error from server (NotFound): pods \"nobody\" not found in namespace \"NS\""
+                .replace("NS", client.namespace())
+                .as_str())
+            .since(32),
     ]);
     let mut follow = client.follow("logs -f talker -c one --tail=1");
     follow.wait_text("one 4\n");
@@ -135,9 +142,12 @@ pub(crate) fn measuring(client: &Client<'_>) {
         run("top pod busy --no-headers").has("busy").has("m").eventually(),
         run("top pod nobody").code(1).has("not found"),
         run("events --for pod/busy").has("Scheduled").has("Pulled").has("Started").since(28),
-        run("get events --field-selector involvedObject.name=busy,reason=Started -o jsonpath={.items[*].message}").is("Container started"),
+        run("get events --field-selector involvedObject.name=busy,reason=Started -o jsonpath={.items[*].message}")
+            .is("Container started"),
         run("wait --for=delete pod/busy --timeout=1s").code(1).has("timed out waiting for the condition on pods/busy"),
-        run("wait --for=jsonpath={.status.phase}=Running pod/busy --timeout=10s").is("pod/busy condition met").since(28),
+        run("wait --for=jsonpath={.status.phase}=Running pod/busy --timeout=10s")
+            .is("pod/busy condition met")
+            .since(28),
         run("wait --for=jsonpath={.status.podIP} pod/busy --timeout=10s").is("pod/busy condition met").since(31),
         run("wait --for=create pod/busy --timeout=10s").is("pod/busy condition met").since(31),
         run("delete pod busy --now --wait=false"),
@@ -182,7 +192,9 @@ pub(crate) fn debugging(client: &Client<'_>) {
         run("debug tool --copy-to=copy --set-image=*=drydock/demo:v2 --same-node").since(28),
         run("wait --for=condition=Ready pod/copy --timeout=60s").since(28),
         run("get pod copy -o jsonpath={.spec.containers[0].image}").is("drydock/demo:v2").since(28),
-        run("debug node/worker-1 --image=drydock/demo:v1 --profile=sysadmin -- sleep 1000").has("Creating debugging pod node-debugger-worker-1-").since(30),
+        run("debug node/worker-1 --image=drydock/demo:v1 --profile=sysadmin -- sleep 1000")
+            .has("Creating debugging pod node-debugger-worker-1-")
+            .since(30),
         run("delete pod tool copy --now --ignore-not-found"),
     ]);
     let found = client.step(&run("get pods -o name").since(30));

@@ -83,7 +83,10 @@ pub(crate) fn volumes(client: &Client<'_>) {
         run("create -f -").input(claim("gone", "")).is("persistentvolumeclaim/gone created"),
         run("create -f -").input(claim("kept", &format!(", storageClassName: keep-{space}"))),
         run("get pvc gone -o jsonpath={.status.phase}").is("Pending"),
-        run("describe pvc gone").has("WaitForFirstConsumer").has("waiting for first consumer to be created before binding").eventually(),
+        run("describe pvc gone")
+            .has("WaitForFirstConsumer")
+            .has("waiting for first consumer to be created before binding")
+            .eventually(),
         run("create -f -").input(writer("gone")),
         run("create -f -").input(writer("kept")),
         run("wait --for=jsonpath={.status.phase}=Succeeded pod/w-gone pod/w-kept --timeout=60s").since(28),
@@ -92,14 +95,18 @@ pub(crate) fn volumes(client: &Client<'_>) {
     let volume = |name: &str| client.step(&run(format!("get pvc {name} -o jsonpath={{.spec.volumeName}}")));
     let (gone, kept) = (volume("gone"), volume("kept"));
     client.table(&[
-        run(format!("get pv {kept} -o jsonpath={{.spec.persistentVolumeReclaimPolicy}}/{{.status.phase}}")).is("Retain/Bound"),
-        run("patch pvc kept -p '{\"spec\":{\"storageClassName\":\"other\"}}'").code(1).has("is immutable after creation"),
+        run(format!("get pv {kept} -o jsonpath={{.spec.persistentVolumeReclaimPolicy}}/{{.status.phase}}"))
+            .is("Retain/Bound"),
+        run("patch pvc kept -p '{\"spec\":{\"storageClassName\":\"other\"}}'")
+            .code(1)
+            .has("is immutable after creation"),
         run("delete pod w-gone w-kept --now"),
         run("delete pvc gone kept"),
         run(format!("get pv {gone}")).code(1).has("not found").eventually(),
         run(format!("get pv {kept} -o jsonpath={{.status.phase}}")).is("Released").eventually(),
         // A volume that was let go can be taken again, with what is on it.
-        run(format!("patch pv {kept} --type json -p '[{{\"op\":\"remove\",\"path\":\"/spec/claimRef\"}}]'")).has("patched"),
+        run(format!("patch pv {kept} --type json -p '[{{\"op\":\"remove\",\"path\":\"/spec/claimRef\"}}]'"))
+            .has("patched"),
         run(format!("get pv {kept} -o jsonpath={{.status.phase}}")).is("Available").eventually(),
         run("create -f -").input(claim("again", &format!(", storageClassName: keep-{space}, volumeName: {kept}"))),
         run("get pvc again -o jsonpath={.status.phase}").is("Bound").eventually(),

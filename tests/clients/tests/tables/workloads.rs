@@ -25,7 +25,9 @@ pub(crate) fn rollouts(client: &Client<'_>) {
         run("rollout undo deployment/shop").code(1).has("you cannot rollback a paused deployment"),
         run("set image deployment/shop web=drydock/demo:v3"),
         run("rollout status deployment/shop --timeout=1s").code(1),
-        run("get deployment shop -o jsonpath={.status.conditions[?(@.type==\"Progressing\")].reason}").is("DeploymentPaused").eventually(),
+        run("get deployment shop -o jsonpath={.status.conditions[?(@.type==\"Progressing\")].reason}")
+            .is("DeploymentPaused")
+            .eventually(),
         run("rollout resume deployment/shop").is("deployment.apps/shop resumed"),
         run("rollout restart deployment/shop").is("deployment.apps/shop restarted"),
         done(),

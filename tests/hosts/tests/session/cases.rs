@@ -449,6 +449,7 @@ async fn limits(lab: &Lab<'_>) {
 }
 
 async fn disks(lab: &Lab<'_>) {
+    // Docker gives its containers no loop devices: nothing bounds a node's disk there, as docs/SECURITY.md says.
     if lab.bench.kind == Kind::Docker {
         return;
     }

@@ -4,7 +4,7 @@ use bollard::Docker;
 use bollard::models::MountType;
 use bollard::query_parameters::{
     ListContainersOptions, ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions, LogsOptionsBuilder,
-    RemoveImageOptions, RemoveVolumeOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptionsBuilder,
 };
 use futures_util::StreamExt;
 
@@ -32,8 +32,28 @@ pub(crate) async fn objects() -> Vec<String> {
     names
 }
 
+/// Removes what a run that was broken off left behind.
+async fn sweep() {
+    let client = client();
+    for object in objects().await.iter().filter(|name| name.contains(crate::lab::SESSION)) {
+        let (kind, name) = object.split_once(' ').unwrap();
+        let name = name.trim_start_matches('/');
+        match kind {
+            "container" => {
+                let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+                client.remove_container(name, Some(options)).await.unwrap();
+            }
+            "volume" => {
+                client.remove_volume(name, None::<bollard::query_parameters::RemoveVolumeOptions>).await.unwrap()
+            }
+            _ => client.remove_network(name).await.unwrap(),
+        }
+    }
+}
+
 /// Fills the store with a first session.
 pub(crate) async fn prepare(bench: &Bench) {
+    sweep().await;
     let lab = bench.lab();
     lab.session().await;
     lab.host.create_node(crate::lab::SESSION, &Lab::node(2, "")).await.unwrap();

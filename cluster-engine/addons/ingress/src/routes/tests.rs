@@ -215,3 +215,39 @@ fn certificates_are_for_the_hosts_they_name_or_those_of_the_rules() {
     let found: Vec<_> = table.secrets.iter().map(|secret| (secret.name.as_str(), secret.hosts.join(" "))).collect();
     assert_eq!(found, [("s1", "x *.y".to_owned()), ("s2", "h".to_owned())]);
 }
+
+#[test]
+fn http_is_sent_to_https_where_there_is_tls() {
+    let of = |name: &str, host: &str, tls: Value, annotations: Value| {
+        read::<Ingress>(json!({
+            "metadata": {"name": name, "namespace": "ns", "annotations": annotations},
+            "spec": {"rules": [rule(host, &[path(&format!("/{name}"), "Prefix", "web")])], "tls": tls},
+        }))
+    };
+    let key = |name: &str| format!("nginx.ingress.kubernetes.io/{name}");
+    let table = plan(
+        &[
+            of("a", "A.example", json!([{"hosts": ["a.example"], "secretName": "s"}]), json!({})),
+            of("same-host", "a.example", json!([]), json!({})),
+            of("not-me", "a.example", json!([]), json!({key("ssl-redirect"): "false"})),
+            of("star", "b.wild.example", json!([{"hosts": ["*.wild.example"]}]), json!({})),
+            of("whole", "*.whole.example", json!([{"secretName": "s"}]), json!({})),
+            of("forced", "plain.example", json!([]), json!({key("force-ssl-redirect"): "true"})),
+            of("plain", "plain.example", json!([]), json!({})),
+        ],
+        &cluster(),
+    );
+    for (host, path, expected) in [
+        ("a.example", "/a", true),
+        ("a.example:8080", "/same-host", true),
+        ("a.example", "/not-me", false),
+        ("a.example", "/nowhere", false),
+        ("a.example", "/.well-known/acme-challenge/a", false),
+        ("b.wild.example", "/star", true),
+        ("any.whole.example", "/whole", true),
+        ("plain.example", "/forced", true),
+        ("plain.example", "/plain", false),
+    ] {
+        assert_eq!(table.is_https_only(host, path), expected, "{host}{path}");
+    }
+}

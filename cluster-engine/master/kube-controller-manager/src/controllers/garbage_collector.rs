@@ -9,7 +9,10 @@ mod watches;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use drydock_client::{Api, Client, DeleteOptions, Error, PartialObject, Patch, Propagation, Resource, WorkQueue};
+use drydock_client::{
+    Api, Client, DeleteOptions, Error, EventRecorder, ObjectReference, PartialObject, Patch, Propagation, Resource,
+    WorkQueue,
+};
 use serde_json::{Value, json};
 
 use self::graph::{Graph, Item};
@@ -23,6 +26,7 @@ pub(super) const ORPHAN: &str = "orphan";
 
 struct Controller {
     client: Client,
+    recorder: EventRecorder,
     graph: Arc<Mutex<Graph>>,
     watches: Arc<Watches>,
 }
@@ -33,7 +37,8 @@ pub(super) async fn run(context: Arc<Context>) {
     let queue = WorkQueue::new();
     let watches = Arc::new(Watches::new(context.own_client(), graph.clone(), queue.clone()));
     let follow = watches.clone();
-    let controller = Controller { client, graph, watches: watches.clone() };
+    let recorder = context.recorder(&client, "garbage-collector-controller");
+    let controller = Controller { client, recorder, graph, watches: watches.clone() };
     let loops = async {
         // An owner that is not known yet must not be taken for one that is gone.
         watches.synced().await;
@@ -128,11 +133,11 @@ impl Controller {
 
     /// Whether an owner is there: by the graph, else by asking.
     async fn look_up(&self, item: &Item, reference: &drydock_api::meta::OwnerReference) -> Result<Owner, Error> {
-        if let Some(owner) = self.graph().get(&reference.uid) {
-            let is_reachable = owner.namespace.is_empty() || owner.namespace == item.namespace;
-            if is_reachable {
-                return Ok(if owner.waits_for_dependents() { Owner::Waiting } else { Owner::There });
-            }
+        let known = self.graph().get(&reference.uid).cloned();
+        match known {
+            Some(owner) if owner.is_foreign_to(item) => self.tell_foreign(item, reference),
+            Some(owner) => return Ok(if owner.waits_for_dependents() { Owner::Waiting } else { Owner::There }),
+            None => {}
         }
         let Some(resource) = self.watches.resource(&reference.api_version, &reference.kind) else {
             // A kind that is not served (yet): nothing can be known, so nothing is deleted.
@@ -151,6 +156,23 @@ impl Controller {
             }
             _ => Owner::Gone,
         })
+    }
+
+    /// Says that an owner cannot be one because it is in another namespace.
+    fn tell_foreign(&self, item: &Item, reference: &drydock_api::meta::OwnerReference) {
+        let about = ObjectReference {
+            kind: item.resource.kind.to_string(),
+            namespace: item.namespace.clone(),
+            name: item.name.clone(),
+            uid: item.uid.clone(),
+            api_version: item.resource.api_version(),
+            ..ObjectReference::default()
+        };
+        let message = format!(
+            "ownerRef [{}/{}, namespace: {}, name: {}, uid: {}] does not exist in namespace {:?}",
+            reference.api_version, reference.kind, item.namespace, reference.name, reference.uid, item.namespace
+        );
+        self.recorder.warning(&about, "OwnerRefInvalidNamespace", message);
     }
 
     /// Takes a finalizer away.

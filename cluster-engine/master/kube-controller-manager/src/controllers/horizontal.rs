@@ -3,7 +3,7 @@
 mod limits;
 mod replicas;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ struct Controller {
     pods: Reflector<Pod>,
     kinds: Kinds,
     memory: Mutex<HashMap<String, Memory>>,
+    /// The pods of each autoscaler's target, as last seen.
+    selectors: Mutex<BTreeMap<Key, Selector>>,
     period: Duration,
 }
 
@@ -66,6 +68,7 @@ pub(super) async fn run(context: Arc<Context>) {
         pods,
         kinds: Kinds::new(context.own_client()),
         memory: Mutex::default(),
+        selectors: Mutex::default(),
         period: context.options.horizontal_pod_autoscaler_sync_period,
     };
     work(Arc::new(controller), queue, 2).await;
@@ -104,6 +107,7 @@ impl Reconcile for Controller {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Error> {
         let Some(scaler) = self.scalers.get(&key.0, &key.1) else {
+            self.selectors.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
             let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
             let live = self.scalers.list();
             memory.retain(|uid, _| live.iter().any(|scaler| scaler.uid() == uid));
@@ -244,6 +248,20 @@ impl Controller {
         };
         let mut pods = self.pods.list_in(round.scaler.namespace());
         pods.retain(|pod| parsed.matches_map(&pod.metadata.labels));
+        let rivals = {
+            let mut selectors = self.selectors.lock().unwrap_or_else(PoisonError::into_inner);
+            selectors.insert(key(round.scaler), parsed);
+            rivals(&selectors, round.scaler.namespace(), &pods)
+        };
+        if rivals.len() > 1 {
+            let listed: Vec<String> =
+                rivals.iter().map(|(namespace, name)| format!("{{{name} {namespace}}}")).collect();
+            let message =
+                format!("pods by selector {selector} are controlled by multiple HPAs: [{}]", listed.join(" "));
+            self.recorder.warning(&round.about, "AmbiguousSelector", message.clone());
+            round.say("ScalingActive", "False", "AmbiguousSelector", message.clone());
+            return Err(message);
+        }
 
         let metrics = &round.scaler.spec.metrics;
         let mut best: Option<(i32, String)> = None;
@@ -334,6 +352,14 @@ impl Controller {
         let status = told(metric, source, is_container, found.average, found.utilization);
         Ok((found.replicas, name, status))
     }
+}
+
+/// The autoscalers of the namespace that have one of these pods.
+fn rivals(selectors: &BTreeMap<Key, Selector>, namespace: &str, pods: &[Arc<Pod>]) -> Vec<Key> {
+    let of_namespace = selectors.iter().filter(|((of, _), _)| of == namespace);
+    let have_one =
+        of_namespace.filter(|(_, selector)| pods.iter().any(|pod| selector.matches_map(&pod.metadata.labels)));
+    have_one.map(|(key, _)| key.clone()).collect()
 }
 
 fn group_of(api_version: &str) -> &str {

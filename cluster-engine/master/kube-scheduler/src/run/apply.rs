@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use drydock_api::time::now_rfc3339;
 use drydock_client::types::Pod;
-use drydock_client::{Api, DeleteOptions, Object, Patch};
+use drydock_client::{Api, DeleteOptions, Object, ObjectReference, Patch};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -108,20 +108,12 @@ async fn bind_claims(shared: &Shared, claims: &[Waiting], node: &str) -> Result<
     for Waiting { claim, volume } in claims {
         match volume {
             Some(volume) => {
-                let claim_ref = json!({
-                    "kind": "PersistentVolumeClaim",
-                    "apiVersion": "v1",
-                    "namespace": claim.metadata.namespace,
-                    "name": claim.metadata.name,
-                    "uid": claim.metadata.uid,
-                    "resourceVersion": claim.metadata.resource_version,
-                });
                 let patch = json!({
                     "metadata": {
                         "resourceVersion": volume.metadata.resource_version,
                         "annotations": {"pv.kubernetes.io/bound-by-controller": "yes"},
                     },
-                    "spec": {"claimRef": claim_ref},
+                    "spec": {"claimRef": ObjectReference::of(&**claim)},
                 });
                 let api = Api::<Volume>::all(shared.client.clone());
                 api.patch(volume.name(), Patch::Merge, &patch).await.map_err(failed)?;

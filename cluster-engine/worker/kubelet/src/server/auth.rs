@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use drydock_client::User;
 use drydock_component::serve::{self, Body, Peer};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -22,11 +23,6 @@ pub(super) struct Gate {
 /// How long a decision holds (upstream: 5 min for yes, 30 s for no).
 const YES: Duration = Duration::from_secs(300);
 const NO: Duration = Duration::from_secs(30);
-
-struct User {
-    name: String,
-    groups: Vec<String>,
-}
 
 impl Gate {
     /// Lets a request pass or answers it.
@@ -71,17 +67,7 @@ impl Gate {
         let header = request.headers().get(http::header::AUTHORIZATION)?.to_str().ok()?;
         let token = header.strip_prefix("Bearer ")?;
         let api = kubelet.api.as_ref().filter(|_| kubelet.config.authentication.webhook.enabled)?;
-        let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}});
-        let path = "/apis/authentication.k8s.io/v1/tokenreviews";
-        let answer = api.client.request(Method::POST, path, "application/json", review.to_string()).await.ok()?;
-        let answer: Value = answer.json().ok()?;
-        let status = &answer["status"];
-        if status["authenticated"] != true {
-            return None;
-        }
-        let groups = status["user"]["groups"].as_array().into_iter().flatten();
-        let groups = groups.filter_map(|group| group.as_str().map(str::to_owned)).collect();
-        Some(User { name: status["user"]["username"].as_str()?.to_owned(), groups })
+        api.client.user_of_token(token).await
     }
 
     async fn authorize(&self, kubelet: &Kubelet, user: &User, verb: &str, subresource: &str) -> bool {
@@ -95,21 +81,11 @@ impl Gate {
             }
         }
         let Some(api) = &kubelet.api else { return false };
-        let review = json!({
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SubjectAccessReview",
-            "spec": {
-                "user": user.name,
-                "groups": user.groups,
-                "resourceAttributes": {
-                    "verb": verb, "version": "v1", "resource": "nodes", "subresource": subresource, "name": kubelet.node_name,
-                },
-            },
+        let attributes = json!({
+            "verb": verb, "version": "v1", "resource": "nodes", "subresource": subresource, "name": kubelet.node_name,
         });
-        let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
-        let answer = api.client.request(Method::POST, path, "application/json", review.to_string()).await;
-        let Ok(answer) = answer.and_then(|answer| answer.json::<Value>()) else { return false };
-        let yes = answer["status"]["allowed"] == true;
+        let asked = api.client.is_allowed(user, json!({"resourceAttributes": attributes})).await;
+        let Some(yes) = asked else { return false };
         self.decisions.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (now, yes));
         yes
     }

@@ -296,7 +296,7 @@ pub(super) fn cron_job(object: &Value, _: &Context<'_>) -> Errors {
                 zone,
                 "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",
             ));
-        } else if !is_zone(zone) {
+        } else if zone.parse::<chrono_tz::Tz>().is_err() {
             errors.push(FieldError::invalid(&path, zone, format!("unknown time zone {zone}")));
         }
     }
@@ -321,11 +321,6 @@ pub(super) fn cron_job(object: &Value, _: &Context<'_>) -> Errors {
         check::not_negative(&mut errors, spec, &path, key);
     }
     errors
-}
-
-/// Whether there is a time zone of exactly this name.
-fn is_zone(name: &str) -> bool {
-    name == "UTC" || jiff::tz::TimeZone::get(name).is_ok_and(|zone| zone.iana_name() == Some(name))
 }
 
 /// ValidateCronJobCreate: room for the suffix of its jobs.

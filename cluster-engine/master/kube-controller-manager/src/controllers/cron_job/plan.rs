@@ -59,8 +59,8 @@ pub(super) fn plan(cron_job: &CronJob, owned: &[Arc<Job>], now: i64) -> Plan {
             return plan;
         }
     };
-    decide(cron_job, &mut plan, owned, &|from| schedule.next(from, &zone), now);
-    plan.look_again = schedule.next(now, &zone).and_then(|at| u64::try_from(at - now).ok());
+    decide(cron_job, &mut plan, owned, &|from| schedule.next(from, zone), now);
+    plan.look_again = schedule.next(now, zone).and_then(|at| u64::try_from(at - now).ok());
     plan
 }
 
@@ -171,6 +171,9 @@ pub(super) fn new_job(cron_job: &CronJob, at: i64) -> Value {
     })
 }
 
+#[cfg(test)]
+#[path = "properties.rs"]
+mod properties;
 #[cfg(test)]
 mod tests {
     use super::*;

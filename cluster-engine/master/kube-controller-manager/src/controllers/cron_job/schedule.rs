@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeZone, Timelike};
+use chrono_tz::Tz;
 use drydock_api::time::parse_seconds;
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 
 /// How far ahead a time is looked for.
 const HORIZON_DAYS: i64 = 5 * 366;
@@ -72,7 +71,7 @@ impl Schedule {
     ///
     /// Clocks that are put forward skip what lies in the gap; clocks that are put back show an hour twice, and what is
     /// due in it happens twice (as upstream's cron library does).
-    pub(super) fn next(&self, after: i64, zone: &TimeZone) -> Option<i64> {
+    pub(super) fn next(&self, after: i64, zone: Tz) -> Option<i64> {
         let times = match self {
             Schedule::Every(seconds) => return Some(after + seconds),
             Schedule::Times(times) => times,
@@ -80,12 +79,12 @@ impl Schedule {
         let end = after + HORIZON_DAYS * DAY;
         let mut at = after + 1;
         while at < end {
-            let local = zone.to_datetime(Timestamp::from_second(at).ok()?);
+            let local = DateTime::from_timestamp(at, 0)?.with_timezone(&zone);
             let of_day = i64::from(local.hour()) * 3600 + i64::from(local.minute()) * 60 + i64::from(local.second());
-            if !times.has_day(local.date()) {
-                let begins = local.date().tomorrow().ok()?.to_zoned(zone.clone()).ok()?.timestamp().as_second();
+            if !times.has_day(local.date_naive()) {
                 // A day of 23 or 25 hours ends earlier or later than the clock makes it seem.
-                at = begins.max(at + 1);
+                let midnight = zone.from_local_datetime(&local.date_naive().succ_opt()?.and_time(NaiveTime::MIN));
+                at = midnight.earliest().map_or(at + DAY - of_day, |begins| begins.timestamp()).max(at + 1);
             } else if local.second() != 0 {
                 at += 60 - i64::from(local.second());
             } else if !times.hours.contains(&(local.hour() as u8)) {
@@ -101,8 +100,8 @@ impl Schedule {
 }
 
 impl Times {
-    fn has_day(&self, day: Date) -> bool {
-        let weekday = day.weekday().to_sunday_zero_offset() as u8;
+    fn has_day(&self, day: NaiveDate) -> bool {
+        let weekday = day.weekday().num_days_from_sunday() as u8;
         let (by_month, by_week) = (self.days.contains(&(day.day() as u8)), self.weekdays.contains(&weekday));
         let is_day = if self.both_days { by_month && by_week } else { by_month || by_week };
         self.months.contains(&(day.month() as u8)) && is_day
@@ -113,10 +112,10 @@ impl Times {
 ///
 /// # Errors
 /// As Go says it, when there is no such zone.
-pub(super) fn zone(name: Option<&str>) -> Result<TimeZone, String> {
+pub(super) fn zone(name: Option<&str>) -> Result<Tz, String> {
     match name {
-        None | Some("" | "UTC" | "Etc/UTC") => Ok(TimeZone::UTC),
-        Some(name) => TimeZone::get(name).map_err(|_| format!("unknown time zone {name}")),
+        None | Some("" | "UTC" | "Etc/UTC") => Ok(Tz::UTC),
+        Some(name) => name.parse().map_err(|_| format!("unknown time zone {name}")),
     }
 }
 
@@ -194,7 +193,7 @@ mod tests {
     #[track_caller]
     fn check_in(name: &str, schedule: &str, after: &str, expected: &str) {
         let zone = zone(Some(name)).unwrap();
-        let next = Schedule::parse(schedule).unwrap().next(parse_seconds(after).unwrap(), &zone).map(format_seconds);
+        let next = Schedule::parse(schedule).unwrap().next(parse_seconds(after).unwrap(), zone).map(format_seconds);
         assert_eq!(next.as_deref(), Some(expected), "{schedule}");
     }
 
@@ -229,6 +228,6 @@ mod tests {
         for bad in ["", "* * * *", "60 * * * *", "* * 0 * *", "a * * * *", "*/0 * * * *", "5-1 * * * *", "@every x"] {
             assert!(Schedule::parse(bad).is_err(), "{bad}");
         }
-        assert_eq!(Schedule::parse("0 0 31 2 *").unwrap().next(0, &TimeZone::UTC), None);
+        assert_eq!(Schedule::parse("0 0 31 2 *").unwrap().next(0, Tz::UTC), None);
     }
 }

@@ -331,6 +331,9 @@ pub(super) fn status(
 }
 
 #[cfg(test)]
+#[path = "properties.rs"]
+mod properties;
+#[cfg(test)]
 mod tests {
     use super::*;
     use drydock_client::types::{Condition, Taint};

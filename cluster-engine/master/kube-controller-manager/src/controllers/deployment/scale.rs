@@ -150,6 +150,9 @@ fn proportion(deployment: &Deployment, set: &ReplicaSet, change: i32, done: i32)
 }
 
 #[cfg(test)]
+#[path = "properties.rs"]
+mod properties;
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::kinds::{DeploymentStrategy, RollingUpdate};

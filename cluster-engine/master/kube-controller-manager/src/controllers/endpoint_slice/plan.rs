@@ -215,6 +215,9 @@ fn labels(service: &Service, manager: &str) -> StringMap {
 }
 
 #[cfg(test)]
+#[path = "properties.rs"]
+mod properties;
+#[cfg(test)]
 mod tests {
     use super::*;
     use drydock_client::types::{Condition, IntOrString, ServicePort};

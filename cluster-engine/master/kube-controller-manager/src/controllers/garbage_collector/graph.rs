@@ -40,6 +40,11 @@ impl Item {
         self.deleting && self.foreground
     }
 
+    /// Whether it is in a namespace and `dependent` is not in the same, so that it cannot be its owner.
+    pub(super) fn is_foreign_to(&self, dependent: &Item) -> bool {
+        !self.namespace.is_empty() && self.namespace != dependent.namespace
+    }
+
     /// Whether it keeps an owner from going before it.
     pub(super) fn blocks(&self, owner: &str) -> bool {
         self.owners.iter().any(|reference| reference.uid == owner && reference.block_owner_deletion == Some(true))
@@ -87,8 +92,10 @@ impl Graph {
             visit.extend(self.waiting(before.union(&now)));
         }
         let has_unknown_owner = now.iter().any(|owner| !self.items.contains_key(owner));
+        // An owner in another namespace cannot be meant; what is looked up instead is its namesake here.
+        let has_foreign_owner = now.iter().any(|o| self.items.get(o).is_some_and(|owner| owner.is_foreign_to(&item)));
         let has_waiting_owner = now.iter().any(|o| self.items.get(o).is_some_and(Item::waits_for_dependents));
-        if !now.is_empty() && (has_unknown_owner || has_waiting_owner) && before != now {
+        if !now.is_empty() && (has_unknown_owner || has_waiting_owner || has_foreign_owner) && before != now {
             visit.push(item.uid.clone());
         }
         self.items.insert(item.uid.clone(), item);
@@ -164,6 +171,15 @@ pub(super) mod testing {
 mod tests {
     use super::testing::item;
     use super::*;
+
+    #[test]
+    fn an_owner_in_another_namespace_is_looked_at() {
+        let mut graph = Graph::default();
+        let (mut owner, mut child) = (item("owner", &[]), item("child", &["owner"]));
+        (owner.namespace, child.namespace) = ("a".into(), "b".into());
+        graph.apply(owner);
+        assert_eq!(graph.apply(child), ["child"]);
+    }
 
     #[test]
     fn losing_an_owner_is_noticed() {

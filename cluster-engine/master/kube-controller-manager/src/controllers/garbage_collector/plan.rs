@@ -74,6 +74,9 @@ pub(super) fn plan(item: &Item, owners: &[(OwnerReference, Owner)], dependents: 
 }
 
 #[cfg(test)]
+#[path = "properties.rs"]
+mod properties;
+#[cfg(test)]
 mod tests {
     use super::super::graph::testing::item;
     use super::*;

@@ -183,6 +183,9 @@ fn default_range(current: i32, desired: i32, least: i32, most: i32) -> (i32, (&'
 }
 
 #[cfg(test)]
+#[path = "properties.rs"]
+mod properties;
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::kinds::ScalingPolicy;

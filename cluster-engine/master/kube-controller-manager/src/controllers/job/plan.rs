@@ -199,5 +199,8 @@ fn finish(plan: &mut Plan, now: i64) {
 }
 
 #[cfg(test)]
+#[path = "properties.rs"]
+mod properties;
+#[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

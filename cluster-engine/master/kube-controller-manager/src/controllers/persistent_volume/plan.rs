@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use drydock_api::quantity::Quantity;
 use drydock_api::selector::Selector;
-use drydock_client::{EventType, Object};
+use drydock_client::{EventType, Object, ObjectReference};
 
 use crate::kinds::{BIND_COMPLETED, BOUND_BY_CONTROLLER, Claim, PROVISIONED_BY, SELECTED_NODE, StorageClass, Volume};
 
@@ -276,14 +276,7 @@ pub(super) fn claim_for(body: &mut serde_json::Value, claim: &Claim) -> bool {
     if is_done {
         return false;
     }
-    body["spec"]["claimRef"] = serde_json::json!({
-        "kind": "PersistentVolumeClaim",
-        "apiVersion": "v1",
-        "namespace": claim.metadata.namespace,
-        "name": claim.metadata.name,
-        "uid": claim.metadata.uid,
-        "resourceVersion": claim.metadata.resource_version,
-    });
+    body["spec"]["claimRef"] = serde_json::json!(ObjectReference::of(claim));
     if !by_hand {
         body["metadata"]["annotations"][BOUND_BY_CONTROLLER] = "yes".into();
     }
@@ -305,6 +298,9 @@ pub(super) fn give_to(body: &mut serde_json::Value, volume: &Volume) -> bool {
     changed
 }
 
+#[cfg(test)]
+#[path = "properties.rs"]
+mod properties;
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

@@ -158,6 +158,9 @@ pub(super) fn status(
 }
 
 #[cfg(test)]
+#[path = "properties.rs"]
+mod properties;
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::kinds::ReplicaSet;

@@ -223,6 +223,9 @@ pub(super) fn status(
 }
 
 #[cfg(test)]
+#[path = "properties.rs"]
+mod properties;
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::kinds::RollingUpdate;
