@@ -104,7 +104,7 @@ fn what_the_machine_lacks_is_one_sentence_and_nothing_is_left() {
     // Root without its rights, as in a container that was given none.
     let mut command = std::process::Command::new("setpriv");
     let dropped = ["--bounding-set=-all", "--inh-caps=-all", "--"];
-    command.args(dropped).arg(product.binary()).args(["cluster", "create", "x"]);
+    command.args(dropped).arg(product.binary()).args(["--host", "embedded", "cluster", "create", "x"]);
     let output = command.env("DRYDOCK_DATA_DIR", product.data()).output().expect("setpriv of util-linux");
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
@@ -117,7 +117,8 @@ fn what_the_machine_lacks_is_one_sentence_and_nothing_is_left() {
     std::fs::create_dir(&small).expect("a folder");
     let options = Some("size=100m");
     mount(Some("tmpfs"), &small, Some("tmpfs"), MsFlags::empty(), options).expect("a small disk");
-    let refused = product.command().args(["cluster", "create", "x", "--data-dir"]).arg(&small).output();
+    let refused =
+        product.command().args(["--host", "embedded", "cluster", "create", "x", "--data-dir"]).arg(&small).output();
     let left = std::fs::read_dir(&small).map(Iterator::count);
     umount(&small).expect("the small disk goes");
     let message = String::from_utf8_lossy(&refused.expect("drydock can be started").stderr).into_owned();

@@ -73,9 +73,15 @@ fn watches_logs_and_shells_follow_what_happens() {
     let product = Product::new();
     let cluster = Cluster::create(&product, "follows", 1);
     let pods = Follow::start(cluster.kubectl_command("get pods --watch"));
+    // Once the watch tells of one pod, it tells of the next from its very beginning.
+    cluster.kubectl(&format!("run first {DEMO}")).ok();
+    pods.wait("the watch", |seen| seen.contains("first"));
     let script = "for i in 1 2 3 4 5 6 7 8; do echo line $i; sleep 0.2; done; sleep 3600";
     cluster.kubectl(&format!("run hello {DEMO} --command -- sh -c '{script}'")).ok();
-    pods.wait("the pod to be Running", |seen| seen.contains("Pending") && seen.contains("1/1     Running"));
+    pods.wait("the pod to be Running", |seen| {
+        let is = |state: &str| seen.lines().any(|line| line.starts_with("hello") && line.contains(state));
+        is("Pending") && is("1/1     Running")
+    });
     let mut logs = Follow::start(cluster.kubectl_command("logs --follow hello"));
     logs.wait_text("line 8\n");
     assert_eq!(logs.seen().lines().collect::<Vec<_>>(), (1..=8).map(|i| format!("line {i}")).collect::<Vec<_>>());
