@@ -174,6 +174,9 @@ pub(crate) fn ingresses(client: &Client<'_>) {
     let ask = |more: &str| run(format!("exec outside -- wget -T 5 -qO- {more}"));
     let to = format!("http://{address}");
     client.table(&[
+        // A host with TLS is sent there; an annotation says otherwise.
+        ask(&format!("--header 'Host: {host}' {to}/")).code(1).has(&format!("https://{host}/")).eventually(),
+        run("annotate ingress shop nginx.ingress.kubernetes.io/ssl-redirect=false").has("shop annotated"),
         ask(&format!("--header 'Host: {host}' {to}/")).has("demo v1 from web-").eventually(),
         ask(&format!("--header 'Host: {host}' {to}/exact")).has("404").code(1),
         ask(&format!("--header 'Host: {space}.example.org' {to}/")).has("demo v").eventually(),
