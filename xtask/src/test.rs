@@ -16,12 +16,13 @@ pub(crate) struct Options {
 }
 
 /// Programs that tests run beside our own, with the Debian packages that carry them.
-const PEERS: [(&str, &str); 5] = [
+const PEERS: [(&str, &str); 6] = [
     ("etcd", "etcd-server"),
     ("etcdctl", "etcd-client"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("busybox", "busybox-static"),
+    ("mkfs.ext4", "e2fsprogs"),
 ];
 /// What the browser journey needs.
 const BROWSER: [(&str, &str); 2] = [("chromium", "chromium"), ("chromedriver", "chromium-driver")];
