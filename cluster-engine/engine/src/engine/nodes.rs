@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use drydock_api::meta::ObjectMeta;
+use drydock_client::Client;
 use http::Method;
 use serde::Deserialize;
 
@@ -14,6 +15,10 @@ use crate::spec::{MAX_WORKERS, SpecError};
 
 /// How long a node that is asked to stop may take.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long the API server may take to hear of a node that was removed.
+const CLEAR_TIME: Duration = Duration::from_secs(30);
+/// Between two tries.
+const CLEAR_PAUSE: Duration = Duration::from_millis(200);
 /// More than any certificate or key takes.
 const LONGEST_PEM: usize = 16 * 1024;
 
@@ -99,21 +104,14 @@ impl Engine {
         }
         self.host.remove_node(cluster, node).await?;
         let client = found.client().map_err(|source| api_error("connect", source))?;
-        let delete =
-            async |path: &str| match client.request(Method::DELETE, path, "application/json", String::new()).await {
-                Ok(_) => Ok(()),
-                Err(error) if error.is_not_found() => Ok(()),
-                Err(source) => Err(api_error("clear up after the node", source)),
-            };
-        delete(&format!("/api/v1/nodes/{node}")).await?;
-        // Nobody is left who could tell that they have ended; upstream's clean-up would take a minute to be sure of it.
-        let of_node = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node}");
-        let pods: PodList = client.get(&of_node).await.map_err(|source| api_error("list the node's pods", source))?;
-        for pod in pods.items {
-            let (namespace, name) = (pod.metadata.namespace, pod.metadata.name);
-            delete(&format!("/api/v1/namespaces/{namespace}/pods/{name}?gracePeriodSeconds=0")).await?;
+        // The node is gone for good; an API server that is just being started again must still hear of it.
+        let until = Instant::now() + CLEAR_TIME;
+        loop {
+            match clear_up(&client, node).await {
+                Err(_) if Instant::now() < until => tokio::time::sleep(CLEAR_PAUSE).await,
+                outcome => return outcome,
+            }
         }
-        Ok(())
     }
 
     /// Lets something befall a node, or makes all well again.
@@ -199,6 +197,25 @@ impl Engine {
         };
         Ok(Authority::load(read("ca.crt").await?, read("ca.key").await?)?)
     }
+}
+
+/// Removes a lost node's Node object and its pods.
+async fn clear_up(client: &Client, node: &str) -> Result<(), EngineError> {
+    let delete = async |path: &str| match client.request(Method::DELETE, path, "application/json", String::new()).await
+    {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(source) => Err(api_error("clear up after the node", source)),
+    };
+    delete(&format!("/api/v1/nodes/{node}")).await?;
+    // Nobody is left who could tell that they have ended; upstream's clean-up would take a minute to be sure of it.
+    let of_node = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node}");
+    let pods: PodList = client.get(&of_node).await.map_err(|source| api_error("list the node's pods", source))?;
+    for pod in pods.items {
+        let (namespace, name) = (pod.metadata.namespace, pod.metadata.name);
+        delete(&format!("/api/v1/namespaces/{namespace}/pods/{name}?gracePeriodSeconds=0")).await?;
+    }
+    Ok(())
 }
 
 /// The lowest worker number that is not taken.
