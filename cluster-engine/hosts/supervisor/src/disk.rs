@@ -64,7 +64,7 @@ fn format(template: &Path, bytes: u64, reaper: &Arc<Reaper>) -> io::Result<()> {
     let partial = template.with_extension(std::process::id().to_string());
     let outcome = File::create(&partial).and_then(|file| {
         file.set_len(bytes)?;
-        run(FORMAT.iter().copied().chain([partial.to_string_lossy().as_ref()]), reaper)?;
+        run(FORMAT.iter().copied().chain([partial.to_string_lossy().as_ref()]), &[0], reaper)?;
         fs::rename(&partial, template)
     });
     if outcome.is_err() {
@@ -73,8 +73,8 @@ fn format(template: &Path, bytes: u64, reaper: &Arc<Reaper>) -> io::Result<()> {
     outcome
 }
 
-/// Runs a program of the machine to its end.
-fn run<'a>(words: impl Iterator<Item = &'a str>, reaper: &Arc<Reaper>) -> io::Result<()> {
+/// Runs a program of the machine to its end, which must be one of these.
+fn run<'a>(words: impl Iterator<Item = &'a str>, good: &[i32], reaper: &Arc<Reaper>) -> io::Result<()> {
     let args: Vec<String> = words.map(str::to_owned).collect();
     let name = args.first().cloned().unwrap_or_default();
     let command = Command { args, capabilities: CapabilitySet::ALL, ..Command::default() };
@@ -82,8 +82,7 @@ fn run<'a>(words: impl Iterator<Item = &'a str>, reaper: &Arc<Reaper>) -> io::Re
     let launched = launch::launch(Path::new("/proc/self/exe"), reaper, &spec, &launch::Descriptors::default())
         .map_err(io::Error::other)?;
     match launched.end.wait().code {
-        // fsck: 1 means that it mended something.
-        0 | 1 => Ok(()),
+        code if good.contains(&code) => Ok(()),
         code => Err(io::Error::other(format!("{name} ended with {code}"))),
     }
 }
@@ -134,7 +133,8 @@ pub(crate) fn attach(folder: &Path, reaper: &Arc<Reaper>) -> io::Result<()> {
     lock(&file)?;
     if !is_clean(&file)? {
         tracing::warn!(path = %image.display(), "a disk was not unmounted; it is checked");
-        run(["fsck.ext4", "-p", image.to_string_lossy().as_ref()].into_iter(), reaper)?;
+        // 1 means that it mended something.
+        run(["fsck.ext4", "-p", image.to_string_lossy().as_ref()].into_iter(), &[0, 1], reaper)?;
     }
     let (device, _open) = loop_device(&file)?;
     mount(Some(&device), &target, Some("ext4"), MsFlags::MS_NODEV, Some(OPTIONS))?;
