@@ -5,18 +5,22 @@ use std::io::{self, Read, Write};
 use sha2::{Digest, Sha256};
 
 /// The digest of some bytes, hexadecimal.
-pub(crate) fn of(bytes: &[u8]) -> String {
+#[must_use]
+pub fn of(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
 /// The hexadecimal part of `sha256:<hex>`, when it is one.
-pub(crate) fn hex_of(digest: &str) -> Option<&str> {
+#[must_use]
+pub fn hex_of(digest: &str) -> Option<&str> {
     let hex = digest.strip_prefix("sha256:")?;
     let valid = hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     valid.then_some(hex)
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes, hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -9,7 +9,7 @@
 
 mod archive;
 mod build;
-mod digest;
+pub mod digest;
 mod error;
 mod image;
 mod oci;

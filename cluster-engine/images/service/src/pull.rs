@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use drydock_images::service::{Credentials, Failure};
-use drydock_images::{Image, ImageStore, Layer, Limits, Manifest, Reference, Staging};
+use drydock_images::{Image, ImageStore, Layer, Limits, Manifest, Reference, Staging, digest};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
@@ -109,11 +109,9 @@ pub async fn pull(order: &Order, progress: &Progress) -> Outcome {
     let shown = order.image.parse::<Reference>().map_or_else(|_| order.image.clone(), |name| name.to_string());
     let resolving = AtomicU64::new(1);
     let attempt = async {
-        match attempt(order, progress, &resolving).await {
+        match fetch_one(order, progress, &resolving).await {
             // A layer that was here was cleared away in between: now it is fetched.
-            Err(Error::Store(drydock_images::Error::Removed { .. })) => {
-                attempt_again(order, progress, &resolving).await
-            }
+            Err(Error::Store(drydock_images::Error::Removed { .. })) => fetch_one(order, progress, &resolving).await,
             outcome => outcome,
         }
     };
@@ -124,11 +122,7 @@ pub async fn pull(order: &Order, progress: &Progress) -> Outcome {
     }
 }
 
-async fn attempt_again(order: &Order, progress: &Progress, resolving: &AtomicU64) -> Result<Image, Error> {
-    attempt(order, progress, resolving).await
-}
-
-async fn attempt(order: &Order, progress: &Progress, resolving: &AtomicU64) -> Result<Image, Error> {
+async fn fetch_one(order: &Order, progress: &Progress, resolving: &AtomicU64) -> Result<Image, Error> {
     let policy =
         Arc::new(Policy::load(&order.machine).map_err(Error::io("cannot read the rules of the image service"))?);
     let name: Reference = order.image.parse().map_err(Error::Name)?;
@@ -171,9 +165,7 @@ impl Drop for Turn {
 
 /// Waits until nobody else on this machine fetches the same name: it is there then, most likely.
 async fn only_one(store: &ImageStore, name: &Reference) -> Result<Turn, Error> {
-    drop(store.stage()?);
-    let key = hex(&Sha256::digest(name.to_string().as_bytes()));
-    let path = store.pulls().join(format!("{key}.lock"));
+    let path = store.pulls()?.join(format!("{}.lock", digest::of(name.to_string().as_bytes())));
     let fail = || Error::io(format!("cannot lock {}", path.display()));
     let file = File::create(&path).map_err(fail())?;
     let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
@@ -435,7 +427,7 @@ async fn receive(
         hash.update(piece);
         take(piece).await?;
     }
-    let found = format!("sha256:{}", hex(&hash.finalize()));
+    let found = format!("sha256:{}", digest::hex(&hash.finalize()));
     if received != descriptor.size {
         return Err(Error::Invalid(format!(
             "failed size validation: {received} != {}: failed precondition",
@@ -450,16 +442,11 @@ fn mismatch(expected: &str, found: &str) -> Error {
 }
 
 fn is_digest(text: &str) -> bool {
-    text.strip_prefix("sha256:")
-        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+    digest::hex_of(text).is_some()
 }
 
 fn digest_of(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(bytes)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("sha256:{}", digest::of(bytes))
 }
 
 /// Images and bytes that a session may still pull.

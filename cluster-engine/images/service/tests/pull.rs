@@ -88,7 +88,8 @@ fn is_clean(lab: &Lab) {
     assert!(lab.store().list().unwrap().is_empty());
     let layers = lab.machine().join("layers");
     assert_eq!(std::fs::read_dir(layers).into_iter().flatten().count(), 0, "layers are left");
-    let left: Vec<_> = std::fs::read_dir(lab.store().pulls()).unwrap().map(|it| it.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(lab.store().pulls().unwrap()).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert!(left.is_empty(), "{left:?}");
 }
 

@@ -62,9 +62,15 @@ pub(super) fn seconds() -> u64 {
 
 impl ImageStore {
     /// Folder of pulls in progress and of what keeps them apart.
-    #[must_use]
-    pub fn pulls(&self) -> PathBuf {
-        self.dir.join("pulls")
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn pulls(&self) -> Result<PathBuf, Error> {
+        // Made by whoever comes first, with the store itself.
+        drop(self.lock()?);
+        let pulls = self.dir.join("pulls");
+        private(&pulls)?;
+        Ok(pulls)
     }
 
     /// Begins to add an image. What dead processes left behind is removed.
@@ -73,10 +79,7 @@ impl ImageStore {
     /// [`Error::Io`].
     pub fn stage(&self) -> Result<Staging, Error> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let pulls = self.pulls();
-        // Made by whoever comes first, with the store itself.
-        drop(self.lock()?);
-        private(&pulls)?;
+        let pulls = self.pulls()?;
         sweep_stages(&pulls);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = pulls.join(format!("{}-{}-{number}", std::process::id(), seconds()));
