@@ -1,7 +1,8 @@
 //! One node: its namespaces, its root, its first process.
 
 use std::fs::{self, File};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use drydock_container_runtime::cgroup::{Group, Hierarchy};
 use drydock_container_runtime::launch::{
     self, Access, CapabilitySet, Command, Descriptors, Launched, Program, Root, Shm, Spec, SystemCalls, Tree,
 };
-use drydock_container_runtime::{Limits, Mount, Reaper, RootFs, UserMapping, remove_tree};
+use drydock_container_runtime::{Limits, Mount, Reaper, RootFs, UserMapping, open_inside, remove_tree};
 use drydock_engine::host::{NodeRole, NodeSpec, NodeState, NodeUsage};
 use drydock_images::ImageStore;
 use tokio::sync::oneshot;
@@ -419,19 +420,28 @@ impl Node {
         }
     }
 
-    /// Opens a file of the node; links never lead out of its root, and only plain files are read.
-    pub(crate) fn open(&self, shared: &Shared, path: &str) -> Result<OwnedFd, Error> {
-        open_inside(&self.root(shared), path)
-            .map_err(Error::io(format!("cannot read {path} of node {}", self.spec.name)))
+    /// A part of a file of the node; links never lead out of its root, and only plain files are read.
+    pub(crate) fn read(&self, shared: &Shared, path: &str, offset: u64, limit: usize) -> Result<Vec<u8>, Error> {
+        read_inside(&self.root(shared), path, offset, limit)
     }
 }
 
-/// Opens a file below a folder as if that were `/`.
-pub(crate) fn open_inside(root: &Path, path: &str) -> std::io::Result<OwnedFd> {
-    use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
-    let root = File::open(root)?;
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    Ok(openat2(&root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)?)
+/// Bytes of a file that are read at once.
+const READ_LIMIT: usize = 1 << 20;
+
+/// A part of a plain file below a folder as if that were `/`.
+pub(crate) fn read_inside(root: &Path, path: &str, offset: u64, limit: usize) -> Result<Vec<u8>, Error> {
+    let read = || {
+        let mut file = File::from(open_inside(root, Path::new(path))?);
+        if !file.metadata()?.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        file.seek(SeekFrom::Start(offset))?;
+        let mut bytes = Vec::new();
+        file.take(limit.min(READ_LIMIT) as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().map_err(Error::io(format!("cannot read {path}")))
 }
 
 /// Proportional set size of a process, bytes; 0 when it is gone.

@@ -1,19 +1,16 @@
 //! `drydock-store`: what a host does in a container that holds the image store or a node's disk.
 
 use std::fs;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use clap::Subcommand;
 use drydock_images::ImageStore;
 
-use crate::node::open_inside;
+use crate::node::read_inside;
 use crate::state::State;
 use crate::{Error, disk};
-
-/// Bytes of a file that are read at once.
-const READ_LIMIT: u64 = 1 << 20;
 
 /// Flags of `drydock-store`.
 #[derive(Debug, clap::Parser)]
@@ -62,7 +59,7 @@ enum Command {
         offset: u64,
         /// Most bytes.
         #[arg(long)]
-        limit: u64,
+        limit: usize,
     },
 }
 
@@ -92,13 +89,8 @@ pub fn run(options: Options) -> Result<(), Error> {
         }
         Command::Read { session_dir, node, path, offset, limit } => {
             let root = disk::place(&session_dir.join("nodes").join(node)).join("rootfs");
-            let fail = || Error::io(format!("cannot read {path}"));
-            let mut file = fs::File::from(open_inside(&root, &path).map_err(fail())?);
-            if !file.metadata().map_err(fail())?.is_file() {
-                return Err(fail()(io::ErrorKind::InvalidInput.into()));
-            }
-            file.seek(SeekFrom::Start(offset)).map_err(fail())?;
-            io::copy(&mut file.take(limit.min(READ_LIMIT)), &mut io::stdout().lock()).map_err(fail())?;
+            let bytes = read_inside(&root, &path, offset, limit)?;
+            io::stdout().lock().write_all(&bytes).map_err(Error::io(format!("cannot write what is in {path}")))?;
         }
     }
     Ok(())

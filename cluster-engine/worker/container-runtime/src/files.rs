@@ -13,6 +13,16 @@ use crate::sys;
 
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
+/// Opens what is at `path` below the folder `root` for reading, as if that folder were `/`: no link leads out, and a pipe or
+/// terminal that lies there keeps nobody waiting.
+///
+/// # Errors
+/// The kernel's.
+pub fn open_inside(root: &Path, path: &Path) -> io::Result<OwnedFd> {
+    let root = std::fs::File::open(root)?;
+    sys::open_in_root(root, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)
+}
+
 /// Opens the directory `path` inside `root`, making what is missing; no link leads out of `root`.
 ///
 /// # Errors

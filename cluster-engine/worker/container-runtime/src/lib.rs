@@ -29,7 +29,7 @@ pub use config::{
     Security, UserMapping, UserSpec,
 };
 pub use error::{Error, ExecFailure};
-pub use files::remove_tree;
+pub use files::{open_inside, remove_tree};
 pub use helper::{helper_main, pause_main};
 pub use native::{NativeRuntime, Options};
 pub use reaper::{Ending, Exit, ExitNotify, Reaper};

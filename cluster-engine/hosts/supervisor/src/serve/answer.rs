@@ -1,7 +1,6 @@
 //! One connection: a request, an answer, and for terminals and dialled streams what follows.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,8 +29,6 @@ const OUTPUT_LIMIT: usize = 1 << 20;
 const LINGER: Duration = Duration::from_millis(200);
 /// Terminals of a session at once: each keeps its scroll-back in this process, which no node's limit counts.
 const TERMINALS: usize = 32;
-/// Bytes of a file that are read at once.
-const READ_LIMIT: usize = 1 << 20;
 
 pub(super) async fn connection(supervisor: Rc<Supervisor>, stream: UnixStream) {
     if let Err(error) = serve(supervisor, stream).await {
@@ -135,15 +132,7 @@ impl Supervisor {
                 }
             }
             Request::ReadFile { node, path, offset, limit } => {
-                let file = self.with(&node, async |node, shared| node.open(shared, &path)).await?;
-                let mut file = File::from(file);
-                let fail = || Error::io(format!("cannot read {path}"));
-                if !file.metadata().map_err(fail())?.is_file() {
-                    return Err(fail()(std::io::ErrorKind::InvalidInput.into()));
-                }
-                let mut bytes = Vec::new();
-                file.seek(SeekFrom::Start(offset)).map_err(fail())?;
-                Read::take(file, limit.min(READ_LIMIT) as u64).read_to_end(&mut bytes).map_err(fail())?;
+                let bytes = self.with(&node, async |node, shared| node.read(shared, &path, offset, limit)).await?;
                 return Ok(Response::Bytes(bytes));
             }
             Request::Usage => return Ok(Response::Usage(self.usage().await)),

@@ -19,12 +19,8 @@ const LIMIT: u64 = 1 << 20;
 
 /// Reads a file of a volume; links never lead out of it.
 pub(crate) fn read(volume: &Path, path: &str) -> EnvFile {
-    use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
     let open = || -> std::io::Result<Option<String>> {
-        let root = std::fs::File::open(volume)?;
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        let file = std::fs::File::from(openat2(&root, path, flags, Mode::empty(), resolve)?);
+        let file = std::fs::File::from(drydock_container_runtime::open_inside(volume, Path::new(path))?);
         if !file.metadata()?.is_file() {
             return Ok(None);
         }
