@@ -6,7 +6,7 @@ mod import;
 mod markdown;
 mod text;
 
-use drydock_protocol::{Language, Lesson, LessonSummary, Step};
+use drydock_protocol::{Language, Lesson, LessonKind, LessonSummary, Step};
 
 pub(crate) use check::Program;
 pub(crate) use definition::{Definition, ResourceName};
@@ -48,6 +48,7 @@ impl Whole {
             title: text.title.clone(),
             summary: text.summary.clone(),
             topic: text.topic.clone(),
+            kind: LessonKind::Lesson,
             minutes: self.definition.minutes,
             level: self.definition.level,
             order: self.position,
@@ -68,7 +69,7 @@ impl Whole {
             let (language, text) = find(language).or_else(|| find(Language::English))?;
             Some(render(language, text))
         });
-        Some(Lesson { steps: steps.collect(), summary })
+        Some(Lesson { steps: steps.collect(), summary, faults: Vec::new() })
     }
 }
 
@@ -77,9 +78,12 @@ fn render(language: Language, text: &StepText) -> Step {
         id: text.id.clone(),
         title: text.title.clone(),
         language,
+        needs: Vec::new(),
         body: text.body.clone(),
         checks: text.checks.clone(),
+        quizzes: Vec::new(),
         hints: text.hints.clone(),
+        after: Vec::new(),
     }
 }
 

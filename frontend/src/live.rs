@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use drydock_protocol::{CheckState, CheckStatus, Envelope, Notice, Session, SessionEvent, Topology, Trace};
+use drydock_protocol::{CheckState, CheckStatus, Envelope, HintStatus, Notice, Session, SessionEvent, Topology, Trace};
 use gloo::events::EventListener;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -32,6 +32,8 @@ pub(crate) struct Live {
     pub(crate) topology: RwSignal<Topology>,
     /// Verdicts.
     pub(crate) checks: RwSignal<Checks>,
+    /// Hints that fit the cluster now.
+    pub(crate) hints: RwSignal<Vec<HintStatus>>,
     /// Chains of requests, oldest first.
     pub(crate) traces: RwSignal<Vec<Trace>>,
     /// Sentences for the learner, oldest first.
@@ -68,6 +70,7 @@ impl Live {
             session: RwSignal::new(None),
             topology: RwSignal::default(),
             checks: RwSignal::default(),
+            hints: RwSignal::default(),
             traces: RwSignal::default(),
             notices: RwSignal::default(),
             problem: RwSignal::new(None),
@@ -160,6 +163,7 @@ impl Live {
                 self.set_session(snapshot.session);
                 self.topology.set(snapshot.topology);
                 self.checks.set(by_key(snapshot.checks));
+                self.hints.set(snapshot.hints);
                 self.traces.set(snapshot.traces);
                 self.problem.set(None);
             }
@@ -169,6 +173,7 @@ impl Live {
             }
             SessionEvent::Remove { keys } => self.topology.update(|it| keys.iter().for_each(|key| it.remove(key))),
             SessionEvent::Checks { checks } => self.checks.update(|it| it.extend(by_key(checks))),
+            SessionEvent::Hints { hints } => self.hints.set(hints),
             SessionEvent::Trace { trace } => self.take_trace(trace),
             SessionEvent::Notice { notice } => self.notices.update(|it| it.push(notice)),
         }

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CheckStatus, Object, ObjectKey, Session, Topology, Trace};
+use crate::{CheckStatus, HintStatus, Object, ObjectKey, Session, Topology, Trace};
 
 /// An event with its number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +45,11 @@ pub enum SessionEvent {
         /// As they are now.
         checks: Vec<CheckStatus>,
     },
+    /// The hints that fit the cluster now; replaces those before.
+    Hints {
+        /// All of them.
+        hints: Vec<HintStatus>,
+    },
     /// A chain of requests began or grew.
     Trace {
         /// As it is now.
@@ -67,6 +72,9 @@ pub struct Snapshot {
     /// Verdicts on all checks of its lesson.
     #[serde(default)]
     pub checks: Vec<CheckStatus>,
+    /// The hints that fit the cluster now.
+    #[serde(default)]
+    pub hints: Vec<HintStatus>,
     /// The latest chains, oldest first.
     #[serde(default)]
     pub traces: Vec<Trace>,

@@ -9,6 +9,7 @@
 pub mod check;
 pub mod error;
 pub mod event;
+pub mod fault;
 pub mod language;
 pub mod lesson;
 pub mod path;
@@ -20,8 +21,12 @@ pub mod trace;
 pub use check::{CheckState, CheckStatus};
 pub use error::{ErrorBody, ErrorDetail};
 pub use event::{Envelope, Notice, NoticeLevel, SessionEvent, Snapshot};
+pub use fault::FaultKind;
 pub use language::Language;
-pub use lesson::{Block, Check, Hint, Lesson, LessonSummary, Level, Step};
+pub use lesson::{
+    Answer, AnswerVerdict, Answered, Block, Check, Hint, HintStatus, Lesson, LessonKind, LessonSummary, Level, Quiz,
+    QuizOption, Step,
+};
 pub use session::{CreateSession, Session, SessionState, StartStage, StartStep, StepState};
 pub use terminal::TerminalControl;
 pub use topology::{

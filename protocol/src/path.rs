@@ -4,12 +4,14 @@
 //! | --- | --- | --- |
 //! | GET | `/lessons?lang=` | → `[LessonSummary]` |
 //! | GET | `/lessons/{slug}?lang=` | → `Lesson` |
+//! | GET | `/lessons/{slug}/files/{name}` | → a picture of the lesson |
 //! | POST | `/sessions` | `CreateSession` → 201 `Session` |
 //! | GET | `/sessions` | → `[Session]` |
 //! | GET | `/sessions/{id}` | → `Session` |
 //! | DELETE | `/sessions/{id}` | → 202 `Session` |
 //! | POST | `/sessions/{id}/extend` | → `Session` |
 //! | POST | `/sessions/{id}/reset` | → 202 `Session` |
+//! | POST | `/sessions/{id}/answers?lang=` | `Answer` → `AnswerVerdict` |
 //! | GET | `/sessions/{id}/events` | server-sent events, see [`crate::event`] |
 //! | GET | `/sessions/{id}/terminals/{tid}?node=&cols=&rows=` | WebSocket, see [`crate::terminal`] |
 //! | POST | `/sessions/{id}/nodes/{node}/stop`, `…/start` | → 202 `Session` |
@@ -46,6 +48,12 @@ pub fn session(id: &str) -> String {
 #[must_use]
 pub fn session_verb(id: &str, verb: &str) -> String {
     format!("{}/{verb}", session(id))
+}
+
+/// `/api/v1/sessions/{id}/answers?lang=`.
+#[must_use]
+pub fn answers(id: &str, language: crate::Language) -> String {
+    format!("{}/answers?lang={}", session(id), language.tag())
 }
 
 /// `/api/v1/sessions/{id}/nodes/{node}/{verb}`, with `verb` one of `stop`, `start`.

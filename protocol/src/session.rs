@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Answered;
+
 /// Body of `POST /api/v1/sessions`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateSession {
@@ -80,6 +82,9 @@ pub struct Session {
     /// Steps of the lesson that were fulfilled, by identifier.
     #[serde(default)]
     pub steps_done: Vec<String>,
+    /// Questions of the lesson that were answered rightly.
+    #[serde(default)]
+    pub answered: Vec<Answered>,
 }
 
 /// A stage of coming up.

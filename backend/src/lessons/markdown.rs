@@ -43,7 +43,7 @@ fn code_block(info: &str, text: &str) -> Block {
         Some(word) => word.strip_prefix("on=").map(str::to_owned),
         None => is_shell.then(|| "workstation".to_owned()),
     };
-    Block::Code { code: text.trim_end_matches('\n').to_owned(), language, run_on }
+    Block::Code { code: text.trim_end_matches('\n').to_owned(), language, run_on, file: None }
 }
 
 fn push_prose(blocks: &mut Vec<Block>, prose: &mut Vec<Event<'_>>) {

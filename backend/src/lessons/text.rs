@@ -90,7 +90,7 @@ fn step(id: &str, title: &str, section: &str, line: usize) -> Result<StepText, S
     for (line, heading, part) in parts.drain(..) {
         match heading.trim() {
             "Checks" => text.checks = checks(part, line)?,
-            "Hint" => text.hints.push(Hint { html: markdown::html(part) }),
+            "Hint" => text.hints.push(Hint { id: None, html: markdown::html(part) }),
             other => return Err(format!("line {line}: a step's parts are Checks and Hint, not {other:?}")),
         }
     }

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use drydock_engine::Stage;
 use drydock_protocol::{
-    CheckStatus, Envelope, Notice, NoticeLevel, Session, SessionEvent, SessionState, Snapshot, StartStage, StartStep,
-    StepState, Topology, Trace,
+    CheckStatus, Envelope, HintStatus, Notice, NoticeLevel, Session, SessionEvent, SessionState, Snapshot, StartStage,
+    StartStep, StepState, Topology, Trace,
 };
 use tokio::sync::{Notify, broadcast, watch};
 
@@ -37,6 +37,7 @@ struct Inner {
     session: Session,
     topology: Topology,
     checks: Vec<CheckStatus>,
+    hints: Vec<HintStatus>,
     traces: VecDeque<Trace>,
     kept: VecDeque<Envelope>,
     seq: u64,
@@ -60,6 +61,7 @@ pub(super) fn describe(row: &SessionRow, steps_done: Vec<String>, policy: &Polic
         memory_bytes: None,
         start: waiting(),
         steps_done,
+        answered: Vec::new(),
     }
 }
 
@@ -85,6 +87,7 @@ impl Hub {
                 session,
                 topology: Topology::default(),
                 checks: Vec::new(),
+                hints: Vec::new(),
                 traces: VecDeque::new(),
                 kept: VecDeque::new(),
                 seq: 0,
@@ -133,6 +136,7 @@ impl Hub {
             session,
             topology: inner.topology.clone(),
             checks: inner.checks.clone(),
+            hints: inner.hints.clone(),
             traces: inner.traces.iter().cloned().collect(),
         };
         (vec![Envelope { seq: inner.seq, event: SessionEvent::Snapshot(Box::new(snapshot)) }], receiver)
@@ -161,6 +165,7 @@ impl Hub {
                     inner.traces.pop_front();
                 }
             }
+            SessionEvent::Hints { hints } => inner.hints.clone_from(hints),
             SessionEvent::Snapshot(_)
             | SessionEvent::Session { .. }
             | SessionEvent::Checks { .. }
@@ -247,6 +252,7 @@ impl Hub {
         let mut inner = self.lock();
         inner.topology = Topology::default();
         inner.checks.clear();
+        inner.hints.clear();
         inner.traces.clear();
         inner.kept.clear();
         inner.row.state = SessionState::Starting;
