@@ -21,7 +21,7 @@ use crate::exchange::Exchange;
 use crate::request::{Query, RequestInfo};
 use crate::row::{Resource, Subresource, Verbs};
 use crate::server::Server;
-use crate::{aggregator, body, paths, subresource, verbs};
+use crate::{aggregator, body, paths, subresource, verbs, websocket};
 
 /// Answers one request; never fails.
 pub(crate) async fn handle(server: Arc<Server>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
@@ -218,7 +218,13 @@ async fn resource(
         Verbs::LIST if !row.stored() => subresource::component_status::list(server, exchange, row).await,
         Verbs::GET => verbs::get::get(server, exchange, row).await,
         Verbs::LIST => verbs::list::list(server, exchange, row).await,
-        Verbs::WATCH => verbs::watch::watch(server, exchange, row).await,
+        Verbs::WATCH => {
+            let answer = verbs::watch::watch(server, exchange, row).await?;
+            match upgrade.filter(|_| websocket::is_requested(&exchange.headers)) {
+                Some(upgrade) => websocket::watch(answer, &exchange.headers, upgrade),
+                None => Ok(answer),
+            }
+        }
         _ => {
             let bytes = body::read(incoming).await?;
             match verb {
