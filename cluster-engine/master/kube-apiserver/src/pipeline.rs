@@ -129,7 +129,8 @@ async fn run(
     let accept = request.headers().get("accept").and_then(|value| value.to_str().ok()).unwrap_or("");
     // Streams and paths answer in their own type; only objects are negotiated.
     let accept = match row {
-        Some(row) if is_object(row, &info) => Accept::negotiate(accept, true)?,
+        // What can only be asked, such as a review, is never shown as a table.
+        Some(row) if is_object(row, &info) => Accept::negotiate(accept, row.verbs != Verbs::CREATE)?,
         _ => Accept { media: encode::Media::Json, form: encode::Form::Whole },
     };
     let upgrade = request.headers().contains_key(http::header::UPGRADE).then(|| hyper::upgrade::on(&mut request));

@@ -267,7 +267,11 @@ impl Client {
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {
-        self.json(Method::POST, path, "application/json", "application/json", body.to_string().into_bytes()).await
+        self.post_for(path, "application/json", body).await
+    }
+
+    pub async fn post_for(&self, path: &str, accept: &str, body: Value) -> Answer {
+        self.json(Method::POST, path, "application/json", accept, body.to_string().into_bytes()).await
     }
 
     pub async fn put(&self, path: &str, body: Value) -> Answer {
