@@ -26,6 +26,7 @@ use async_trait::async_trait;
 use drydock_engine::host::{
     ExecOutput, HostError, HostSession, NodeHost, NodeSpec, NodeUsage, SessionSpec, Stream, Terminal, TerminalSpec,
 };
+use drydock_supervisor::hosting::io;
 use drydock_supervisor::protocol::Request;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -51,15 +52,6 @@ pub struct Docker {
     image: OnceCell<String>,
     filling: Mutex<()>,
     relays: relay::Pool,
-}
-
-fn failed(action: impl Into<String>, reason: impl ToString) -> HostError {
-    HostError::Failed { action: action.into(), reason: reason.to_string() }
-}
-
-fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> HostError {
-    let action = action.into();
-    move |source| HostError::Io { action, source }
 }
 
 /// Whether there is a Docker here that can run nodes.

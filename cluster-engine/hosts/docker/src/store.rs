@@ -19,7 +19,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Docker, daemon, failed, io};
+use drydock_supervisor::hosting::{failed, io};
+
+use crate::{Docker, daemon};
 
 /// Where nodes and helpers see the volume.
 pub(crate) const MOUNT: &str = "/var/lib/drydock-store";
