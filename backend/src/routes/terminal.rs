@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::App;
 use crate::error::{Error, chain};
+use crate::sessions::Hub;
 
 /// One frame of a learner is never larger than this.
 const FRAME_LIMIT: usize = 256 * 1024;
@@ -72,7 +73,7 @@ pub(super) async fn open(
     Ok(upgrade.max_message_size(FRAME_LIMIT).on_upgrade(move |mut socket| async move {
         match host.terminal(&name, &size.node, &spec).await {
             Ok(terminal) => {
-                if carry(&mut socket, terminal).await == Ended::Closed
+                if carry(&mut socket, terminal, &hub).await == Ended::Closed
                     && let Err(error) = host.close_terminal(&name, &spec.id).await
                 {
                     tracing::warn!(session.name = name, error = chain(&error), "cannot close a terminal");
@@ -103,7 +104,7 @@ enum Ended {
 }
 
 /// Carries bytes both ways. The channels hold little, so a flood of output waits in the PTY, not in memory.
-async fn carry(socket: &mut WebSocket, terminal: Terminal) -> Ended {
+async fn carry(socket: &mut WebSocket, terminal: Terminal, hub: &Hub) -> Ended {
     let Terminal { mut output, input, resize, mut exit } = terminal;
     loop {
         tokio::select! {
@@ -121,6 +122,10 @@ async fn carry(socket: &mut WebSocket, terminal: Terminal) -> Ended {
             },
             message = socket.recv() => match message {
                 Some(Ok(Message::Binary(bytes))) => {
+                    // A line that is ended may have done what a lesson waits for.
+                    if bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
+                        hub.typed();
+                    }
                     if input.send(bytes.to_vec()).await.is_err() {
                         continue;
                     }
