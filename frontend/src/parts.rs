@@ -7,6 +7,7 @@ mod dialog;
 mod header;
 mod icons;
 mod lesson;
+mod menu;
 mod panes;
 mod picture;
 mod sentence;
@@ -16,7 +17,7 @@ mod terminals;
 mod trace;
 
 pub(crate) use header::{PlainHeader, SessionHeader};
-pub(crate) use lesson::LessonPane;
+pub(crate) use lesson::{LessonPane, Place};
 pub(crate) use panes::{Split, Splitter};
 pub(crate) use picture::Picture;
 pub(crate) use sentence::{Sentence, explain};

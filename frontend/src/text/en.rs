@@ -4,6 +4,7 @@ use super::Texts;
 
 /// All texts.
 pub(super) const TEXTS: Texts = Texts {
+    page: &super::page::EN,
     skip: "Skip to content",
     language: "Language",
     theme_dark: "Switch to dark theme",
