@@ -8,6 +8,7 @@ use drydock_image_service::Policy;
 
 /// Rules for pulling images. They count for all sessions of the data folder from now on.
 #[derive(Args, Clone, Debug)]
+#[group(id = "pulling")]
 pub(crate) struct Options {
     /// Whether sessions may pull images from registries.
     #[arg(long, env = "DRYDOCK_IMAGE_PULL", value_enum, default_value_t = Pull::Allow)]
