@@ -5,7 +5,7 @@ mod code;
 mod details;
 mod dialog;
 mod header;
-mod icons;
+pub(crate) mod icons;
 mod lesson;
 mod menu;
 mod panes;

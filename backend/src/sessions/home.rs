@@ -1,6 +1,6 @@
 //! Files of the workstation's home folder: listed, read and written for the page's editor, upload and download.
 //!
-//! All of it happens inside the workstation, with the learner's own rights: what a name leads to there (a link, a folder of
+//! All of it happens inside the workstation, with the learner's own rights (its files are mounted nowhere else): what a name leads to there (a link, a folder of
 //! another file system) is theirs anyway. Sizes and times are bounded here.
 
 use drydock_engine::host::{ExecOutput, NodeHost};
@@ -14,13 +14,13 @@ use crate::error::Error;
 const PIECE: usize = 512 * 1024;
 /// Bytes of one argument of a command before base64; Linux allows 128 KiB for one.
 pub(super) const ARGUMENT: usize = 90 * 1024;
-/// Bytes that a host gives at once.
-const READ: usize = 1 << 20;
 
 /// Size and path of each visible file.
 const LIST: &str = r#"cd "$HOME" && find . -xdev -mindepth 1 -maxdepth 4 -name '.*' -prune -o -type f -printf '%s %P\0' | head -z -n "$1""#;
 /// The size of a plain file; 3 when there is none.
 const SIZE: &str = r#"cd "$HOME" && [ -f "$1" ] || exit 3; stat -Lc %s -- "$1""#;
+/// So many bytes of a file from a place on, counted from 1.
+const READ: &str = r#"cd "$HOME" && tail -c "+$2" -- "$1" | head -c "$3""#;
 /// Appends pieces to a file beside the wanted one, which takes its place at the end.
 const WRITE: &str = r#"set -e; cd "$HOME"; f=$1; t=$2; part=$3; shift 3
 case $part in first|only) [ ! -d "$f" ] || exit 3; mkdir -p -- "$(dirname -- "$f")"; : > "$t";; esac
@@ -94,16 +94,17 @@ pub(super) async fn read(host: &dyn NodeHost, session: &str, path: &str) -> Resu
         )));
     }
     let mut content = Vec::new();
-    loop {
-        let offset = content.len() as u64;
-        let piece = host.read_file(session, WORKSTATION, &format!("/root/{path}"), offset, READ).await?;
+    while (content.len() as u64) < size {
         // A file that grows while it is read has the size that it had.
-        let room = (size - offset) as usize;
-        content.extend_from_slice(&piece[..piece.len().min(room)]);
-        if piece.is_empty() || content.len() as u64 >= size {
-            return Ok(content);
+        let (from, room) = (content.len() + 1, (size as usize - content.len()).min(PIECE));
+        let arguments = vec![path.to_owned(), from.to_string(), room.to_string()];
+        let piece = script(host, session, 20, READ, arguments).await?.stdout;
+        if piece.is_empty() {
+            break;
         }
+        content.extend_from_slice(&piece);
     }
+    Ok(content)
 }
 
 /// Writes a file, whole or not at all; folders on its way are made.

@@ -136,7 +136,7 @@ fn Frame() -> impl IntoView {
     let rows = Split::remembered("split.picture", 65.0, (25.0, 85.0));
     let starting = Memo::new(move |_| !live.is_ready());
     view! {
-        <div class="flex h-dvh flex-col overflow-hidden" on:keydown=walk>
+        <div class="relative flex h-dvh flex-col overflow-hidden" on:keydown=walk>
             <SessionHeader title=Signal::derive(title) step=Signal::derive(step) />
             <Banner />
             <main id="main" class="flex min-h-0 grow max-md:flex-col max-md:overflow-y-auto">
@@ -210,12 +210,13 @@ fn Banner() -> impl IntoView {
     let live = live();
     let notice = move || live.notices.with(|it| it.last().cloned());
     view! {
-        <div aria-live="polite">
+        // Above the page, so that nothing moves when it comes and goes.
+        <div class="pointer-events-none absolute inset-x-0 top-15 z-40 flex flex-col items-center gap-2 px-4" aria-live="polite">
             <Show when=move || live.disconnected.get()>
-                <p class="border-b border-line bg-warn-soft px-5 py-1.5 text-sm text-warn-ink">{move || words.get().reconnecting}</p>
+                <p class="rise rounded-lg border border-warn bg-warn-soft px-4 py-1.5 text-sm text-warn-ink">{move || words.get().reconnecting}</p>
             </Show>
             {move || notice().map(|notice| view! {
-                <div class="flex items-center gap-3 border-b border-line bg-accent-soft px-5 py-1.5 text-sm">
+                <div class="rise pointer-events-auto flex items-center gap-3 rounded-lg border border-accent bg-accent-soft px-4 py-1.5 text-sm">
                     <p class="grow">{words.get().notice(&notice)}</p>
                     <button class="cursor-pointer font-semibold" on:click=move |_| live.notices.update(Vec::clear)>{words.get().close}</button>
                 </div>

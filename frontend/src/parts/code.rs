@@ -90,10 +90,27 @@ pub(crate) fn CodeBlock(
         }
         .into_any();
     }
+    // Commands wrap; what is to be read in columns scrolls.
+    let wraps = run.is_some();
+    let lines = if !wraps {
+        code.into_any()
+    } else if is_long {
+        code.lines()
+            .map(|line| view! { <span class="block ps-4 -indent-4">{unbroken(line)}</span> })
+            .collect::<Vec<_>>()
+            .into_any()
+    } else {
+        unbroken(&code).into_any()
+    };
+    let looks = match (wraps, is_long) {
+        (false, _) => "overflow-x-auto whitespace-pre",
+        (true, true) => "whitespace-pre-wrap",
+        (true, false) => "whitespace-normal",
+    };
     view! {
         <div class=format!("{CODE} {}", if is_long { "items-start" } else { "flex-wrap" })>
-            <pre class=format!("min-w-0 grow basis-52 py-1.5 {}", if is_long { "overflow-x-auto whitespace-pre" } else { "whitespace-normal" }) tabindex=is_long.then_some("0")>
-                <code>{if is_long { code.into_any() } else { unbroken(&code).into_any() }}</code>
+            <pre class=format!("min-w-0 grow basis-52 py-1.5 {looks}") tabindex=(!wraps).then_some("0")>
+                <code>{lines}</code>
             </pre>
             <span class="ms-auto inline-flex items-center gap-1">
                 {run}

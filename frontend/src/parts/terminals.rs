@@ -5,6 +5,7 @@ mod editor;
 mod files;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use drydock_protocol::file::FILE_LIMIT;
 use leptos::html;
@@ -22,6 +23,9 @@ use crate::{api, format};
 use bar::Bar;
 use editor::Editor;
 use files::FilesDialog;
+
+/// How long good news is shown.
+const NEWS: Duration = Duration::from_secs(8);
 
 /// What the pane has to say: a file arrived, or did not.
 #[derive(Clone, PartialEq, Eq)]
@@ -122,7 +126,17 @@ impl Runner {
     }
 
     fn say(self, text: String, is_bad: bool, file: Option<String>) {
-        let _ = self.said.try_set(Some(Said { text, is_bad, file }));
+        let said = Said { text, is_bad, file };
+        let _ = self.said.try_set(Some(said.clone()));
+        // Good news goes by itself; trouble stays until it was read.
+        if !is_bad {
+            let over = move || {
+                if self.said.try_with_untracked(|it| it.as_ref() == Some(&said)) == Some(true) {
+                    self.said.set(None);
+                }
+            };
+            set_timeout(over, NEWS);
+        }
     }
 
     /// Takes files into the home folder.
@@ -215,8 +229,8 @@ pub(crate) fn Terminals() -> impl IntoView {
                     {move || words.get().page.drop}
                 </p>
             </Show>
-            <FilesDialog />
         </section>
+        <FilesDialog />
     }
 }
 
@@ -258,9 +272,10 @@ fn Status() -> impl IntoView {
     let words = words();
     let runner = runner();
     view! {
-        <div role="status">
+        // Above the shells, so that they keep their size.
+        <div role="status" class="absolute right-3 bottom-3 left-3 z-10 empty:hidden">
             {move || runner.said.get().map(|Said { text, is_bad, file }| view! {
-                <div class="rise flex items-center gap-3 border-t border-line bg-surface px-4 py-1.5 text-sm">
+                <div class="rise ms-auto flex w-fit max-w-full items-center gap-3 rounded-lg border border-line-strong bg-surface px-4 py-1.5 text-sm">
                     <p class="min-w-0 grow" class:text-bad=is_bad>{text}</p>
                     {file.map(|path| view! {
                         <button class=crate::classes::LINK on:click=move |_| { runner.said.set(None); runner.open_file(&path, None); }>{words.get().page.open_editor}</button>

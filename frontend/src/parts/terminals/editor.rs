@@ -48,6 +48,9 @@ extern "C" {
     fn dispose(this: &Handle);
 }
 
+/// Folders below this depth are not in the list of files.
+const LISTED_DEPTH: usize = 4;
+
 type OnChange = Closure<dyn FnMut()>;
 type OnCommand = Closure<dyn FnMut(String)>;
 
@@ -177,9 +180,18 @@ pub(super) fn Editor(
     let load = move |shared: Shared, element: HtmlElement| async move {
         let session = live.id.get_value();
         let file = path.get_value();
-        let found = match api::read_text(&session, &file).await {
-            Ok(Some(text)) => Some(text),
-            Ok(None) => {
+        // A file that the list does not know is not asked for: a new one is no error.
+        let is_known = api::files(&session).await.map(|it| it.more || it.files.iter().any(|it| it.path == file));
+        let is_unlisted = file.starts_with('.') || file.contains("/.") || file.split('/').count() > LISTED_DEPTH;
+        let read = match is_known {
+            Ok(false) if !is_unlisted => Ok(None),
+            Ok(_) => api::read_text(&session, &file).await.map(Some),
+            Err(error) => Err(error),
+        };
+        let found = match read {
+            Ok(None) => None,
+            Ok(Some(Some(text))) => Some(text),
+            Ok(Some(None)) => {
                 let _ = trouble.try_set(Some(words.now().page.not_text.to_owned()));
                 return;
             }
@@ -242,7 +254,9 @@ pub(super) fn Editor(
             view.handle.dispose();
         }
     });
-    let go_to = Callback::new(move |line: u32| drop(with(&view.get_value(), |it| it.go_to(line))));
+    let go_to = Callback::new(move |line: u32| {
+        with(&view.get_value(), |it| it.go_to(line));
+    });
     let state = move || match (busy.get(), dirty.get(), stored.with(Option::is_some)) {
         (true, ..) => words.get().page.working,
         (_, true, _) => words.get().page.unsaved,
@@ -319,7 +333,7 @@ fn Outcome(said: Said, go_to: Callback<u32>, close: Callback<()>) -> impl IntoVi
             .collect()
     };
     view! {
-        <div class="rise max-h-48 overflow-y-auto border-t border-line bg-surface px-4 py-2 text-[13px]">
+        <div class="rise max-h-40 overflow-y-auto border-t border-line bg-surface px-4 py-2 text-[13px]">
             <div class="flex items-center gap-2">
                 <span class=if is_good { "text-good" } else { "text-bad" }>{if is_good { icons::check().into_any() } else { icons::cross().into_any() }}</span>
                 <p class="grow font-semibold">{title}</p>
