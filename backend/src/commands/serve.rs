@@ -56,8 +56,7 @@ pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<()>
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("cannot listen on {}: choose another address with --listen", options.listen))?;
-    let (files, engine) = common.engine().await?;
-    files.rule(&options.pulling, false)?;
+    let (files, engine) = common.engine(&options.pulling, false).await?;
     let store = Store::open(&files.data.join("drydock.db")).await.context("cannot open the database")?;
     for refused in lessons::import(&store, &files.bundle.join("lessons")).await? {
         tracing::error!(lesson.file = refused.file, reason = refused.reason, "a lesson is left out");
