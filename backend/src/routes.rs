@@ -25,6 +25,7 @@ use tower_http::trace::TraceLayer;
 pub(crate) use assets::Assets;
 
 use crate::error::Error;
+use crate::lessons::Library;
 use crate::sessions::Sessions;
 use crate::store::Store;
 
@@ -40,6 +41,8 @@ pub(crate) struct App {
     pub(crate) sessions: Arc<Sessions>,
     /// Database.
     pub(crate) store: Store,
+    /// Lessons.
+    pub(crate) library: Arc<Library>,
     /// The web app.
     pub(crate) assets: Arc<Assets>,
 }
@@ -54,10 +57,12 @@ pub(crate) fn router(app: App) -> Router {
     let api = Router::new()
         .route("/lessons", get(lessons::list))
         .route("/lessons/{slug}", get(lessons::show))
+        .route("/lessons/{slug}/files/{name}", get(lessons::file))
         .route("/sessions", get(sessions::list).post(sessions::create))
         .route("/sessions/{id}", get(sessions::show).merge(delete(sessions::end)))
         .route("/sessions/{id}/extend", post(sessions::extend))
         .route("/sessions/{id}/reset", post(sessions::reset))
+        .route("/sessions/{id}/answers", post(sessions::answer))
         .route("/sessions/{id}/nodes/{node}/stop", post(sessions::stop_node))
         .route("/sessions/{id}/nodes/{node}/start", post(sessions::start_node))
         .route("/sessions/{id}/events", get(events::stream))

@@ -1,6 +1,7 @@
 //! All SQL of Drydock. One SQLite file, migrated at start.
 
 mod lessons;
+mod progress;
 mod sessions;
 
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
-pub(crate) use lessons::LessonRow;
+pub(crate) use lessons::{LessonFile, LessonRow};
 pub(crate) use sessions::SessionRow;
 
 /// The database. Cheap to clone.

@@ -36,6 +36,12 @@ pub fn lesson(slug: &str, language: crate::Language) -> String {
     format!("{PREFIX}/lessons/{}?lang={}", encode(slug), language.tag())
 }
 
+/// `/api/v1/lessons/{slug}/files/{name}`.
+#[must_use]
+pub fn lesson_file(slug: &str, name: &str) -> String {
+    format!("{PREFIX}/lessons/{}/files/{}", encode(slug), encode(name))
+}
+
 /// `/api/v1/sessions`.
 #[must_use]
 pub fn sessions() -> String {

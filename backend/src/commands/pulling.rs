@@ -30,6 +30,20 @@ pub(crate) struct Options {
     image_budget: u64,
 }
 
+impl Default for Options {
+    /// What holds when nothing is said.
+    fn default() -> Options {
+        Options {
+            image_pull: Pull::Allow,
+            image_registries: Vec::new(),
+            image_private_registry: Vec::new(),
+            image_insecure_registry: Vec::new(),
+            registry_mirror: Vec::new(),
+            image_budget: 20,
+        }
+    }
+}
+
 /// Yes or no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Pull {

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::App;
 use crate::error::{Error, chain};
+use crate::sessions::Hub;
 
 /// How long the exit code may come after the last output; without one, the host has cut off a page that was too slow.
 const LINGER: Duration = Duration::from_millis(500);
@@ -76,7 +77,7 @@ pub(super) async fn open(
     Ok(upgrade.max_message_size(FRAME_LIMIT).on_upgrade(move |mut socket| async move {
         match host.terminal(&name, &size.node, &spec).await {
             Ok(terminal) => {
-                if carry(&mut socket, terminal).await == Ended::Closed
+                if carry(&mut socket, terminal, &hub).await == Ended::Closed
                     && let Err(error) = host.close_terminal(&name, &spec.id).await
                 {
                     tracing::warn!(session.name = name, error = chain(&error), "cannot close a terminal");
@@ -122,7 +123,7 @@ impl Flow {
 
 /// Carries bytes both ways. The channels hold little and the page tells what it has shown, so a flood of output waits in
 /// the PTY, not in memory, and an interrupt is seen at once.
-async fn carry(socket: &mut WebSocket, terminal: Terminal) -> Ended {
+async fn carry(socket: &mut WebSocket, terminal: Terminal, hub: &Hub) -> Ended {
     let Terminal { mut output, input, resize, mut exit } = terminal;
     let mut flow = Flow::default();
     loop {
@@ -145,6 +146,10 @@ async fn carry(socket: &mut WebSocket, terminal: Terminal) -> Ended {
             },
             message = socket.recv() => match message {
                 Some(Ok(Message::Binary(bytes))) => {
+                    // A line that is ended may have done what a lesson waits for.
+                    if bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
+                        hub.typed();
+                    }
                     if input.send(bytes.to_vec()).await.is_err() {
                         continue;
                     }
