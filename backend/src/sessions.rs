@@ -1,6 +1,8 @@
 //! Sessions: accepted, started, watched, extended, reset and ended; found again after a restart.
 
+mod home;
 mod hub;
+mod manifest;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +11,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use drydock_engine::host::NodeRole;
 use drydock_engine::{Cluster, ClusterSpec, Engine, Stage, WorkstationSpec};
 use drydock_protocol::{
-    Answer, AnswerVerdict, Answered, CheckStatus, CreateSession, Language, Session, SessionState, StartStage, StepState,
+    Answer, AnswerVerdict, Answered, CheckStatus, CreateSession, HomeFile, HomeFiles, Language, ManifestOutcome,
+    RunManifest, Session, SessionState, StartStage, StepState,
 };
 use tokio::sync::oneshot;
 
@@ -327,6 +330,47 @@ impl Sessions {
         }
         hub.wake();
         Ok(hub.session())
+    }
+
+    /// The name of a session whose workstation can be used.
+    async fn usable(&self, id: &str) -> Result<String, Error> {
+        let hub = self.hub(id).await?;
+        if hub.session().state != SessionState::Ready {
+            return Err(Error::Conflict("The workstation is not ready yet. Wait until the cluster is.".to_owned()));
+        }
+        Ok(hub.name().to_owned())
+    }
+
+    /// The files of the workstation's home folder.
+    ///
+    /// # Errors
+    /// When the session is not ready or over.
+    pub(crate) async fn home_files(&self, id: &str) -> Result<HomeFiles, Error> {
+        home::list(&**self.engine.host(), &self.usable(id).await?).await
+    }
+
+    /// A file of the workstation's home folder.
+    ///
+    /// # Errors
+    /// When there is none, it is too large, or the session is not ready or over.
+    pub(crate) async fn read_home_file(&self, id: &str, path: &str) -> Result<Vec<u8>, Error> {
+        home::read(&**self.engine.host(), &self.usable(id).await?, path).await
+    }
+
+    /// Writes a file of the workstation's home folder.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the session is not ready or over.
+    pub(crate) async fn write_home_file(&self, id: &str, path: &str, content: &[u8]) -> Result<HomeFile, Error> {
+        home::write(&**self.engine.host(), &self.usable(id).await?, path, content).await
+    }
+
+    /// Applies or compares a manifest with the workstation's kubectl.
+    ///
+    /// # Errors
+    /// When the text is too long, or the session is not ready or over.
+    pub(crate) async fn run_manifest(&self, id: &str, request: &RunManifest) -> Result<ManifestOutcome, Error> {
+        manifest::run(&**self.engine.host(), &self.usable(id).await?, request).await
     }
 
     /// Ends every session, at the server's end.

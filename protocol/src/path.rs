@@ -14,6 +14,10 @@
 //! | POST | `/sessions/{id}/answers?lang=` | `Answer` → `AnswerVerdict` |
 //! | GET | `/sessions/{id}/events` | server-sent events, see [`crate::event`] |
 //! | GET | `/sessions/{id}/terminals/{tid}?node=&cols=&rows=` | WebSocket, see [`crate::terminal`] |
+//! | GET | `/sessions/{id}/files` | → `HomeFiles` |
+//! | GET | `/sessions/{id}/files/{path}` | → the file's bytes |
+//! | PUT | `/sessions/{id}/files/{path}` | bytes → `HomeFile` |
+//! | POST | `/sessions/{id}/manifest` | `RunManifest` → `ManifestOutcome` |
 //! | POST | `/sessions/{id}/nodes/{node}/stop`, `…/start` | → 202 `Session` |
 //! | GET | `/openapi.json` | → OpenAPI document |
 
@@ -74,6 +78,25 @@ pub fn terminal(id: &str, terminal: &str, node: &str, cols: u16, rows: u16) -> S
     format!("{}/terminals/{}?node={}&cols={cols}&rows={rows}", session(id), encode(terminal), encode(node))
 }
 
+/// `/api/v1/sessions/{id}/files`.
+#[must_use]
+pub fn files(id: &str) -> String {
+    format!("{}/files", session(id))
+}
+
+/// `/api/v1/sessions/{id}/files/{path}`, with `path` relative to the home folder.
+#[must_use]
+pub fn file(id: &str, path: &str) -> String {
+    let parts: Vec<_> = path.split('/').map(encode).collect();
+    format!("{}/{}", files(id), parts.join("/"))
+}
+
+/// `/api/v1/sessions/{id}/manifest`.
+#[must_use]
+pub fn manifest(id: &str) -> String {
+    format!("{}/manifest", session(id))
+}
+
 /// Percent-encodes all but RFC 3986's unreserved characters.
 fn encode(segment: &str) -> String {
     let mut out = String::with_capacity(segment.len());
@@ -97,6 +120,7 @@ mod tests {
     #[test]
     fn segments_cannot_break_out() {
         assert_eq!(session("a/../b?c"), "/api/v1/sessions/a%2F..%2Fb%3Fc");
+        assert_eq!(file("s1", "lab/a b?.yaml"), "/api/v1/sessions/s1/files/lab/a%20b%3F.yaml");
         assert_eq!(
             terminal("s1", "t1", "worker-1", 80, 24),
             "/api/v1/sessions/s1/terminals/t1?node=worker-1&cols=80&rows=24"

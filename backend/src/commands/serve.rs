@@ -70,8 +70,7 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("cannot listen on {}: choose another address with --listen", options.listen))?;
-    let (files, engine) = common.engine().await?;
-    files.rule(&options.pulling, false)?;
+    let (files, engine) = common.engine(&options.pulling, false).await?;
     // Kept until the end.
     let mut own_database = None;
     let (database, folders) = match lessons {

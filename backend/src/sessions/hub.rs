@@ -102,7 +102,8 @@ impl Hub {
                 hints: Vec::new(),
                 traces: VecDeque::new(),
                 kept: VecDeque::new(),
-                seq: 0,
+                // Above all numbers of the server's earlier runs: a page that kept one of those gets a snapshot.
+                seq: now_millis(),
             }),
             events: broadcast::Sender::new(KEPT),
             closed: watch::Sender::new(0),

@@ -12,7 +12,7 @@ use drydock_protocol::Language;
 use tokio::task::JoinSet;
 
 use self::report::Report;
-use super::super::{Common, serve};
+use super::super::{Common, pulling, serve};
 use crate::lessons::solution::solution;
 use crate::lessons::{Act, Broken, Definition, Library, Source, Text};
 use crate::sessions::Sessions;
@@ -35,7 +35,7 @@ struct Case {
 /// # Errors
 /// When one is not as it should be, or this machine cannot run clusters.
 pub(super) async fn prove(common: &Common, found: Vec<(PathBuf, Source)>, jobs: usize) -> anyhow::Result<()> {
-    let (files, engine) = common.engine().await?;
+    let (files, engine) = common.engine(&pulling::Options::default(), true).await?;
     let folder = tempfile::tempdir()?;
     let store = Store::open(&folder.path().join("drydock.db")).await?;
     let library = Arc::new(Library::new(store.clone(), found.iter().map(|(path, _)| path.clone()).collect()));

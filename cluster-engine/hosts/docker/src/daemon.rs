@@ -12,13 +12,12 @@ use bollard::query_parameters::{
     WaitContainerOptions,
 };
 use drydock_engine::host::HostError;
+use drydock_supervisor::hosting::{self, failed};
 use futures_util::StreamExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use crate::stream::ProcessStream;
-use drydock_supervisor::hosting::{self, failed};
-
 use crate::labels;
+use crate::stream::ProcessStream;
 
 /// The node binary in the node image.
 pub(crate) const BINARY: &str = "/usr/local/bin/drydock-node";

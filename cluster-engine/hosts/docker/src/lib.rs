@@ -37,6 +37,8 @@ pub struct Settings {
     pub node_archive: PathBuf,
     /// The archives of all images that pods and nodes may use.
     pub image_archives: Vec<PathBuf>,
+    /// The file with the rules for fetching images, if there is one.
+    pub image_rules: Option<PathBuf>,
     /// Name of the volume that all sessions share.
     pub store: String,
 }
