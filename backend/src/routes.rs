@@ -4,6 +4,8 @@ mod assets;
 mod events;
 mod lessons;
 mod metrics;
+mod nodes;
+mod objects;
 mod openapi;
 mod origin;
 mod sessions;
@@ -49,8 +51,14 @@ pub(crate) fn router(app: App) -> Router {
         .route("/sessions/{id}", get(sessions::show).merge(delete(sessions::end)))
         .route("/sessions/{id}/extend", post(sessions::extend))
         .route("/sessions/{id}/reset", post(sessions::reset))
-        .route("/sessions/{id}/nodes/{node}/stop", post(sessions::stop_node))
-        .route("/sessions/{id}/nodes/{node}/start", post(sessions::start_node))
+        .route("/sessions/{id}/nodes", post(nodes::add))
+        .route("/sessions/{id}/nodes/{node}", delete(nodes::remove))
+        .route("/sessions/{id}/nodes/{node}/stop", post(nodes::stop))
+        .route("/sessions/{id}/nodes/{node}/start", post(nodes::start))
+        .route("/sessions/{id}/faults", post(nodes::cause))
+        .route("/sessions/{id}/faults/heal", post(nodes::heal))
+        .route("/sessions/{id}/objects/{kind}", get(objects::show))
+        .route("/sessions/{id}/logs", get(objects::logs))
         .route("/sessions/{id}/events", get(events::stream))
         .route("/sessions/{id}/terminals/{terminal}", get(terminal::open))
         .route("/openapi.json", get(openapi::document))

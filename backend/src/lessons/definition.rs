@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use drydock_protocol::Level;
+use drydock_protocol::{FaultKind, Level};
 use serde::{Deserialize, Serialize};
 
 use super::check::Program;
@@ -21,6 +21,9 @@ pub(crate) struct Definition {
     /// Worker nodes.
     #[serde(default = "two")]
     pub(crate) workers: u8,
+    /// What the fault panel offers.
+    #[serde(default)]
+    pub(crate) faults: Vec<FaultKind>,
     /// Steps, in order.
     #[serde(rename = "step")]
     pub(crate) steps: Vec<StepDefinition>,

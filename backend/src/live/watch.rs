@@ -37,7 +37,11 @@ pub(crate) async fn watch(hub: Arc<Hub>, host: Arc<dyn NodeHost>, client: Client
         ("apps", "v1", "deployments"),
         ("apps", "v1", "replicasets"),
         ("", "v1", "pods"),
+        ("apps", "v1", "statefulsets"),
+        ("apps", "v1", "daemonsets"),
+        ("batch", "v1", "jobs"),
         ("", "v1", "services"),
+        ("networking.k8s.io", "v1", "ingresses"),
         ("discovery.k8s.io", "v1", "endpointslices"),
     ];
     let mut reflectors: BTreeMap<ResourceName, Reflector<Raw>> = BTreeMap::new();
@@ -154,7 +158,11 @@ impl Watch {
             deployments: self.of("deployments"),
             replica_sets: self.of("replicasets"),
             pods: self.of("pods"),
+            stateful_sets: self.of("statefulsets"),
+            daemon_sets: self.of("daemonsets"),
+            jobs: self.of("jobs"),
             services: self.of("services"),
+            ingresses: self.of("ingresses"),
             slices: self.of("endpointslices"),
         }
     }
@@ -253,10 +261,13 @@ impl Watch {
         }
         let observed = self.observed();
         let owner = |resource: &str, namespace: &str, name: &str| owner(&observed, resource, namespace, name);
+        // A chain that grew by many requests is told once.
+        let mut grown = BTreeSet::new();
         for event in &events {
-            if let Some(trace) = self.tracer.take(event, &owner) {
-                self.hub.publish(SessionEvent::Trace { trace });
-            }
+            grown.extend(self.tracer.take(event, &owner));
+        }
+        for trace in grown.into_iter().filter_map(|id| self.tracer.trace(id)) {
+            self.hub.publish(SessionEvent::Trace { trace });
         }
     }
 }
@@ -265,6 +276,7 @@ fn owner(observed: &Observed, resource: &str, namespace: &str, name: &str) -> Op
     let objects = match resource {
         "pods" => &observed.pods,
         "replicasets" => &observed.replica_sets,
+        "jobs" => &observed.jobs,
         "endpointslices" => &observed.slices,
         _ => return None,
     };
