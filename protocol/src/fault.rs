@@ -51,7 +51,7 @@ impl FaultKind {
 }
 
 /// A fault of a session's cluster.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Fault {
     /// What.
     pub kind: FaultKind,

@@ -62,6 +62,14 @@ impl Runner {
         tab.order.update(|it| it.push(Order::Run(command.to_owned())));
     }
 
+    /// Shows a shell on `node` and gives it the keyboard.
+    pub(crate) fn shell(self, node: &str) {
+        if let Some(tab) = self.tabs.with_untracked(|tabs| tabs.iter().find(|it| it.node == node).cloned()) {
+            self.active.set(tab.id);
+            tab.order.update(|it| it.push(Order::Focus));
+        }
+    }
+
     fn focus(self) {
         let shown = self.active.get_untracked();
         if let Some(tab) = self.tabs.with_untracked(|it| it.iter().find(|it| it.id == shown).cloned()) {
