@@ -19,6 +19,7 @@ use crate::store::Store;
 
 /// How to serve.
 #[derive(Args, Debug)]
+#[group(id = "serve")]
 pub(crate) struct Options {
     /// Address to serve on.
     #[arg(long, env = "DRYDOCK_LISTEN", default_value = "127.0.0.1:8080")]

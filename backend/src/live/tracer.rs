@@ -52,8 +52,14 @@ struct Chain {
 /// Resource, namespace, name.
 type Known = (String, String, String);
 
-/// Finds the owner of an object: (resource, namespace, name) → (resource, name).
-pub(super) type Owner<'a> = dyn Fn(&str, &str, &str) -> Option<(String, String)> + 'a;
+/// What is known of objects that are still there.
+pub(super) trait Kin {
+    /// The owner of an object: resource and name.
+    fn owner(&self, resource: &str, namespace: &str, name: &str) -> Option<(String, String)>;
+
+    /// Whether one of the pods that `is_member` knows by name is behind an EndpointSlice or Endpoints.
+    fn has_backend(&self, resource: &str, namespace: &str, name: &str, is_member: &dyn Fn(&str) -> bool) -> bool;
+}
 
 impl Tracer {
     /// A chain as it is now.
@@ -62,7 +68,7 @@ impl Tracer {
     }
 
     /// Takes one event in; returns the number of the chain that it began or made longer.
-    pub(super) fn take(&mut self, event: &AuditEvent, owner: &Owner<'_>) -> Option<u64> {
+    pub(super) fn take(&mut self, event: &AuditEvent, kin: &dyn Kin) -> Option<u64> {
         let object = event.object_ref.as_ref()?;
         let (begin, duration) = event.times()?;
         let writes = ["create", "update", "patch", "delete", "deletecollection"].contains(&event.verb.as_str());
@@ -81,10 +87,10 @@ impl Tracer {
                 begin + 1_000 >= chain.begin_micros
                     && chain.trace.stages.len() < STAGES
                     && begin.saturating_sub(chain.last_micros) < chain.patience(object)
-                    && chain.holds(object, owner)
+                    && chain.holds(object, kin)
             })?
         };
-        chain.take_in(event, object, owner);
+        chain.take_in(event, object, kin);
         chain.last_micros = chain.last_micros.max(begin + duration);
         if person {
             chain.asked_micros = begin + duration;

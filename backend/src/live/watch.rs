@@ -13,9 +13,9 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::audit;
-use super::raw::{Observed, Raw, controller};
+use super::raw::{Observed, Raw, controller, list, text};
 use super::topology::{self, Usage};
-use super::tracer::Tracer;
+use super::tracer::{Kin, Tracer};
 use crate::lessons::{Definition, Program, ResourceName};
 use crate::sessions::Hub;
 
@@ -260,15 +260,29 @@ impl Watch {
             self.audit_rest.clear();
         }
         let observed = self.observed();
-        let owner = |resource: &str, namespace: &str, name: &str| owner(&observed, resource, namespace, name);
         // A chain that grew by many requests is told once.
         let mut grown = BTreeSet::new();
         for event in &events {
-            grown.extend(self.tracer.take(event, &owner));
+            grown.extend(self.tracer.take(event, &observed));
         }
         for trace in grown.into_iter().filter_map(|id| self.tracer.trace(id)) {
             self.hub.publish(SessionEvent::Trace { trace });
         }
+    }
+}
+
+impl Kin for Observed {
+    fn owner(&self, resource: &str, namespace: &str, name: &str) -> Option<(String, String)> {
+        owner(self, resource, namespace, name)
+    }
+
+    fn has_backend(&self, resource: &str, namespace: &str, name: &str, is_member: &dyn Fn(&str) -> bool) -> bool {
+        let slices = self.slices.iter().filter(|it| it.namespace() == namespace);
+        let of_service = |it: &Raw| controller(&it.value).is_some_and(|(_, service)| service == name);
+        slices
+            .filter(|it| if resource == "endpoints" { of_service(it) } else { it.name() == name })
+            .flat_map(|it| list(&it.value, "/endpoints"))
+            .any(|endpoint| is_member(text(endpoint, "/targetRef/name")))
     }
 }
 

@@ -113,7 +113,7 @@ fn ingresses(layout: &mut Layout, topology: &Topology) {
                 let y = end.y + end.h * ARRIVES;
                 points.extend([at(x, y), at(end.x, y)]);
             } else {
-                let (middle, y) = (end.center().x, end.y - 4.0);
+                let (middle, y) = (end.center().x, end.y - 9.0);
                 points.extend([at(x, y), at(middle, y), at(middle, end.y)]);
             }
             let ready = service.endpoints.iter().any(|it| it.ready);

@@ -60,8 +60,25 @@ impl Heights {
         card: 42.0,
     };
 
+    /// One line each.
+    const LEAST: Self = Self {
+        margin: 8.0,
+        bus: 16.0,
+        master: [30.0, 26.0, 13.0],
+        lane: [20.0, 24.0, 6.0],
+        node: [34.0, 30.0],
+        agent: 20.0,
+        card: 40.0,
+    };
+
     fn of(height: f64) -> Self {
-        if height < 450.0 { Self::TIGHT } else { Self::GENEROUS }
+        if height < 340.0 {
+            Self::LEAST
+        } else if height < 450.0 {
+            Self::TIGHT
+        } else {
+            Self::GENEROUS
+        }
     }
 }
 
@@ -205,12 +222,17 @@ pub fn is_control_plane(component: &str) -> bool {
 /// Lays out `topology` for a place of `size`.
 #[must_use]
 pub fn layout(topology: &Topology, slots: &Slots, size: Size, view: View) -> Layout {
-    let mut best = Layout::default();
+    let mut best = Layout { needed: f64::INFINITY, ..Layout::default() };
     for density in Density::ALL {
-        best = lay_out(topology, slots, size, view.system, density);
+        let it = lay_out(topology, slots, size, view.system, density);
         let is_roomier = view.before.is_some_and(|before| density < before);
         let spare = if is_roomier { SPARE } else { -0.5 };
-        if best.needed + spare <= size.height {
+        let fits = it.needed + spare <= size.height;
+        // Where nothing fits, what needs the least is scrolled.
+        if fits || it.needed < best.needed {
+            best = it;
+        }
+        if fits {
             break;
         }
     }
@@ -306,19 +328,21 @@ impl Plan<'_> {
         let ingresses: Vec<ObjectKey> = self.topology.ingresses.iter().map(|it| it.key()).filter(&shown).collect();
         let left = ((self.inner - GAP) * 0.4).floor();
         let right = self.inner - GAP - left;
-        let (chips_left, bottom_left) = self.chips(Rect::new(x, top, left, 0.0), workloads.len());
+        // Lines from ingresses end at upper borders: they need room for their heads.
+        let air = if ingresses.is_empty() { 0.0 } else { 6.0 };
+        let (chips_left, bottom_left) = self.chips(Rect::new(x, top, left, 0.0), workloads.len(), 0.0);
         let mut lane = Rect::new(x + left + GAP, top, right, 0.0);
         self.out.services_lane = lane;
         let mut bottom = bottom_left;
         if !ingresses.is_empty() {
             let w = (right * 0.36).clamp(96.0, 230.0);
-            let (chips, end) = self.chips(Rect { w: w + 2.0 * PAD, ..lane }, ingresses.len());
+            let (chips, end) = self.chips(Rect { w: w + 2.0 * PAD, ..lane }, ingresses.len(), air);
             let chips = chips.into_iter().map(|it| Rect { w, ..it });
             self.out.ingresses = ingresses.into_iter().zip(chips).collect();
             bottom = bottom.max(end);
             lane = Rect { x: lane.x + w + GUTTER, w: lane.w - w - GUTTER, ..lane };
         }
-        let (chips_right, end) = self.chips(lane, services.len());
+        let (chips_right, end) = self.chips(lane, services.len(), air);
         bottom = bottom.max(end);
         self.out.workloads_lane = Rect::new(x, top, left, bottom - top);
         self.out.services_lane.h = bottom - top;
@@ -327,8 +351,10 @@ impl Plan<'_> {
         bottom
     }
 
-    fn chips(&self, lane: Rect, count: usize) -> (Vec<Rect>, f64) {
+    /// Chips in a lane and where they end; `air` is room above each row beyond the ordinary.
+    fn chips(&self, lane: Rect, count: usize, air: f64) -> (Vec<Rect>, f64) {
         let [head, height, pad] = self.heights.lane;
+        let (head, gap) = (head + air, 8.0 + air);
         let columns_of = |least: f64| (((lane.w - 2.0 * PAD + GAP) / (least + GAP)).floor() as usize).max(1);
         let mut columns = columns_of(146.0);
         let mut height = height;
@@ -340,10 +366,10 @@ impl Plan<'_> {
         let w = ((lane.w - 2.0 * PAD + GAP) / columns as f64 - GAP).min(220.0);
         let chip = |index: usize| {
             let (row, column) = (index / columns, index % columns);
-            Rect::new(lane.x + PAD + column as f64 * (w + GAP), lane.y + head + row as f64 * (height + 8.0), w, height)
+            Rect::new(lane.x + PAD + column as f64 * (w + GAP), lane.y + head + row as f64 * (height + gap), w, height)
         };
         let rows = count.div_ceil(columns).max(1);
-        ((0..count).map(chip).collect(), lane.y + head + rows as f64 * (height + 8.0) - 8.0 + pad)
+        ((0..count).map(chip).collect(), lane.y + head + rows as f64 * (height + gap) - gap + pad)
     }
 
     /// The workers in one row, or more where they are many; they share the height that is left.

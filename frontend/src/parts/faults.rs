@@ -105,7 +105,7 @@ pub(crate) fn Tools(
         Memo::new(move |_| hands.live.session.with(|it| it.as_ref().map(|it| it.faults.clone()).unwrap_or_default()));
     let adding = move || hands.busy.get() > 0;
     view! {
-        <div class="relative z-20 flex h-9 shrink-0 items-center gap-2 px-4 pt-1.5 text-xs">
+        <div class="relative z-20 flex h-8 shrink-0 items-center gap-2 px-4 pt-1 text-xs">
             <ul class="flex min-w-0 grow items-center gap-1.5 overflow-hidden" aria-label=move || words.get().scene.faults_now>
                 <For each=move || faults.get() key=Clone::clone let:fault>
                     <Held fault />

@@ -137,7 +137,7 @@ pub(crate) fn TraceStrip(
     });
     view! {
         <section class="shrink-0 px-3 pb-3 sm:px-4" aria-label=move || words.get().trace>
-            <div class="flex h-20 items-center gap-4 rounded-xl border border-line bg-surface px-3 py-2 text-[13px]">
+            <div class="flex h-[4.5rem] items-center gap-4 rounded-xl border border-line bg-surface px-3 py-1 text-[13px]">
                 <Show when=move || shown.with(Option::is_some) fallback=move || view! { <p class="px-1.5 text-muted">{move || words.get().trace_empty}</p> }>
                     <Controls player shown />
                     <div class="min-w-0 grow">
@@ -240,7 +240,7 @@ fn Sentence(player: Player, shown: Memo<Option<Trace>>) -> impl IntoView {
         shown.with(|it| it.as_ref().map(|it| (words.get().scene.trace_of)(story::components(it), it.stages.len())))
     };
     view! {
-        <p class="line-clamp-2 h-[2.6em] pt-1 text-[12.5px] leading-[1.3] text-muted" aria-live="polite" data-sentence>
+        <p class="line-clamp-2 h-[2.9em] pt-1 text-[12.5px] leading-[1.3] text-muted" aria-live="polite" data-sentence>
             {move || match sentence() {
                 None => summary().into_any(),
                 Some((who, why, time)) => view! {
@@ -273,8 +273,10 @@ fn TimeLine(player: Player, shown: Memo<Option<Trace>>) -> impl IntoView {
                     "block h-6 w-full min-w-2 cursor-pointer truncate rounded-md px-1.5 text-start text-[12px] transition-colors {edge} {tone}"
                 )
             };
+            // As wide as its name where there is room, and the rest by time.
+            let name = format!("{}px", label.chars().count() * 7 + 16);
             view! {
-                <li class="min-w-3 basis-0" style:flex-grow=format!("{:.2}", act.weight)>
+                <li class="min-w-3 shrink" style:flex-basis=name style:flex-grow=format!("{:.2}", act.weight)>
                     <button class=class title=title.clone() aria-label=title aria-current=move || on.get().then_some("step") on:click=move |_| player.show(id, index)>{label}</button>
                 </li>
             }

@@ -1,17 +1,17 @@
 //! Which objects belong together.
 
-use super::{AuditEvent, Chain, GRACE_MICROS, Known, ObjectRef, Owner, PAUSE_MICROS};
+use super::{AuditEvent, Chain, GRACE_MICROS, Kin, Known, ObjectRef, PAUSE_MICROS};
 
 impl Chain {
     /// Remembers what an event of the chain is about, and whose pods are made anew when one goes.
-    pub(super) fn take_in(&mut self, event: &AuditEvent, object: &ObjectRef, owner: &Owner<'_>) {
+    pub(super) fn take_in(&mut self, event: &AuditEvent, object: &ObjectRef, kin: &dyn Kin) {
         self.objects.insert(known(&object.resource, &object.namespace, &object.name));
         let goes = event.verb == "delete" || object.subresource == "eviction";
         if object.resource != "pods" || !goes {
             return;
         }
         self.leaving.insert((object.namespace.clone(), object.name.clone()));
-        let parent = owner("pods", &object.namespace, &object.name).or_else(|| {
+        let parent = kin.owner("pods", &object.namespace, &object.name).or_else(|| {
             // A pod that is gone already: a ReplicaSet's pods end in five letters of their own.
             let (parent, suffix) = object.name.rsplit_once('-')?;
             (suffix.len() == 5).then(|| ("replicasets".to_owned(), parent.to_owned()))
@@ -29,12 +29,18 @@ impl Chain {
     }
 
     /// Whether `object` belongs to the chain.
-    pub(super) fn holds(&self, object: &ObjectRef, owner: &Owner<'_>) -> bool {
+    pub(super) fn holds(&self, object: &ObjectRef, kin: &dyn Kin) -> bool {
         let has = |resource: &str, name: &str| self.objects.contains(&known(resource, &object.namespace, name));
         if has(&object.resource, &object.name) || self.has_namespace(&object.namespace) {
             return true;
         }
-        if let Some((resource, name)) = owner(&object.resource, &object.namespace, &object.name) {
+        // A Service's slices follow the pods behind it.
+        if matches!(object.resource.as_str(), "endpointslices" | "endpoints")
+            && kin.has_backend(&object.resource, &object.namespace, &object.name, &|pod| has("pods", pod))
+        {
+            return true;
+        }
+        if let Some((resource, name)) = kin.owner(&object.resource, &object.namespace, &object.name) {
             return has(&resource, &name);
         }
         let parents: &[&str] = match object.resource.as_str() {

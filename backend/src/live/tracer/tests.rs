@@ -1,6 +1,7 @@
 //! Logs and the chains in them.
 
-use super::*;
+use super::{Kin, Stage, Trace, Tracer};
+use crate::live::audit::AuditEvent;
 
 fn event(at: u64, user: &str, verb: &str, resource: &str, name: &str) -> AuditEvent {
     let (resource, uri) = resource
@@ -18,13 +19,42 @@ fn event(at: u64, user: &str, verb: &str, resource: &str, name: &str) -> AuditEv
     .expect("event")
 }
 
+/// A cluster of which nothing is known.
+struct Nothing;
+
+impl Kin for Nothing {
+    fn owner(&self, _: &str, _: &str, _: &str) -> Option<(String, String)> {
+        None
+    }
+
+    fn has_backend(&self, _: &str, _: &str, _: &str, _: &dyn Fn(&str) -> bool) -> bool {
+        false
+    }
+}
+
+/// A cluster in which every object has this owner and every slice these pods.
+struct Known {
+    owner: Option<(&'static str, &'static str)>,
+    backends: &'static [&'static str],
+}
+
+impl Kin for Known {
+    fn owner(&self, _: &str, _: &str, _: &str) -> Option<(String, String)> {
+        self.owner.map(|(resource, name)| (resource.to_owned(), name.to_owned()))
+    }
+
+    fn has_backend(&self, _: &str, _: &str, _: &str, is_member: &dyn Fn(&str) -> bool) -> bool {
+        self.backends.iter().any(|pod| is_member(pod))
+    }
+}
+
 const RS: &str = "system:serviceaccount:kube-system:replicaset-controller";
 const DEPLOYMENT: &str = "system:serviceaccount:kube-system:deployment-controller";
 
 fn run(events: &[AuditEvent]) -> Vec<Trace> {
     let mut tracer = Tracer::default();
     for event in events {
-        tracer.take(event, &|_, _, _| None);
+        tracer.take(event, &Nothing);
     }
     tracer.chains.into_iter().map(|chain| chain.trace).collect()
 }
@@ -69,10 +99,21 @@ fn what_comes_much_later_is_not_part_of_it() {
 #[test]
 fn owners_win_over_names() {
     let mut tracer = Tracer::default();
-    tracer.take(&event(0, "kubernetes-admin", "create", "deployments", "web"), &|_, _, _| None);
+    tracer.take(&event(0, ME, "create", "deployments", "web"), &Nothing);
     let stranger = event(10, RS, "create", "replicasets", "web-1");
-    let grown = tracer.take(&stranger, &|_, _, _| Some(("deployments".to_owned(), "web-app".to_owned())));
-    assert_eq!(grown, None);
+    assert_eq!(tracer.take(&stranger, &Known { owner: Some(("deployments", "web-app")), backends: &[] }), None);
+}
+
+#[test]
+fn slices_follow_the_pods_of_a_chain() {
+    let mut tracer = Tracer::default();
+    let kin = Known { owner: Some(("services", "shop")), backends: &["web-59c7d88bd4-t86ch"] };
+    tracer.take(&event(0, ME, "patch", "deployments/scale", "web"), &Nothing);
+    let slice = event(900, EPS, "update", "endpointslices", "shop-x7k2p");
+    assert_eq!(tracer.take(&slice, &kin), None, "no pod of the chain is behind it yet");
+    tracer.take(&event(1_000, RS, "create", "replicasets", "web-59c7d88bd4"), &Nothing);
+    tracer.take(&event(1_100, RS, "create", "pods", "web-59c7d88bd4-t86ch"), &Nothing);
+    assert_eq!(tracer.take(&slice, &kin), Some(1));
 }
 
 const EPS: &str = "system:serviceaccount:kube-system:endpointslice-controller";

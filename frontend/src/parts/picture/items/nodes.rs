@@ -5,7 +5,7 @@ use leptos::prelude::*;
 
 use super::{item, place, room, scene, sign, two_lines};
 use crate::diagram::geometry::{arrow_head, at};
-use crate::diagram::layout::CONTROL_PLANE;
+use crate::diagram::layout::{CONTROL_PLANE, ONE_LINE};
 use crate::diagram::{Layout, Look, NodeBox, Rect, is_card, rounded_path};
 use crate::format;
 use crate::inline::shorten;
@@ -75,8 +75,8 @@ pub(crate) fn Master() -> impl IntoView {
         {CONTROL_PLANE.map(|component| view! { <ComponentBox component /> }).collect_view()}
         <g class="place" style:transform=move || place(queue())>
             <rect class="lane" width=move || queue().w height=move || queue().h rx="10" />
-            <text class="minor" x="10" y=move || queue().h / 2.0 - 4.0>{move || fitting(words.get().waiting, queue())}</text>
-            <Show when=move || waiting() == 0>
+            <text class="minor" x="10" y=move || if queue().h < ONE_LINE { queue().h / 2.0 + 4.0 } else { queue().h / 2.0 - 4.0 }>{move || fitting(words.get().waiting, queue())}</text>
+            <Show when=move || { waiting() == 0 && queue().h >= ONE_LINE }>
                 <text class="minor" x="10" y=move || queue().h / 2.0 + 12.0>{move || words.get().waiting_none}</text>
             </Show>
         </g>
