@@ -94,7 +94,7 @@ async fn a_lesson_checks_hints_asks_waits_and_tells() -> anyhow::Result<()> {
 
     // The step that waits says for what.
     browser.click_button("Next step").await?;
-    browser.wait_text("main", "This step counts as soon as these are done:\nWrite the menu").await?;
+    browser.wait_text("main", "This step counts as soon as these are done:\n\nWrite the menu").await?;
     browser.click_button("Previous").await?;
 
     // The file lies in the home folder; applied as it is, the hint speaks of what it holds, as text.
