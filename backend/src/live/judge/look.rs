@@ -160,8 +160,8 @@ impl State {
             Ok(session) => session.nodes,
             Err(error) => return found(false, None, error.to_string()),
         };
-        let services = self.judge.lists.core("services");
-        let request = match probe::request(probe, &nodes, &services) {
+        let (registered, services) = (self.judge.lists.core("nodes"), self.judge.lists.core("services"));
+        let request = match probe::request(probe, &nodes, &registered, &services) {
             Ok(request) => request,
             Err(reason) => return found(false, None, reason),
         };

@@ -11,7 +11,7 @@ use drydock_engine::host::{HostNode, NodeState};
 use drydock_engine::native::{self, NODE_SHELL, WORKSTATION};
 
 use crate::lessons::Probe;
-use crate::live::raw::{Raw, text};
+use crate::live::raw::{Raw, list, text};
 
 /// Seconds that a request may take.
 pub(super) const SECONDS: u64 = 4;
@@ -60,7 +60,12 @@ fn parse(url: &str) -> Option<Url<'_>> {
 ///
 /// # Errors
 /// Why nobody can be asked now.
-pub(super) fn request(probe: &Probe, nodes: &[HostNode], services: &[Arc<Raw>]) -> Result<Request, String> {
+pub(super) fn request(
+    probe: &Probe,
+    nodes: &[HostNode],
+    registered: &[Arc<Raw>],
+    services: &[Arc<Raw>],
+) -> Result<Request, String> {
     let url = parse(&probe.url).ok_or_else(|| format!("{:?} is no address", probe.url))?;
     let node = nodes.iter().find(|node| node.name == url.host);
     let service = if node.is_none() { service(url.host, services) } else { None };
@@ -74,12 +79,7 @@ pub(super) fn request(probe: &Probe, nodes: &[HostNode], services: &[Arc<Raw>]) 
     };
     let asker = match (probe.from.as_str(), service) {
         (WORKSTATION, None) => return Ok(curl(probe, &url)),
-        (WORKSTATION, Some(_)) => {
-            let runs = |node: &&HostNode| node.state == NodeState::Running && native::is_kubernetes_node(node.role);
-            // The master is asked last: it may be what the lesson is about.
-            let found = nodes.iter().rev().find(runs).ok_or("no node runs")?;
-            found.name.clone()
-        }
+        (WORKSTATION, Some(_)) => asker(nodes, registered).ok_or("no node runs")?,
         (from, _) => from.to_owned(),
     };
     if url.tls {
@@ -93,6 +93,19 @@ pub(super) fn request(probe: &Probe, nodes: &[HostNode], services: &[Arc<Raw>]) 
     let (port, seconds) = (url.port.to_string(), SECONDS.to_string());
     let argv = [NODE_SHELL, "sh", "-c", script, NODE_SHELL, url.path, host, &target, &port, &seconds];
     Ok(Request { on: asker, argv: argv.map(str::to_owned).to_vec(), raw: true })
+}
+
+/// The node that asks a Service: one that is well, and rather a worker than the master.
+fn asker(nodes: &[HostNode], registered: &[Arc<Raw>]) -> Option<String> {
+    let is_ready = |node: &HostNode| {
+        let known = registered.iter().find(|known| text(&known.value, "/metadata/name") == node.name);
+        known.is_some_and(|known| {
+            let conditions = list(&known.value, "/status/conditions");
+            conditions.iter().any(|it| text(it, "/type") == "Ready" && text(it, "/status") == "True")
+        })
+    };
+    let running = nodes.iter().filter(|node| node.state == NodeState::Running && native::is_kubernetes_node(node.role));
+    running.min_by_key(|node| (!is_ready(node), node.name == native::MASTER)).map(|node| node.name.clone())
 }
 
 /// The Service that a name means, as a pod in `default` would have it resolved.
@@ -204,8 +217,19 @@ mod tests {
             node("master", NodeRole::ControlPlane, 2, NodeState::Running),
             node("worker-1", NodeRole::Worker, 3, NodeState::Running),
             node("worker-2", NodeRole::Worker, 4, NodeState::Stopped),
+            node("worker-3", NodeRole::Worker, 5, NodeState::Running),
             node("workstation", NodeRole::Workstation, 250, NodeState::Running),
         ]
+    }
+
+    /// worker-1 is cut off: it runs, and nobody hears of it.
+    fn registered() -> Vec<Arc<Raw>> {
+        let node = |name: &str, ready: &str| {
+            let value =
+                json!({"metadata": {"name": name}, "status": {"conditions": [{"type": "Ready", "status": ready}]}});
+            Arc::new(serde_json::from_value(value).expect("a node"))
+        };
+        vec![node("master", "True"), node("worker-1", "Unknown"), node("worker-2", "True"), node("worker-3", "True")]
     }
 
     fn services() -> Vec<Arc<Raw>> {
@@ -222,7 +246,7 @@ mod tests {
 
     #[track_caller]
     fn check(toml: &str, expected: Result<(&str, &[&str]), &str>) {
-        match (request(&probe(toml), &nodes(), &services()), expected) {
+        match (request(&probe(toml), &nodes(), &registered(), &services()), expected) {
             (Ok(request), Ok((on, words))) => {
                 assert_eq!(request.on, on, "{request:?}");
                 for word in words {
@@ -237,8 +261,8 @@ mod tests {
     #[test]
     fn who_asks_whom() {
         check(r#"url = "http://worker-1:30080/x""#, Ok(("workstation", &["curl", "http://worker-1:30080/x"])));
-        check(r#"url = "http://web/a?b=c""#, Ok(("worker-1", &["/a?b=c", "web", "10.96.1.1", "80"])));
-        check(r#"url = "http://db.data.svc:5432""#, Ok(("worker-1", &["/", "10.96.1.2", "5432"])));
+        check(r#"url = "http://web/a?b=c""#, Ok(("worker-3", &["/a?b=c", "web", "10.96.1.1", "80"])));
+        check(r#"url = "http://db.data.svc:5432""#, Ok(("worker-3", &["/", "10.96.1.2", "5432"])));
         check(
             "url = \"http://web/\"\nfrom = \"master\"\nhost = \"a.example\"",
             Ok(("master", &["a.example", "10.96.1.1"])),
@@ -263,8 +287,9 @@ mod tests {
 
     #[test]
     fn answers() {
-        let over_nc = request(&probe(r#"url = "http://web/""#), &nodes(), &services()).expect("request");
-        let over_curl = request(&probe(r#"url = "http://master/""#), &nodes(), &services()).expect("request");
+        let over_nc = request(&probe(r#"url = "http://web/""#), &nodes(), &registered(), &services()).expect("request");
+        let over_curl =
+            request(&probe(r#"url = "http://master/""#), &nodes(), &registered(), &services()).expect("request");
         let found = Some(Answer { status: 404, body: b"no\nsuch".to_vec() });
         assert_eq!(answer(&over_nc, b"HTTP/1.0 404 Not Found\r\na: b\r\n\r\nno\nsuch"), found);
         assert_eq!(answer(&over_curl, b"no\nsuch\n404"), found);
