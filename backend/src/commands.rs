@@ -3,6 +3,7 @@
 mod cluster;
 mod hosts;
 mod image;
+mod lesson;
 mod node;
 pub(crate) mod pulling;
 mod serve;
@@ -65,6 +66,16 @@ enum Command {
     /// Lists and imports images that pods can use.
     #[command(subcommand)]
     Image(image::Command),
+    /// Checks, imports and shows lessons while they are written.
+    #[command(subcommand)]
+    Lesson(lesson::Command),
+}
+
+impl Command {
+    /// Whether it goes on until it is told to stop, with a log that somebody follows.
+    fn serves(&self) -> bool {
+        matches!(self, Command::Serve(_) | Command::Lesson(lesson::Command::Preview(_)))
+    }
 }
 
 impl Common {
@@ -100,7 +111,7 @@ fn default_data_dir() -> anyhow::Result<PathBuf> {
 /// # Errors
 /// What the user shall read, in one sentence.
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
-    let level = if matches!(options.command, Command::Serve(_)) { "info" } else { "warn" };
+    let level = if options.command.serves() { "info" } else { "warn" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("DRYDOCK_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let logs = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_ansi(false);
@@ -112,11 +123,22 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match options.command {
-            Command::Serve(serve) => serve::run(&options.common, serve).await,
+            Command::Serve(serve) => serve::run(&options.common, serve, serve::Lessons::All).await,
             Command::Cluster(command) => cluster::run(&options.common, command).await,
             Command::Node(command) => node::run(&options.common, command).await,
             Command::Fault(command) => node::fault(&options.common, command).await,
             Command::Image(command) => image::run(&options.common, command).await,
+            Command::Lesson(command) => lesson::run(&options.common, command).await,
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Options::command().debug_assert();
+    }
 }

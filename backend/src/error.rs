@@ -21,6 +21,9 @@ pub(crate) enum Error {
     /// Not possible in the session's present state.
     #[error("{0}")]
     Conflict(String),
+    /// More than is taken or given at once.
+    #[error("{0}")]
+    TooLarge(String),
     /// No room for another session.
     #[error("{0}")]
     Capacity(String),
@@ -50,6 +53,7 @@ impl Error {
             Error::NotFound(_) => (StatusCode::NOT_FOUND, code::NOT_FOUND),
             Error::Invalid(_) => (StatusCode::BAD_REQUEST, code::INVALID),
             Error::Conflict(_) => (StatusCode::CONFLICT, code::CONFLICT),
+            Error::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE),
             Error::Capacity(_) => (StatusCode::SERVICE_UNAVAILABLE, code::CAPACITY),
             Error::Gone(_) => (StatusCode::GONE, code::GONE),
             Error::ForeignOrigin => (StatusCode::FORBIDDEN, code::INVALID),

@@ -76,6 +76,11 @@ impl Files {
         policy.save(&store).context("cannot write the rules for pulling images")
     }
 
+    /// The file with the rules for pulling images.
+    pub(crate) fn rules(&self) -> PathBuf {
+        Policy::path(&self.data.join("images"))
+    }
+
     /// The image store, with the bundle's images in it.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod assets;
 mod events;
+mod files;
 mod lessons;
 mod metrics;
 mod nodes;
@@ -14,6 +15,7 @@ mod terminal;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware;
 use axum::routing::{delete, get, post};
@@ -25,11 +27,14 @@ use tower_http::trace::TraceLayer;
 pub(crate) use assets::Assets;
 
 use crate::error::Error;
+use crate::lessons::Library;
 use crate::sessions::Sessions;
 use crate::store::Store;
 
 /// No request of the API is larger than this.
 const BODY_LIMIT: usize = 64 * 1024;
+/// But a file may be larger, and the editor's text with what JSON adds to it.
+const FILE_BODY_LIMIT: usize = drydock_protocol::file::FILE_LIMIT as usize;
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -38,19 +43,28 @@ pub(crate) struct App {
     pub(crate) sessions: Arc<Sessions>,
     /// Database.
     pub(crate) store: Store,
+    /// Lessons.
+    pub(crate) library: Arc<Library>,
     /// The web app.
     pub(crate) assets: Arc<Assets>,
 }
 
 /// Every route of the server.
 pub(crate) fn router(app: App) -> Router {
+    // A file says itself that it is too large, hence the extractor's limit and not the layer's.
+    let files = Router::new()
+        .route("/sessions/{id}/files/{*path}", get(files::read).put(files::write))
+        .route("/sessions/{id}/manifest", post(files::manifest))
+        .layer(DefaultBodyLimit::max(FILE_BODY_LIMIT));
     let api = Router::new()
         .route("/lessons", get(lessons::list))
         .route("/lessons/{slug}", get(lessons::show))
+        .route("/lessons/{slug}/files/{name}", get(lessons::file))
         .route("/sessions", get(sessions::list).post(sessions::create))
         .route("/sessions/{id}", get(sessions::show).merge(delete(sessions::end)))
         .route("/sessions/{id}/extend", post(sessions::extend))
         .route("/sessions/{id}/reset", post(sessions::reset))
+        .route("/sessions/{id}/answers", post(sessions::answer))
         .route("/sessions/{id}/nodes", post(nodes::add))
         .route("/sessions/{id}/nodes/{node}", delete(nodes::remove))
         .route("/sessions/{id}/nodes/{node}/stop", post(nodes::stop))
@@ -61,10 +75,13 @@ pub(crate) fn router(app: App) -> Router {
         .route("/sessions/{id}/logs", get(objects::logs))
         .route("/sessions/{id}/events", get(events::stream))
         .route("/sessions/{id}/terminals/{terminal}", get(terminal::open))
+        .route("/sessions/{id}/files", get(files::list))
         .route("/openapi.json", get(openapi::document))
         .fallback(|| async {
             Error::NotFound("There is no such address in the API; see /api/v1/openapi.json.".to_owned())
         })
+        .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
+        .merge(files)
         .layer(middleware::from_fn(origin::same_site));
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
@@ -74,7 +91,6 @@ pub(crate) fn router(app: App) -> Router {
         .route("/healthz", get(health))
         .route("/metrics", get(metrics::text))
         .fallback(assets::serve)
-        .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "no-referrer"))
         .layer(CatchPanicLayer::new())

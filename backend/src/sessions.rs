@@ -1,7 +1,9 @@
 //! Sessions: accepted, started, watched, extended, reset and ended; found again after a restart.
 
 mod faults;
+mod home;
 mod hub;
+mod manifest;
 mod nodes;
 
 use std::collections::HashMap;
@@ -9,12 +11,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use drydock_engine::{Cluster, ClusterSpec, Engine, Stage, WorkstationSpec};
-use drydock_protocol::{CheckStatus, CreateSession, Session, SessionState, StartStage, StepState};
+use drydock_protocol::{
+    Answer, AnswerVerdict, Answered, CheckStatus, CreateSession, HomeFile, HomeFiles, Language, ManifestOutcome,
+    RunManifest, Session, SessionState, StartStage, StepState,
+};
+use tokio::sync::oneshot;
 
-pub(crate) use hub::Hub;
+pub(crate) use hub::{Found, Hub, Looked};
 
 use crate::error::{Error, chain};
-use crate::lessons::{self, Definition};
+use crate::lessons::Library;
 use crate::live;
 use crate::store::{SessionRow, Store};
 
@@ -44,6 +50,7 @@ pub(crate) struct Policy {
 pub(crate) struct Sessions {
     engine: Engine,
     store: Store,
+    library: Arc<Library>,
     policy: Policy,
     open: Mutex<HashMap<String, Arc<Hub>>>,
 }
@@ -53,8 +60,13 @@ impl Sessions {
     ///
     /// # Errors
     /// When the database or the host fails.
-    pub(crate) async fn resume(engine: Engine, store: Store, policy: Policy) -> Result<Arc<Sessions>, Error> {
-        let sessions = Arc::new(Sessions { engine, store, policy, open: Mutex::default() });
+    pub(crate) async fn resume(
+        engine: Engine,
+        store: Store,
+        library: Arc<Library>,
+        policy: Policy,
+    ) -> Result<Arc<Sessions>, Error> {
+        let sessions = Arc::new(Sessions { engine, store, library, policy, open: Mutex::default() });
         let rows = sessions.store.open_sessions().await?;
         if !rows.is_empty() {
             let clusters = sessions.engine.list().await?;
@@ -77,7 +89,8 @@ impl Sessions {
         tracing::info!(session.name = row.name, "found again");
         let hub = self.open_hub(row).await?;
         hub.set_state(SessionState::Ready, None);
-        self.watch(&hub, cluster).await
+        // What the lesson does before the learner was done when the session became ready.
+        self.watch(&hub, cluster).map(drop)
     }
 
     async fn close(&self, mut row: SessionRow, reason: &str) -> Result<(), Error> {
@@ -88,7 +101,8 @@ impl Sessions {
 
     async fn open_hub(self: &Arc<Self>, row: SessionRow) -> Result<Arc<Hub>, Error> {
         let steps = self.store.steps_done(&row.id).await?;
-        let hub = Arc::new(Hub::new(row, steps, self.store.clone(), &self.policy));
+        let answered = self.store.answered(&row.id).await?;
+        let hub = Arc::new(Hub::new(row, steps, answered, self.store.clone(), &self.policy));
         self.remember_faults(&hub).await?;
         self.lock().insert(hub.id().to_owned(), hub.clone());
         Ok(hub)
@@ -134,7 +148,7 @@ impl Sessions {
         let row = row
             .ok_or_else(|| Error::NotFound("There is no such session; it may have been ended long ago.".to_owned()))?;
         let steps = self.store.steps_done(id).await?;
-        Ok(hub::describe(&row, steps, &self.policy))
+        Ok(hub::describe(&row, steps, self.store.answered(id).await?, &self.policy))
     }
 
     /// Accepts a session and starts it in the background.
@@ -143,7 +157,7 @@ impl Sessions {
     /// When the lesson is unknown, the number of workers too large or there is no room.
     pub(crate) async fn create(self: &Arc<Self>, request: &CreateSession) -> Result<Session, Error> {
         let definition = match &request.lesson {
-            Some(slug) => Some(lessons::find(&self.store, slug).await?.definition),
+            Some(slug) => Some(self.library.find(slug).await?.definition),
             None => None,
         };
         let workers = request.workers.or(definition.as_ref().map(|lesson| lesson.workers)).unwrap_or(2);
@@ -190,9 +204,20 @@ impl Sessions {
                     // Ended while it came up: the end is waiting for the engine to be done.
                     return;
                 }
-                hub.started();
-                if let Err(error) = self.watch(&hub, &cluster).await {
-                    tracing::error!(session.name = hub.name(), error = chain(&error), "cannot watch the cluster");
+                hub.came_up();
+                let mut closed = hub.closed();
+                match self.watch(&hub, &cluster) {
+                    Ok(prepared) => tokio::select! {
+                        // An error means that there is nothing to prepare.
+                        _ = prepared => {}
+                        _ = closed.changed() => {}
+                    },
+                    Err(error) => {
+                        tracing::error!(session.name = hub.name(), error = chain(&error), "cannot watch the cluster");
+                    }
+                }
+                if !hub.is_closed() {
+                    hub.started();
                 }
             }
             Err(error) => {
@@ -204,17 +229,23 @@ impl Sessions {
         }
     }
 
-    async fn watch(self: &Arc<Self>, hub: &Arc<Hub>, cluster: &Cluster) -> Result<(), Error> {
-        let definition = self.definition(hub).await;
+    fn watch(self: &Arc<Self>, hub: &Arc<Hub>, cluster: &Cluster) -> Result<oneshot::Receiver<()>, Error> {
         let client = cluster.client().map_err(|error| Error::Conflict(error.to_string()))?;
-        tokio::spawn(live::watch(hub.clone(), self.engine.host().clone(), client, definition));
-        Ok(())
+        Ok(live::start(hub, &self.engine, &self.library, client))
     }
 
-    /// The lesson's checks; none when the lesson was removed meanwhile.
-    async fn definition(&self, hub: &Hub) -> Option<Definition> {
-        let slug = hub.session().lesson?;
-        lessons::find(&self.store, &slug).await.ok().map(|lesson| lesson.definition)
+    /// Takes an answer to a question of the session's lesson.
+    ///
+    /// # Errors
+    /// When the session is over or has no lesson, or the lesson no such question.
+    pub(crate) async fn answer(&self, id: &str, answer: &Answer, language: Language) -> Result<AnswerVerdict, Error> {
+        let hub = self.hub(id).await?;
+        let slug = hub.session().lesson.ok_or_else(|| Error::Invalid("This session follows no lesson.".to_owned()))?;
+        let verdict = self.library.find(&slug).await?.judge(answer, language)?;
+        if verdict.right {
+            hub.put_answered(Answered { step: answer.step.clone(), quiz: answer.quiz.clone() }).await?;
+        }
+        Ok(verdict)
     }
 
     /// Gives a session more time, up to the longest that one may live.
@@ -264,7 +295,6 @@ impl Sessions {
         if session.state != SessionState::Ready {
             return Err(Error::Conflict("Only a running session can be reset. Wait until it is ready.".to_owned()));
         }
-        self.store.clear_steps_done(id).await?;
         self.store.put_faults(id, &[]).await?;
         old.restart();
         let sessions = self.clone();
@@ -272,10 +302,55 @@ impl Sessions {
             if let Err(error) = sessions.engine.delete(old.name()).await {
                 tracing::error!(session.name = old.name(), error = chain(&error), "cannot remove a cluster");
             }
+            // Only now nothing of the old cluster's lesson runs any more.
+            if let Err(error) = old.clear_progress().await {
+                tracing::error!(session.name = old.name(), error = chain(&error), "cannot start the lesson over");
+            }
             let spec = sessions.spec(old.name(), session.nodes.saturating_sub(1));
             sessions.start(old, spec).await;
         });
         Ok(self.hub(id).await?.session())
+    }
+
+    /// The name of a session whose workstation can be used.
+    async fn usable(&self, id: &str) -> Result<String, Error> {
+        let hub = self.hub(id).await?;
+        if hub.session().state != SessionState::Ready {
+            return Err(Error::Conflict("The workstation is not ready yet. Wait until the cluster is.".to_owned()));
+        }
+        Ok(hub.name().to_owned())
+    }
+
+    /// The files of the workstation's home folder.
+    ///
+    /// # Errors
+    /// When the session is not ready or over.
+    pub(crate) async fn home_files(&self, id: &str) -> Result<HomeFiles, Error> {
+        home::list(&**self.engine.host(), &self.usable(id).await?).await
+    }
+
+    /// A file of the workstation's home folder.
+    ///
+    /// # Errors
+    /// When there is none, it is too large, or the session is not ready or over.
+    pub(crate) async fn read_home_file(&self, id: &str, path: &str) -> Result<Vec<u8>, Error> {
+        home::read(&**self.engine.host(), &self.usable(id).await?, path).await
+    }
+
+    /// Writes a file of the workstation's home folder.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the session is not ready or over.
+    pub(crate) async fn write_home_file(&self, id: &str, path: &str, content: &[u8]) -> Result<HomeFile, Error> {
+        home::write(&**self.engine.host(), &self.usable(id).await?, path, content).await
+    }
+
+    /// Applies or compares a manifest with the workstation's kubectl.
+    ///
+    /// # Errors
+    /// When the text is too long, or the session is not ready or over.
+    pub(crate) async fn run_manifest(&self, id: &str, request: &RunManifest) -> Result<ManifestOutcome, Error> {
+        manifest::run(&**self.engine.host(), &self.usable(id).await?, request).await
     }
 
     /// Ends every session, at the server's end.

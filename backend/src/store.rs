@@ -2,6 +2,7 @@
 
 mod faults;
 mod lessons;
+mod progress;
 mod sessions;
 
 use std::path::Path;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
-pub(crate) use lessons::LessonRow;
+pub(crate) use lessons::{LessonFile, LessonRow};
 pub(crate) use sessions::SessionRow;
 
 /// The database. Cheap to clone.

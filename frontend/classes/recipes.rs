@@ -18,6 +18,8 @@ pub(crate) fn all() -> Vec<(&'static str, &'static str, ClassBuilder)> {
         ("CARD", "A bordered surface.", card()),
         ("CODE", "A block of code with its buttons.", code()),
         ("TAB", "A tab of the terminal.", tab()),
+        ("BAR_BUTTON", "An icon in the bar above the terminals.", bar_button()),
+        ("MENU_ITEM", "An entry of a menu.", menu_item()),
         ("OVERLAY", "A small panel above the picture.", overlay()),
     ]
 }
@@ -96,6 +98,18 @@ fn tab() -> ClassBuilder {
         .custom_variant("hover", "text-term-ink")
         .custom_variant("aria-selected", "bg-term")
         .custom_variant("aria-selected", "text-term-ink")
+}
+
+fn bar_button() -> ClassBuilder {
+    let base = ClassBuilder::new().display(Display::InlineFlex).padding(half(1.5));
+    words(base, "items-center rounded-md cursor-pointer text-term-muted").custom_variant("hover", "text-term-ink")
+}
+
+fn menu_item() -> ClassBuilder {
+    let base = ClassBuilder::new().display(Display::Flex).padding_x(n(3)).padding_y(half(1.5));
+    words(base, "w-full items-center rounded-md text-start cursor-pointer")
+        .custom_variant("hover", "bg-sunken")
+        .custom_variant("focus", "bg-sunken")
 }
 
 fn overlay() -> ClassBuilder {

@@ -33,20 +33,43 @@ function copyByCommand(text) {
   focused?.focus?.();
 }
 
+// What a terminal answers by itself when a program asks it something.
+const ANSWER = /^\x1b(\[[?>=]?[\d;]*[cnRyt]|\[[IO]|[P\]][^\x07\x1b]*(\x07|\x1b\\))$/;
+// The page tells the server what it has shown each time this much more is on the screen.
+const TELL = 65536;
+
 class Handle {
-  constructor(terminal, fit, observer) {
+  constructor(terminal, fit, observer, onSeen) {
     this.terminal = terminal;
     this.fitAddon = fit;
     this.observer = observer;
+    this.onSeen = onSeen;
+    this.count = { seen: 0, told: 0 };
+    this.replaying = false;
+  }
+  // A new socket: what the server kept comes first and replaces what is on the screen.
+  begin() {
+    this.count = { seen: 0, told: 0 };
+    this.replaying = true;
+    this.terminal.write("\x1bc");
   }
   write(bytes) {
-    this.terminal.write(bytes);
+    const { count } = this;
+    this.terminal.write(bytes, () => {
+      // Programs of long ago do not want their questions answered again.
+      if (this.count === count) this.replaying = false;
+      count.seen += bytes.length;
+      if (this.count === count && count.seen - count.told >= TELL) {
+        count.told = count.seen;
+        this.onSeen(count.seen);
+      }
+    });
+  }
+  isAnswer(text) {
+    return this.replaying && ANSWER.test(text);
   }
   notice(text) {
     this.terminal.write(`\r\n\x1b[2m${text}\x1b[0m\r\n`);
-  }
-  clear() {
-    this.terminal.reset();
   }
   // As pasted: bracketed where the shell asks for it, so that nothing runs before Enter.
   paste(text) {
@@ -74,7 +97,7 @@ class Handle {
   }
 }
 
-export async function createTerminal(element, label, onInput, onResize) {
+export async function createTerminal(element, label, onInput, onResize, onSeen) {
   const [{ Terminal, FitAddon, WebLinksAddon, Unicode11Addon }] = await Promise.all([import("drydock-xterm"), document.fonts.ready]);
   const terminal = new Terminal({
     allowProposedApi: true,
@@ -111,7 +134,7 @@ export async function createTerminal(element, label, onInput, onResize) {
     if (command && key === "v" && (event.shiftKey || mac)) return false;
     return true;
   });
-  terminal.onData((text) => onInput(encoder.encode(text)));
+  terminal.onData((text) => handle.isAnswer(text) || onInput(encoder.encode(text)));
   terminal.onBinary((text) => onInput(Uint8Array.from(text, (it) => it.charCodeAt(0))));
   terminal.onResize(({ cols, rows }) => onResize(cols, rows));
   let pending = 0;
@@ -119,7 +142,7 @@ export async function createTerminal(element, label, onInput, onResize) {
     cancelAnimationFrame(pending);
     pending = requestAnimationFrame(() => handle.fit());
   });
-  const handle = new Handle(terminal, fit, observer);
+  const handle = new Handle(terminal, fit, observer, onSeen);
   observer.observe(element);
   handle.fit();
   return handle;

@@ -3,12 +3,14 @@
 use std::fmt;
 
 use drydock_protocol::{
-    CreateSession, ErrorBody, Fault, Language, Lesson, LessonSummary, ObjectDetails, Session, error::code, path,
+    Answer, AnswerVerdict, CreateSession, ErrorBody, Fault, HomeFile, HomeFiles, Language, Lesson, LessonSummary,
+    ManifestOutcome, ObjectDetails, RunManifest, Session, error::code, path,
 };
 use gloo::net::http::{Method, RequestBuilder};
 use leptos::prelude::window;
 use serde::de::DeserializeOwned;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{EventSource, WebSocket};
 
 /// Why a request did not give what was asked for.
@@ -94,6 +96,49 @@ pub(crate) async fn node(id: &str, node: &str, verb: &str) -> Result<Session, Er
     send(Method::POST, &path::node_verb(id, node, verb), None).await
 }
 
+/// Answers a question of the lesson.
+pub(crate) async fn answer(id: &str, language: Language, answer: &Answer) -> Result<AnswerVerdict, Error> {
+    let body = serde_json::to_string(answer).unwrap_or_default();
+    send(Method::POST, &path::answers(id, language), Some(&body)).await
+}
+
+/// The files of the workstation's home folder.
+pub(crate) async fn files(id: &str) -> Result<HomeFiles, Error> {
+    send(Method::GET, &path::files(id), None).await
+}
+
+/// Where a file of the home folder can be had.
+pub(crate) fn file_address(id: &str, path: &str) -> String {
+    path::file(id, path)
+}
+
+/// A file of the home folder; `None` when it is no text.
+pub(crate) async fn read_text(id: &str, path: &str) -> Result<Option<String>, Error> {
+    let response = RequestBuilder::new(&path::file(id, path)).send().await.map_err(|_| Error::Offline)?;
+    if !response.ok() {
+        let text = response.text().await.map_err(|_| Error::Offline)?;
+        return Err(refusal(response.status(), &text));
+    }
+    let bytes = response.binary().await.map_err(|_| Error::Offline)?;
+    Ok(String::from_utf8(bytes).ok().filter(|text| !text.contains('\0')))
+}
+
+/// Writes a file of the home folder: a text or what the browser has as a file.
+pub(crate) async fn write_file(id: &str, path: &str, content: &JsValue) -> Result<HomeFile, Error> {
+    let request = RequestBuilder::new(&path::file(id, path)).method(Method::PUT);
+    let request = request.header("content-type", "application/octet-stream");
+    let request = request.body(content.clone()).map_err(|_| Error::Offline)?;
+    let response = request.send().await.map_err(|_| Error::Offline)?;
+    let text = response.text().await.map_err(|_| Error::Offline)?;
+    read(response.status(), &text)
+}
+
+/// Applies or compares a manifest.
+pub(crate) async fn manifest(id: &str, request: &RunManifest) -> Result<ManifestOutcome, Error> {
+    let body = serde_json::to_string(request).unwrap_or_default();
+    send(Method::POST, &path::manifest(id), Some(&body)).await
+}
+
 /// Adds a worker; the answer comes when it is Ready.
 pub(crate) async fn add_node(id: &str) -> Result<Session, Error> {
     send(Method::POST, &path::nodes(id), None).await
@@ -141,18 +186,35 @@ pub(crate) fn terminal(id: &str, terminal: &str, node: &str, cols: u16, rows: u1
     Ok(socket)
 }
 
+/// Ends a terminal's shell, whether or not the page shows it.
+pub(crate) fn close_terminal(id: &str, name: &str, node: &str) {
+    if let Ok(socket) = terminal(id, name, node, 80, 24)
+        && let Ok(text) = serde_json::to_string(&TerminalControl::Close)
+    {
+        let speaker = socket.clone();
+        let say = Closure::once_into_js(move || drop(speaker.send_with_str(&text)));
+        socket.set_onopen(Some(say.unchecked_ref()));
+    }
+}
+
 async fn send<T: DeserializeOwned>(method: Method, path: &str, body: Option<&str>) -> Result<T, Error> {
     let (status, text) = fetch(method, path, body).await.map_err(|_| Error::Offline)?;
+    read(status, &text)
+}
+
+fn read<T: DeserializeOwned>(status: u16, text: &str) -> Result<T, Error> {
     if (200..300).contains(&status) {
-        return serde_json::from_str(&text).map_err(|_| Error::Offline);
+        return serde_json::from_str(text).map_err(|_| Error::Offline);
     }
-    match serde_json::from_str::<ErrorBody>(&text) {
-        Ok(ErrorBody { error }) => Err(Error::Refused { status, code: error.code, message: error.message }),
-        Err(_) if status < 500 => {
-            Err(Error::Refused { status, code: String::new(), message: format!("HTTP {status}") })
-        }
+    Err(refusal(status, text))
+}
+
+fn refusal(status: u16, text: &str) -> Error {
+    match serde_json::from_str::<ErrorBody>(text) {
+        Ok(ErrorBody { error }) => Error::Refused { status, code: error.code, message: error.message },
+        Err(_) if status < 500 => Error::Refused { status, code: String::new(), message: format!("HTTP {status}") },
         // A proxy in between speaks for a server that is away.
-        Err(_) => Err(Error::Offline),
+        Err(_) => Error::Offline,
     }
 }
 

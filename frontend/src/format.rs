@@ -13,6 +13,17 @@ pub fn bytes(bytes: u64) -> String {
     }
 }
 
+/// The size of a file: `640 B`, `2.1 kB`, `1.2 MB`.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..100_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        100_000..1_000_000 => format!("{:.0} kB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
+}
+
 /// A length of time on a clock: `52:10`, `1:05:00`.
 #[must_use]
 pub fn clock(millis: u64) -> String {
@@ -53,6 +64,13 @@ mod tests {
     fn sizes() {
         for (value, want) in [(0, "0 MB"), (1_250_000, "1.2 MB"), (38_400_000, "38 MB"), (1_640_000_000, "1.6 GB")] {
             assert_eq!(bytes(value), want);
+        }
+    }
+
+    #[test]
+    fn file_sizes() {
+        for (value, want) in [(0, "0 B"), (2_140, "2.1 kB"), (214_000, "214 kB"), (8_388_608, "8.4 MB")] {
+            assert_eq!(size(value), want);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Short plain texts in which back-ticks mark code.
 
+use std::collections::BTreeMap;
+
 /// A piece of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
@@ -27,6 +29,37 @@ pub fn pieces(text: &str) -> Vec<Piece> {
     if !rest.is_empty() {
         out.push(Piece::Text(rest.to_owned()));
     }
+    out
+}
+
+/// Puts values into the places `{name}` of clean HTML, as plain text whatever they hold. Other braces stay as they are.
+#[must_use]
+pub fn fill(html: &str, values: &BTreeMap<String, String>) -> String {
+    let mut out = String::with_capacity(html.len());
+    let mut rest = html;
+    while let Some((before, tail)) = rest.split_once('{') {
+        out.push_str(before);
+        match tail.split_once('}').and_then(|(name, after)| Some((values.get(name)?, after))) {
+            Some((value, after)) => {
+                for character in value.chars() {
+                    match character {
+                        '<' => out.push_str("&lt;"),
+                        '>' => out.push_str("&gt;"),
+                        '&' => out.push_str("&amp;"),
+                        '"' => out.push_str("&quot;"),
+                        '\'' => out.push_str("&#39;"),
+                        _ => out.push(character),
+                    }
+                }
+                rest = after;
+            }
+            None => {
+                out.push('{');
+                rest = tail;
+            }
+        }
+    }
+    out.push_str(rest);
     out
 }
 
@@ -76,6 +109,16 @@ mod tests {
         assert_eq!(pieces("`a`"), [code("a")]);
         assert_eq!(pieces("a ` b"), [text("a ` b")]);
         assert_eq!(pieces(""), []);
+    }
+
+    #[test]
+    fn values_are_text_and_never_markup() {
+        let values = [("app", "<img src=x onerror='x'>"), ("n", "{app}")];
+        let values = values.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        assert_eq!(
+            fill("<code>{app}</code> {n} {other} {", &values),
+            "<code>&lt;img src=x onerror=&#39;x&#39;&gt;</code> {app} {other} {"
+        );
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Drydock's browser app: the catalogue of lessons and the session page with lesson, living picture and terminal.
 //!
-//! Two halves. The pure modules ([`diagram`], [`format`], [`inline`], [`text`], [`story`]) decide what is shown and
+//! Two halves. The pure modules ([`diagram`], [`format`], [`inline`], [`manifest`], [`tabs`], [`text`], [`story`]) decide what is shown and
 //! where; they compile everywhere and are tested natively. The rest exists only on wasm32 and applies those
 //! decisions to the page. `api` is the only module that talks to the backend.
 
 pub mod diagram;
 pub mod format;
 pub mod inline;
+pub mod manifest;
 pub mod story;
+pub mod tabs;
 pub mod text;
 
 #[cfg(target_arch = "wasm32")]

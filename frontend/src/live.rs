@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use drydock_protocol::{CheckState, CheckStatus, Envelope, HintStatus, Notice, Session, SessionEvent, Topology, Trace};
+use drydock_protocol::{
+    Check, CheckState, CheckStatus, Envelope, HintStatus, Notice, Quiz, Session, SessionEvent, Step, Topology, Trace,
+};
 use gloo::events::EventListener;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -208,11 +210,17 @@ impl Live {
         );
     }
 
-    /// Whether a step is done: the server said so once, or all its checks are met.
-    pub(crate) fn is_step_done(self, step: &str, checks: &[drydock_protocol::Check]) -> bool {
-        let said = self.session.with(|it| it.as_ref().is_some_and(|it| it.steps_done.iter().any(|it| it == step)));
-        said || !checks.is_empty()
-            && checks.iter().all(|check| self.check(step, &check.id).is_some_and(|it| it.state == CheckState::Met))
+    /// Whether a step is done: the server said so once, or all its checks are met and its questions answered.
+    pub(crate) fn is_step_done(self, step: &Step) -> bool {
+        let (said, answered) = self.session.with(|it| {
+            it.as_ref().map_or((false, false), |it| {
+                let is_answered = |quiz: &Quiz| it.answered.iter().any(|it| it.step == step.id && it.quiz == quiz.id);
+                (it.steps_done.contains(&step.id), step.quizzes.iter().all(is_answered))
+            })
+        });
+        let is_met = |check: &Check| self.check(&step.id, &check.id).is_some_and(|it| it.state == CheckState::Met);
+        let asks = !step.checks.is_empty() || !step.quizzes.is_empty();
+        said || asks && answered && step.checks.iter().all(is_met)
     }
 
     /// The verdict on a check.

@@ -89,3 +89,20 @@ pub(crate) fn remember(key: &str, value: &str) {
         let _ = storage.set_item(&format!("drydock.{key}"), value);
     }
 }
+
+/// Forgets what was remembered under `key`.
+pub(crate) fn forget(key: &str) {
+    if let Ok(Some(storage)) = window().local_storage() {
+        let _ = storage.remove_item(&format!("drydock.{key}"));
+    }
+}
+
+/// Forgets all that was remembered of a session that is over.
+pub(crate) fn forget_session(id: &str) {
+    let Ok(Some(storage)) = window().local_storage() else { return };
+    let count = storage.length().unwrap_or(0);
+    let keys: Vec<String> = (0..count).filter_map(|it| storage.key(it).ok().flatten()).collect();
+    for key in keys.iter().filter(|key| key.starts_with("drydock.") && key.contains(id)) {
+        let _ = storage.remove_item(key);
+    }
+}

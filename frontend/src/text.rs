@@ -3,17 +3,22 @@
 //! A language is a value of [`Texts`], so a missing text does not compile. Words between back-ticks are code.
 
 mod en;
+mod page;
 mod scene;
 mod zh_cn;
 mod zh_tw;
 
 use drydock_protocol::{Language, Notice, StartStage};
 
+pub use page::PageTexts;
 pub use scene::SceneTexts;
+
 
 /// All texts of a language.
 #[derive(Debug)]
 pub struct Texts {
+    /// Of the session page.
+    pub page: &'static PageTexts,
     /// Link that jumps over the header.
     pub skip: &'static str,
     /// Label of the language switch.

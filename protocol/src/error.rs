@@ -33,6 +33,8 @@ pub mod code {
     pub const INVALID: &str = "invalid";
     /// 409: not possible in the session's present state.
     pub const CONFLICT: &str = "conflict";
+    /// 413: more than is taken or given at once.
+    pub const TOO_LARGE: &str = "too_large";
     /// 503: no room for another session now.
     pub const CAPACITY: &str = "capacity";
     /// 410: the session is over.

@@ -7,9 +7,11 @@
 //! *Invariant:* depends on nothing else of the workspace and compiles for `wasm32-unknown-unknown`.
 
 pub mod check;
+pub mod editor;
 pub mod error;
 pub mod event;
 pub mod fault;
+pub mod file;
 pub mod language;
 pub mod lesson;
 pub mod object;
@@ -20,9 +22,11 @@ pub mod topology;
 pub mod trace;
 
 pub use check::{CheckState, CheckStatus};
+pub use editor::{ManifestAction, ManifestOutcome, ManifestProblem, RunManifest};
 pub use error::{ErrorBody, ErrorDetail};
 pub use event::{Envelope, Notice, NoticeLevel, SessionEvent, Snapshot};
 pub use fault::{Fault, FaultKind};
+pub use file::{HomeFile, HomeFiles};
 pub use language::Language;
 pub use lesson::{
     Answer, AnswerVerdict, Answered, Block, Check, Hint, HintStatus, Lesson, LessonKind, LessonSummary, Level, Quiz,

@@ -14,6 +14,10 @@
 //! | POST | `/sessions/{id}/answers?lang=` | `Answer` → `AnswerVerdict` |
 //! | GET | `/sessions/{id}/events` | server-sent events, see [`crate::event`] |
 //! | GET | `/sessions/{id}/terminals/{tid}?node=&cols=&rows=` | WebSocket, see [`crate::terminal`] |
+//! | GET | `/sessions/{id}/files` | → `HomeFiles` |
+//! | GET | `/sessions/{id}/files/{path}` | → the file's bytes |
+//! | PUT | `/sessions/{id}/files/{path}` | bytes → `HomeFile` |
+//! | POST | `/sessions/{id}/manifest` | `RunManifest` → `ManifestOutcome` |
 //! | POST | `/sessions/{id}/nodes/{node}/stop`, `…/start` | → 202 `Session` |
 //! | POST | `/sessions/{id}/nodes` | → 201 `Session`: one worker more |
 //! | DELETE | `/sessions/{id}/nodes/{node}` | → `Session` |
@@ -35,6 +39,12 @@ pub fn lessons(language: crate::Language) -> String {
 #[must_use]
 pub fn lesson(slug: &str, language: crate::Language) -> String {
     format!("{PREFIX}/lessons/{}?lang={}", encode(slug), language.tag())
+}
+
+/// `/api/v1/lessons/{slug}/files/{name}`.
+#[must_use]
+pub fn lesson_file(slug: &str, name: &str) -> String {
+    format!("{PREFIX}/lessons/{}/files/{}", encode(slug), encode(name))
 }
 
 /// `/api/v1/sessions`.
@@ -104,6 +114,25 @@ pub fn terminal(id: &str, terminal: &str, node: &str, cols: u16, rows: u16) -> S
     format!("{}/terminals/{}?node={}&cols={cols}&rows={rows}", session(id), encode(terminal), encode(node))
 }
 
+/// `/api/v1/sessions/{id}/files`.
+#[must_use]
+pub fn files(id: &str) -> String {
+    format!("{}/files", session(id))
+}
+
+/// `/api/v1/sessions/{id}/files/{path}`, with `path` relative to the home folder.
+#[must_use]
+pub fn file(id: &str, path: &str) -> String {
+    let parts: Vec<_> = path.split('/').map(encode).collect();
+    format!("{}/{}", files(id), parts.join("/"))
+}
+
+/// `/api/v1/sessions/{id}/manifest`.
+#[must_use]
+pub fn manifest(id: &str) -> String {
+    format!("{}/manifest", session(id))
+}
+
 /// Percent-encodes all but RFC 3986's unreserved characters.
 fn encode(segment: &str) -> String {
     let mut out = String::with_capacity(segment.len());
@@ -127,6 +156,7 @@ mod tests {
     #[test]
     fn segments_cannot_break_out() {
         assert_eq!(session("a/../b?c"), "/api/v1/sessions/a%2F..%2Fb%3Fc");
+        assert_eq!(file("s1", "lab/a b?.yaml"), "/api/v1/sessions/s1/files/lab/a%20b%3F.yaml");
         assert_eq!(
             terminal("s1", "t1", "worker-1", 80, 24),
             "/api/v1/sessions/s1/terminals/t1?node=worker-1&cols=80&rows=24"

@@ -7,6 +7,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// How many bytes of output the server sends before the page has shown them, see [`TerminalControl::Seen`].
+pub const WINDOW: u64 = 256 * 1024;
+
 /// A control message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -17,6 +20,12 @@ pub enum TerminalControl {
         cols: u16,
         /// Rows.
         rows: u16,
+    },
+    /// Page to server: so many bytes of output, counted since the socket opened, are on the screen. From the first one on,
+    /// the server sends no more than [`WINDOW`] bytes ahead of it, so that a flood of output cannot drown the page.
+    Seen {
+        /// Bytes.
+        bytes: u64,
     },
     /// Page to server: its tab was closed; end the shell.
     Close,
@@ -40,6 +49,7 @@ mod tests {
     fn wire_form() {
         let json = |control: &TerminalControl| serde_json::to_string(control).unwrap();
         assert_eq!(json(&TerminalControl::Resize { cols: 80, rows: 24 }), r#"{"type":"resize","cols":80,"rows":24}"#);
+        assert_eq!(json(&TerminalControl::Seen { bytes: 9 }), r#"{"type":"seen","bytes":9}"#);
         assert_eq!(json(&TerminalControl::Exit { code: 130 }), r#"{"type":"exit","code":130}"#);
         assert_eq!(json(&TerminalControl::Close), r#"{"type":"close"}"#);
     }

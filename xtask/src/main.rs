@@ -8,6 +8,7 @@ mod clients;
 mod docker;
 mod images;
 mod kubectl;
+mod lessons;
 mod metadata;
 mod progress;
 mod soak;
@@ -36,6 +37,8 @@ enum Command {
     Images,
     /// Runs every test: unit tables, etcd, clusters with genuine kubectl, the browser journey, clean-up.
     Test(test::Options),
+    /// Proves the lessons on real clusters: their checks fail before and hold after what a learner does.
+    Lessons(lessons::Options),
     /// Formatting, lints, dependency rules, licences and sources.
     Check,
     /// What CI runs: `check`, then `test`.
@@ -54,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         Command::Build => build::release().map(|binary| println!("{}", binary.display())),
         Command::Images => images::build(&progress::Progress::new(1)).map(|_| ()),
         Command::Test(options) => test::run(&options),
+        Command::Lessons(options) => lessons::run(&options),
         Command::Check => ci::check(),
         Command::Ci => ci::check().and_then(|()| test::run(&test::Options::default())),
         Command::Tidy => tidy::run(),

@@ -129,8 +129,7 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<()>
         Command::Create(create) => {
             // What is typed wrong is told before anything else.
             ClusterSpec::new(&create.name, create.workers).validate()?;
-            let (files, engine) = common.engine().await?;
-            files.rule(&create.pulling, true)?;
+            let (files, engine) = common.engine(&create.pulling, true).await?;
             let workstation = (!create.no_workstation)
                 .then(|| {
                     anyhow::Ok(WorkstationSpec { image: "drydock/tools:latest".to_owned(), kubectl: files.kubectl()? })

@@ -9,18 +9,19 @@ use drydock_engine::{Cluster, Engine, EngineError};
 use drydock_host_docker::{Docker, Settings};
 use drydock_host_embedded::{Embedded, preflight};
 
-use super::{Common, HostChoice};
+use super::{Common, HostChoice, pulling};
 use crate::files::Files;
 
 /// The volume with images and programs that all sessions in Docker share.
 const STORE: &str = "drydock-store";
 
 impl Common {
-    /// The engine that new clusters are made with. What is missing for them is told before anything is unpacked to disk.
+    /// The engine that new clusters are made with, under these rules for fetching images (see [`Files::rule`]). What is
+    /// missing for them is told before anything is unpacked to disk.
     ///
     /// # Errors
     /// One sentence that says what this machine lacks.
-    pub(super) async fn engine(&self) -> anyhow::Result<(Files, Engine)> {
+    pub(super) async fn engine(&self, rules: &pulling::Options, keep: bool) -> anyhow::Result<(Files, Engine)> {
         let embedded = || {
             preflight::rights()?;
             let data = crate::files::create(&self.data()?)?;
@@ -50,6 +51,7 @@ impl Common {
             },
         };
         let files = self.files()?;
+        files.rule(rules, keep)?;
         if !docker {
             let engine = self.embedded(&files)?;
             return Ok((files, engine));
@@ -65,12 +67,12 @@ impl Common {
     /// # Errors
     /// One sentence that says why there is none.
     pub(super) async fn engines(&self) -> anyhow::Result<Vec<Engine>> {
-        let used = Docker::was_used(&self.data()?);
-        let (embedded, docker) = match self.host {
-            HostChoice::Embedded => (true, false),
-            HostChoice::Docker => (false, true),
+        let docker = self.uses_docker()?;
+        let embedded = match self.host {
+            HostChoice::Embedded => true,
+            HostChoice::Docker => false,
             // Who has no rights to namespaces has clusters in Docker only.
-            HostChoice::Auto => (preflight::rights().is_ok() || !used, used),
+            HostChoice::Auto => preflight::rights().is_ok() || !docker,
         };
         let mut engines = Vec::new();
         if embedded {
@@ -129,6 +131,12 @@ pub(super) fn docker(files: &Files) -> anyhow::Result<Docker> {
         .map(|entry| Ok(entry?.path()))
         .collect::<std::io::Result<_>>()?;
     image_archives.sort();
-    let settings = Settings { node_archive: folder.join("node.tar"), image_archives, store: STORE.to_owned() };
+    let rules = files.rules();
+    let settings = Settings {
+        node_archive: folder.join("node.tar"),
+        image_archives,
+        image_rules: rules.is_file().then_some(rules),
+        store: STORE.to_owned(),
+    };
     Ok(Docker::new(&files.data, settings)?)
 }

@@ -8,6 +8,7 @@ use drydock_image_service::Policy;
 
 /// Rules for pulling images. They count for all sessions of the data folder from now on.
 #[derive(Args, Clone, Debug)]
+#[group(id = "pulling")]
 pub(crate) struct Options {
     /// Whether sessions may pull images from registries.
     #[arg(long, env = "DRYDOCK_IMAGE_PULL", value_enum, default_value_t = Pull::Allow)]
@@ -27,6 +28,20 @@ pub(crate) struct Options {
     /// GiB that pulled images may take on disk, all sessions together; one session may take half of it.
     #[arg(long, env = "DRYDOCK_IMAGE_BUDGET", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100_000), value_name = "GIB")]
     image_budget: u64,
+}
+
+impl Default for Options {
+    /// What holds when nothing is said.
+    fn default() -> Options {
+        Options {
+            image_pull: Pull::Allow,
+            image_registries: Vec::new(),
+            image_private_registry: Vec::new(),
+            image_insecure_registry: Vec::new(),
+            registry_mirror: Vec::new(),
+            image_budget: 20,
+        }
+    }
 }
 
 /// Yes or no.

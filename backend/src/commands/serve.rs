@@ -1,6 +1,7 @@
 //! `drydock serve`: the web app.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +13,18 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Common;
-use crate::lessons;
+use crate::files::Files;
+use crate::lessons::{Broken, Library};
 use crate::routes::{self, App, Assets};
 use crate::sessions::{Policy, Sessions};
 use crate::store::Store;
 
+/// Folder in the data folder for lessons that were imported beside the product's own.
+const OWN_LESSONS: &str = "lessons";
+
 /// How to serve.
 #[derive(Args, Debug)]
-#[group(id = "serve")]
+#[group(skip)]
 pub(crate) struct Options {
     /// Address to serve on.
     #[arg(long, env = "DRYDOCK_LISTEN", default_value = "127.0.0.1:8080")]
@@ -49,42 +54,56 @@ pub(crate) struct Options {
     pulling: super::pulling::Options,
 }
 
+/// Which lessons are served.
+pub(super) enum Lessons {
+    /// The product's own and those that were imported.
+    All,
+    /// Those of these folders, with a database of their own: what others see stays as it is.
+    Only(Vec<PathBuf>),
+}
+
 /// Serves until SIGINT or SIGTERM.
 ///
 /// # Errors
 /// When the address is taken, the machine cannot run nodes or the data folder cannot be used.
-pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<()> {
+pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> anyhow::Result<()> {
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("cannot listen on {}: choose another address with --listen", options.listen))?;
-    let (files, engine) = common.engine().await?;
-    files.rule(&options.pulling, false)?;
-    let store = Store::open(&files.data.join("drydock.db")).await.context("cannot open the database")?;
-    for refused in lessons::import(&store, &files.bundle.join("lessons")).await? {
+    let (files, engine) = common.engine(&options.pulling, false).await?;
+    // Kept until the end.
+    let mut own_database = None;
+    let (database, folders) = match lessons {
+        Lessons::All => {
+            let own = own_lessons(&files.data)?;
+            (files.data.join("drydock.db"), vec![files.bundle.join("lessons"), own])
+        }
+        Lessons::Only(folders) => {
+            let folder = tempfile::tempdir()?;
+            let database = folder.path().join("drydock.db");
+            own_database = Some(folder);
+            (database, folders)
+        }
+    };
+    let store = Store::open(&database).await.context("cannot open the database")?;
+    let library = Arc::new(Library::new(store.clone(), folders));
+    for refused in library.import(Broken::Drop).await?.refused {
         tracing::error!(lesson.file = refused.file, reason = refused.reason, "a lesson is left out");
     }
-    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
-    let policy = Policy {
-        time_limit: minutes(options.session_minutes),
-        longest: minutes(options.session_minutes_max.max(options.session_minutes)),
-        max_sessions: options.max_sessions,
-        workstation: WorkstationSpec { image: "drydock/tools:latest".to_owned(), kubectl: files.kubectl()? },
-        node_shell: files.program("busybox"),
-        limits: NodeLimits {
-            memory_bytes: Some(options.node_memory * 1024 * 1024),
-            cpu_millis: None,
-            pids: Some(options.node_pids),
-            disk_bytes: Some(options.node_disk * 1024 * 1024),
-        },
-    };
-    let sessions = Sessions::resume(engine, store.clone(), policy).await?;
+    let policy = options.policy(&files)?;
+    let sessions = Sessions::resume(engine, store.clone(), library.clone(), policy).await?;
     let assets = Arc::new(Assets::load(&files.bundle.join("web"))?);
-    let app = routes::router(App { sessions: sessions.clone(), store, assets });
+    let app = routes::router(App { sessions: sessions.clone(), store, library: library.clone(), assets });
     let address = listener.local_addr()?;
     eprintln!("Drydock is ready: http://{address}");
     let server = axum::serve(listener, app);
+    let follow = async {
+        library.follow().await;
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
         outcome = server => outcome.context("the server failed")?,
+        () = follow => {}
         () = asked_to_stop() => {}
     }
     if options.keep_sessions {
@@ -94,10 +113,57 @@ pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<()>
         eprintln!("Ending all sessions …");
         sessions.end_all().await;
     }
+    drop(own_database);
     Ok(())
 }
 
-async fn asked_to_stop() {
+/// The folder for imported lessons; created where needed.
+///
+/// # Errors
+/// When it cannot be created.
+pub(super) fn own_lessons(data: &Path) -> anyhow::Result<PathBuf> {
+    let own = data.join(OWN_LESSONS);
+    std::fs::create_dir_all(&own).with_context(|| format!("cannot create {}", own.display()))?;
+    Ok(own)
+}
+
+impl Options {
+    fn policy(&self, files: &Files) -> anyhow::Result<Policy> {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        Ok(Policy {
+            time_limit: minutes(self.session_minutes),
+            longest: minutes(self.session_minutes_max.max(self.session_minutes)),
+            max_sessions: self.max_sessions,
+            workstation: WorkstationSpec { image: "drydock/tools:latest".to_owned(), kubectl: files.kubectl()? },
+            node_shell: files.program("busybox"),
+            limits: NodeLimits {
+                memory_bytes: Some(self.node_memory * 1024 * 1024),
+                cpu_millis: None,
+                pids: Some(self.node_pids),
+                disk_bytes: Some(self.node_disk * 1024 * 1024),
+            },
+        })
+    }
+}
+
+/// What sessions are given when nobody says otherwise, but for as long as it takes.
+///
+/// # Errors
+/// When there is no kubectl.
+pub(super) fn patient_policy(files: &Files) -> anyhow::Result<Policy> {
+    #[derive(clap::Parser)]
+    struct Defaults {
+        #[command(flatten)]
+        options: Options,
+    }
+    let defaults = <Defaults as clap::Parser>::try_parse_from(["drydock"])?;
+    let hours = Duration::from_secs(24 * 60 * 60);
+    let policy = defaults.options.policy(files)?;
+    Ok(Policy { time_limit: hours, longest: hours, max_sessions: usize::MAX, ..policy })
+}
+
+/// Resolves with SIGINT or SIGTERM.
+pub(super) async fn asked_to_stop() {
     let handlers =
         signal(SignalKind::terminate()).and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
     match handlers {

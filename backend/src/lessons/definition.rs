@@ -1,11 +1,17 @@
 //! `lesson.toml`: what a lesson needs and how its steps are checked; the same in every language.
 
-use std::collections::BTreeSet;
+mod place;
+mod raw;
+mod rules;
 
-use drydock_protocol::{FaultKind, Level};
+use std::collections::BTreeMap;
+
+use drydock_engine::native::{MASTER, WORKSTATION, worker_name};
+use drydock_protocol::{FaultKind, LessonKind, Level};
 use serde::{Deserialize, Serialize};
 
-use super::check::Program;
+use super::resource::Lists;
+pub(super) use place::line_at;
 
 /// A lesson's settings and checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,12 +24,18 @@ pub(crate) struct Definition {
     /// How much it expects of its reader.
     #[serde(default)]
     pub(crate) level: Level,
+    /// Whether it explains or asks to repair.
+    #[serde(default)]
+    pub(crate) kind: LessonKind,
     /// Worker nodes.
     #[serde(default = "two")]
     pub(crate) workers: u8,
     /// What the fault panel offers.
     #[serde(default)]
     pub(crate) faults: Vec<FaultKind>,
+    /// What is done before the learner begins.
+    #[serde(default)]
+    pub(crate) setup: Vec<Act>,
     /// Steps, in order.
     #[serde(rename = "step")]
     pub(crate) steps: Vec<StepDefinition>,
@@ -33,130 +45,211 @@ fn two() -> u8 {
     2
 }
 
+impl Definition {
+    /// Everything that is done in this lesson, by it and by who solves it.
+    fn acts(&self) -> impl Iterator<Item = &Act> {
+        self.setup.iter().chain(self.steps.iter().flat_map(|step| step.setup.iter().chain(&step.solutions)))
+    }
+
+    /// Whether there is a node of that name, at the latest when the learner has added those that the lesson asks for.
+    pub(crate) fn has_node(&self, name: &str) -> bool {
+        let added = self.acts().filter(|act| **act == Act::AddNode).count();
+        let workers = u16::from(self.workers) + u16::try_from(added).unwrap_or(u16::MAX);
+        name == WORKSTATION || name == MASTER || (1..=workers).any(|number| worker_name(number) == name)
+    }
+}
+
+/// Something that is done to the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "raw::Act", into = "raw::Act")]
+pub(crate) enum Act {
+    /// A script runs.
+    Run(Script),
+    /// Something goes wrong.
+    Fault(Fault),
+    /// A node is well again.
+    Heal(String),
+    /// One more worker joins.
+    AddNode,
+}
+
+/// A script on a node, as root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Script {
+    /// `workstation` or a node's name.
+    pub(crate) on: String,
+    /// Shell commands; the first that fails ends it.
+    pub(crate) run: String,
+}
+
+/// Something that goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fault {
+    /// What.
+    pub(crate) kind: FaultKind,
+    /// Where.
+    #[serde(default = "master")]
+    pub(crate) node: String,
+    /// The component's process, where the fault is that of a component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) component: Option<String>,
+}
+
+fn master() -> String {
+    MASTER.to_owned()
+}
+
+fn workstation() -> String {
+    WORKSTATION.to_owned()
+}
+
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StepDefinition {
     /// Identifier, as in the heading of its text.
     pub(crate) id: String,
+    /// Steps that must be done before this one counts; they come before it.
+    #[serde(default)]
+    pub(crate) needs: Vec<String>,
+    /// What is done when the step begins: as soon as its needs are done.
+    #[serde(default)]
+    pub(crate) setup: Vec<Act>,
     /// What must hold, all at once.
     #[serde(default, rename = "check")]
     pub(crate) checks: Vec<CheckDefinition>,
+    /// Questions, all to be answered.
+    #[serde(default, rename = "quiz")]
+    pub(crate) quizzes: Vec<QuizDefinition>,
+    /// Hints that show by themselves.
+    #[serde(default, rename = "hint")]
+    pub(crate) hints: Vec<HintDefinition>,
+    /// What a learner would do; empty: the `sh` blocks of the text.
+    #[serde(default, rename = "solution")]
+    pub(crate) solutions: Vec<Act>,
 }
 
-/// One check: a CEL expression over the objects of one resource.
+impl StepDefinition {
+    /// Whether the server can see that it is done.
+    pub(crate) fn is_checked(&self) -> bool {
+        !self.checks.is_empty() || !self.quizzes.is_empty()
+    }
+}
+
+/// Something that must hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "raw::Check", into = "raw::Check")]
 pub(crate) struct CheckDefinition {
     /// Identifier, as in the step's text.
     pub(crate) id: String,
-    /// `v1/pods`, `apps/v1/deployments`.
-    pub(crate) resource: ResourceName,
-    /// Only objects of this namespace.
-    #[serde(default)]
-    pub(crate) namespace: Option<String>,
-    /// True when the check is met; `objects` holds the resource's objects.
+    /// How it is found out.
+    pub(crate) kind: CheckKind,
+}
+
+/// How it is found out whether a check holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CheckKind {
+    /// A CEL expression over objects.
+    Objects(ObjectsCheck),
+    /// An HTTP request inside the cluster.
+    Probe(Probe),
+    /// A command on a node.
+    Command(CommandCheck),
+}
+
+/// A CEL expression over objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ObjectsCheck {
+    /// What it looks at.
+    pub(crate) lists: Lists,
+    /// True when the check is met.
     pub(crate) expression: String,
-    /// A sentence on what is seen, as a CEL string; optional.
-    #[serde(default)]
+    /// What is seen, as a CEL string.
     pub(crate) detail: Option<String>,
 }
 
-/// Group, version and plural, written as in a URL.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub(crate) struct ResourceName {
-    /// API group, empty for core.
-    pub(crate) group: String,
-    /// API version.
-    pub(crate) version: String,
-    /// Plural.
-    pub(crate) plural: String,
+/// An HTTP request inside the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Probe {
+    /// `http://` or `https://`.
+    pub(crate) url: String,
+    /// The node that asks.
+    #[serde(default = "workstation")]
+    pub(crate) from: String,
+    /// The status that must come back.
+    #[serde(default = "ok")]
+    pub(crate) status: u16,
+    /// Part of the body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) contains: Option<String>,
+    /// So many different bodies must have been seen so far.
+    #[serde(default = "one")]
+    pub(crate) distinct: u8,
+    /// Any certificate will do.
+    #[serde(default)]
+    pub(crate) insecure: bool,
+    /// `Host` header and name for TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) host: Option<String>,
 }
 
-impl TryFrom<String> for ResourceName {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let parts: Vec<_> = text.split('/').map(str::to_owned).collect();
-        let (group, version, plural) = match parts.as_slice() {
-            [version, plural] => (String::new(), version.clone(), plural.clone()),
-            [group, version, plural] => (group.clone(), version.clone(), plural.clone()),
-            _ => return Err(format!("{text:?} names no resource: write v1/pods or apps/v1/deployments")),
-        };
-        let is_word = |word: &str| {
-            word.starts_with(|first: char| first.is_ascii_alphabetic())
-                && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
-        };
-        if !is_word(&version) || !is_word(&plural) || (!group.is_empty() && !is_word(&group)) {
-            return Err(format!("{text:?} names no resource: write v1/pods or apps/v1/deployments"));
-        }
-        Ok(ResourceName { group, version, plural })
-    }
+fn ok() -> u16 {
+    200
 }
 
-impl From<ResourceName> for String {
-    fn from(name: ResourceName) -> String {
-        match name.group.as_str() {
-            "" => format!("{}/{}", name.version, name.plural),
-            group => format!("{group}/{}/{}", name.version, name.plural),
-        }
-    }
+fn one() -> u8 {
+    1
+}
+
+/// A command whose exit code must be 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CommandCheck {
+    /// Shell commands.
+    pub(crate) run: String,
+    /// The node that runs it.
+    #[serde(default = "workstation")]
+    pub(crate) on: String,
+    /// Part of what it must print.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) contains: Option<String>,
+}
+
+/// A question's right answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct QuizDefinition {
+    /// Identifier, as in the text.
+    pub(crate) id: String,
+    /// Exactly these are to be chosen.
+    pub(crate) right: Vec<String>,
+}
+
+/// A hint that shows when the cluster looks as it expects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "raw::Hint", into = "raw::Hint")]
+pub(crate) struct HintDefinition {
+    /// Identifier, as in the text.
+    pub(crate) id: String,
+    /// What it looks at.
+    pub(crate) lists: Lists,
+    /// CEL: whether it shows.
+    pub(crate) when: String,
+    /// CEL strings for the places of its text.
+    pub(crate) values: BTreeMap<String, String>,
 }
 
 /// Reads and checks a `lesson.toml`.
 ///
 /// # Errors
-/// One sentence, with the line where TOML is wrong.
-pub(super) fn parse(text: &str) -> Result<Definition, String> {
-    let definition: Definition = toml::from_str(text).map_err(|error| error.to_string())?;
-    if definition.steps.is_empty() {
-        return Err("a lesson has at least one [[step]]".to_owned());
-    }
-    let mut steps = BTreeSet::new();
-    for step in &definition.steps {
-        if !steps.insert(&step.id) {
-            return Err(format!("two steps are named {:?}", step.id));
-        }
-        let mut checks = BTreeSet::new();
-        for check in &step.checks {
-            if !checks.insert(&check.id) {
-                return Err(format!("two checks of step {:?} are named {:?}", step.id, check.id));
-            }
-            Program::compile(check)
-                .map_err(|reason| format!("check {:?} of step {:?}: {reason}", check.id, step.id))?;
-        }
-    }
+/// `line N: what is wrong`.
+pub(super) fn parse(source: &str) -> Result<Definition, String> {
+    let definition: Definition = toml::from_str(source).map_err(|error| place::of(source, &error))?;
+    rules::check(&definition).map_err(|(place, reason)| place.say(source, &reason))?;
     Ok(definition)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const STEP: &str = "order = 1\nminutes = 10\n[[step]]\nid = \"a\"\n";
-
-    #[track_caller]
-    fn check(text: &str, expected: Result<usize, &str>) {
-        match (parse(text), expected) {
-            (Ok(definition), Ok(steps)) => assert_eq!(definition.steps.len(), steps),
-            (Err(message), Err(part)) => assert!(message.contains(part), "{message}"),
-            (outcome, _) => panic!("{text}: {outcome:?}"),
-        }
-    }
-
-    #[test]
-    fn lessons() {
-        check(STEP, Ok(1));
-        check("order = 1\nminutes = 10\n", Err("step"));
-        check("order = 1\nminutes = 10\nsteps = []\n", Err("unknown field"));
-        check(&format!("{STEP}[[step]]\nid = \"a\"\n"), Err("two steps are named \"a\""));
-        let check_of = |resource: &str, expression: &str| {
-            format!("{STEP}[[step.check]]\nid = \"x\"\nresource = \"{resource}\"\nexpression = \"{expression}\"\n")
-        };
-        check(&check_of("v1/pods", "size(objects) > 0"), Ok(1));
-        check(&check_of("pods", "true"), Err("names no resource"));
-        check(&check_of("v1/../secrets", "true"), Err("names no resource"));
-        check(&check_of("v1/pods", "size(objects"), Err("check \"x\" of step \"a\""));
-    }
-}
+mod tests;

@@ -4,19 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use drydock_client::object::Resource;
-use drydock_client::{Client, ListOptions, Object as _, Reflector};
+use drydock_client::Object as _;
 use drydock_engine::host::NodeHost;
 use drydock_engine::native::{AUDIT_LOG, MASTER};
-use drydock_protocol::{CheckStatus, Object, ObjectKey, SessionEvent};
-use serde_json::Value;
-use tokio::sync::mpsc;
+use drydock_protocol::{Object, ObjectKey, SessionEvent};
 
 use super::audit;
+use super::lists::Lists;
 use super::raw::{Observed, Raw, controller, list, text};
 use super::topology::{self, Usage};
 use super::tracer::{Kin, Tracer};
-use crate::lessons::{Definition, Program, ResourceName};
 use crate::sessions::Hub;
 
 /// Changes are gathered for this long before the picture is drawn anew.
@@ -28,37 +25,13 @@ const AUDIT_EVERY: Duration = Duration::from_millis(250);
 /// At most this much of the audit log is read at once.
 const AUDIT_CHUNK: usize = 256 * 1024;
 
-/// Watches until the hub is closed.
-pub(crate) async fn watch(hub: Arc<Hub>, host: Arc<dyn NodeHost>, client: Client, lesson: Option<Definition>) {
-    let (wake, mut woken) = mpsc::channel::<()>(1);
-    let core = [
-        ("", "v1", "nodes"),
-        ("", "v1", "namespaces"),
-        ("apps", "v1", "deployments"),
-        ("apps", "v1", "replicasets"),
-        ("", "v1", "pods"),
-        ("apps", "v1", "statefulsets"),
-        ("apps", "v1", "daemonsets"),
-        ("batch", "v1", "jobs"),
-        ("", "v1", "services"),
-        ("networking.k8s.io", "v1", "ingresses"),
-        ("discovery.k8s.io", "v1", "endpointslices"),
-    ];
-    let mut reflectors: BTreeMap<ResourceName, Reflector<Raw>> = BTreeMap::new();
-    let wanted = core.into_iter().map(|(group, version, plural)| ResourceName {
-        group: group.to_owned(),
-        version: version.to_owned(),
-        plural: plural.to_owned(),
-    });
-    let checks = compile(lesson.as_ref());
-    for name in wanted.chain(checks.iter().map(|check| check.resource.clone())) {
-        reflectors.entry(name.clone()).or_insert_with(|| start(&client, &name, wake.clone()));
-    }
+/// Watches until dropped.
+pub(super) async fn watch(hub: Arc<Hub>, host: Arc<dyn NodeHost>, lists: Arc<Lists>) {
+    let mut changes = lists.changes();
     let mut loop_state = Watch {
         hub: hub.clone(),
         host,
-        reflectors,
-        checks,
+        lists,
         objects: BTreeMap::new(),
         usage: BTreeMap::new(),
         cpu: BTreeMap::new(),
@@ -70,10 +43,9 @@ pub(crate) async fn watch(hub: Arc<Hub>, host: Arc<dyn NodeHost>, client: Client
     let mut audit_tick = tokio::time::interval(AUDIT_EVERY);
     loop {
         tokio::select! {
-            () = hub.closed() => return,
-            Some(()) = woken.recv() => {
+            Ok(()) = changes.changed() => {
                 tokio::time::sleep(GATHER).await;
-                let _ = woken.try_recv();
+                changes.borrow_and_update();
                 loop_state.draw().await;
             }
             () = hub.nodes_changed() => loop_state.draw().await,
@@ -88,55 +60,10 @@ pub(crate) async fn watch(hub: Arc<Hub>, host: Arc<dyn NodeHost>, client: Client
     }
 }
 
-struct CompiledCheck {
-    step: String,
-    id: String,
-    resource: ResourceName,
-    namespace: Option<String>,
-    program: Program,
-}
-
-fn compile(lesson: Option<&Definition>) -> Vec<CompiledCheck> {
-    let mut compiled = Vec::new();
-    for step in lesson.into_iter().flat_map(|lesson| &lesson.steps) {
-        for check in &step.checks {
-            match Program::compile(check) {
-                Ok(program) => compiled.push(CompiledCheck {
-                    step: step.id.clone(),
-                    id: check.id.clone(),
-                    resource: check.resource.clone(),
-                    namespace: check.namespace.clone(),
-                    program,
-                }),
-                // The import compiled it already: only damaged stored data can come here.
-                Err(reason) => tracing::error!(check.id, reason, "left out a check"),
-            }
-        }
-    }
-    compiled
-}
-
-fn start(client: &Client, name: &ResourceName, wake: mpsc::Sender<()>) -> Reflector<Raw> {
-    let resource = Resource {
-        group: name.group.clone().into(),
-        version: name.version.clone().into(),
-        kind: String::new().into(),
-        plural: name.plural.clone().into(),
-        namespaced: false,
-    };
-    let reflector = Reflector::start_of(client.clone(), resource, ListOptions::default());
-    reflector.handle(move |_| {
-        // A full channel means that a wake-up is under way already.
-        let _ = wake.try_send(());
-    });
-    reflector
-}
-
 struct Watch {
     hub: Arc<Hub>,
     host: Arc<dyn NodeHost>,
-    reflectors: BTreeMap<ResourceName, Reflector<Raw>>,
-    checks: Vec<CompiledCheck>,
+    lists: Arc<Lists>,
     objects: BTreeMap<ObjectKey, Object>,
     usage: BTreeMap<String, Usage>,
     cpu: BTreeMap<String, (u64, Instant)>,
@@ -146,24 +73,19 @@ struct Watch {
 }
 
 impl Watch {
-    fn of(&self, plural: &str) -> Vec<Arc<Raw>> {
-        let found = self.reflectors.iter().find(|(name, _)| name.plural == plural);
-        found.map(|(_, reflector)| reflector.list()).unwrap_or_default()
-    }
-
     fn observed(&self) -> Observed {
         Observed {
-            nodes: self.of("nodes"),
-            namespaces: self.of("namespaces"),
-            deployments: self.of("deployments"),
-            replica_sets: self.of("replicasets"),
-            pods: self.of("pods"),
-            stateful_sets: self.of("statefulsets"),
-            daemon_sets: self.of("daemonsets"),
-            jobs: self.of("jobs"),
-            services: self.of("services"),
-            ingresses: self.of("ingresses"),
-            slices: self.of("endpointslices"),
+            nodes: self.lists.core("nodes"),
+            namespaces: self.lists.core("namespaces"),
+            deployments: self.lists.core("deployments"),
+            replica_sets: self.lists.core("replicasets"),
+            pods: self.lists.core("pods"),
+            stateful_sets: self.lists.core("statefulsets"),
+            daemon_sets: self.lists.core("daemonsets"),
+            jobs: self.lists.core("jobs"),
+            services: self.lists.core("services"),
+            ingresses: self.lists.core("ingresses"),
+            slices: self.lists.core("endpointslices"),
         }
     }
 
@@ -186,42 +108,6 @@ impl Watch {
         }
         let ready = self.objects.values().filter(|object| is_ready_node(object)).count();
         self.hub.set_nodes_ready(u16::try_from(ready).unwrap_or(u16::MAX));
-        self.judge().await;
-    }
-
-    async fn judge(&mut self) {
-        let synced = self.reflectors.values().all(Reflector::is_synced);
-        if self.checks.is_empty() || !synced {
-            return;
-        }
-        let verdicts: Vec<_> = self
-            .checks
-            .iter()
-            .map(|check| {
-                let objects: Vec<Value> = self
-                    .reflectors
-                    .get(&check.resource)
-                    .map(Reflector::list)
-                    .unwrap_or_default()
-                    .iter()
-                    .filter(|object| check.namespace.as_deref().is_none_or(|namespace| namespace == object.namespace()))
-                    .map(|object| object.value.clone())
-                    .collect();
-                let verdict = check.program.evaluate(&objects);
-                CheckStatus {
-                    step: check.step.clone(),
-                    check: check.id.clone(),
-                    state: verdict.state,
-                    detail: verdict.detail,
-                }
-            })
-            .collect();
-        let steps: BTreeSet<_> = self.checks.iter().map(|check| check.step.as_str()).collect();
-        let done = steps.into_iter().filter(|step| {
-            verdicts.iter().filter(|it| it.step == *step).all(|it| it.state == drydock_protocol::CheckState::Met)
-        });
-        let done: Vec<_> = done.map(str::to_owned).collect();
-        self.hub.publish_checks(verdicts, &done).await;
     }
 
     async fn read_usage(&mut self) {
@@ -305,6 +191,7 @@ fn is_ready_node(object: &Object) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::raw::Raw;
     use super::*;
 
     #[test]

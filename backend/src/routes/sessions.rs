@@ -2,11 +2,12 @@
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
-use drydock_protocol::{CreateSession, Session};
+use drydock_protocol::{Answer, AnswerVerdict, CreateSession, Session};
 
 use super::App;
+use super::lessons::{Wanted, language};
 use crate::error::Error;
 
 /// The cookie in which a browser keeps the identifiers of its own sessions.
@@ -69,6 +70,18 @@ pub(super) async fn reset(
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Session>), Error> {
     Ok((StatusCode::ACCEPTED, Json(app.sessions.reset(&id).await?)))
+}
+
+/// POST /sessions/{id}/answers
+pub(super) async fn answer(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(wanted): Query<Wanted>,
+    headers: HeaderMap,
+    body: Result<Json<Answer>, JsonRejection>,
+) -> Result<Json<AnswerVerdict>, Error> {
+    let Json(answer) = body.map_err(|rejection| Error::Invalid(rejection.body_text()))?;
+    Ok(Json(app.sessions.answer(&id, &answer, language(&wanted, &headers)).await?))
 }
 
 #[cfg(test)]

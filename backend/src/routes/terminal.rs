@@ -1,6 +1,7 @@
 //! Terminals: a WebSocket on one side, the host's PTY on the other.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, Query, State};
@@ -8,11 +9,15 @@ use axum::response::Response;
 use drydock_engine::host::{NodeRole, Terminal, TerminalSpec};
 use drydock_engine::native::{NODE_SHELL, WORKSTATION};
 use drydock_protocol::TerminalControl;
+use drydock_protocol::terminal::WINDOW;
 use serde::Deserialize;
 
 use super::App;
 use crate::error::{Error, chain};
+use crate::sessions::Hub;
 
+/// How long the exit code may come after the last output; without one, the host has cut off a page that was too slow.
+const LINGER: Duration = Duration::from_millis(500);
 /// One frame of a learner is never larger than this.
 const FRAME_LIMIT: usize = 256 * 1024;
 
@@ -72,7 +77,7 @@ pub(super) async fn open(
     Ok(upgrade.max_message_size(FRAME_LIMIT).on_upgrade(move |mut socket| async move {
         match host.terminal(&name, &size.node, &spec).await {
             Ok(terminal) => {
-                if carry(&mut socket, terminal).await == Ended::Closed
+                if carry(&mut socket, terminal, &hub).await == Ended::Closed
                     && let Err(error) = host.close_terminal(&name, &spec.id).await
                 {
                     tracing::warn!(session.name = name, error = chain(&error), "cannot close a terminal");
@@ -102,25 +107,49 @@ enum Ended {
     Exited,
 }
 
-/// Carries bytes both ways. The channels hold little, so a flood of output waits in the PTY, not in memory.
-async fn carry(socket: &mut WebSocket, terminal: Terminal) -> Ended {
+/// How far the page is behind what was sent.
+#[derive(Default)]
+struct Flow {
+    sent: u64,
+    seen: Option<u64>,
+}
+
+impl Flow {
+    /// Whether more may be sent: always, to a page that does not tell what it has shown.
+    fn is_open(&self) -> bool {
+        self.seen.is_none_or(|seen| self.sent.saturating_sub(seen) < WINDOW)
+    }
+}
+
+/// Carries bytes both ways. The channels hold little and the page tells what it has shown, so a flood of output waits in
+/// the PTY, not in memory, and an interrupt is seen at once.
+async fn carry(socket: &mut WebSocket, terminal: Terminal, hub: &Hub) -> Ended {
     let Terminal { mut output, input, resize, mut exit } = terminal;
+    let mut flow = Flow::default();
     loop {
         tokio::select! {
-            bytes = output.recv() => match bytes {
+            bytes = output.recv(), if flow.is_open() => match bytes {
                 Some(bytes) => {
+                    flow.sent += bytes.len() as u64;
                     if socket.send(Message::Binary(bytes.into())).await.is_err() {
                         return Ended::Detached;
                     }
                 }
                 None => {
-                    let code = exit.wait_for(Option::is_some).await.ok().and_then(|code| *code);
+                    let Ok(code) = tokio::time::timeout(LINGER, exit.wait_for(Option::is_some)).await else {
+                        return Ended::Detached;
+                    };
+                    let code = code.ok().and_then(|code| *code);
                     send(socket, &TerminalControl::Exit { code: code.unwrap_or(-1) }).await;
                     return Ended::Exited;
                 }
             },
             message = socket.recv() => match message {
                 Some(Ok(Message::Binary(bytes))) => {
+                    // A line that is ended may have done what a lesson waits for.
+                    if bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
+                        hub.typed();
+                    }
                     if input.send(bytes.to_vec()).await.is_err() {
                         continue;
                     }
@@ -129,6 +158,7 @@ async fn carry(socket: &mut WebSocket, terminal: Terminal) -> Ended {
                     Ok(TerminalControl::Resize { cols, rows }) => {
                         resize.send_replace((cols.clamp(2, 1000), rows.clamp(2, 1000)));
                     }
+                    Ok(TerminalControl::Seen { bytes }) => flow.seen = Some(bytes),
                     Ok(TerminalControl::Close) => return Ended::Closed,
                     Ok(TerminalControl::Exit { .. } | TerminalControl::Error { .. }) | Err(_) => {}
                 },
@@ -144,4 +174,22 @@ async fn send(socket: &mut WebSocket, control: &TerminalControl) {
     // A page that is gone misses nothing.
     let _ = socket.send(Message::Text(text.into())).await;
     let _ = socket.send(Message::Close(None)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_sent_no_more_than_the_window_ahead() {
+        let mut flow = Flow { sent: 10 * WINDOW, seen: None };
+        assert!(flow.is_open());
+        flow.seen = Some(9 * WINDOW);
+        assert!(!flow.is_open());
+        flow.seen = Some(9 * WINDOW + 1);
+        assert!(flow.is_open());
+        // A page that claims more than it was sent gains nothing but its own flood.
+        flow.seen = Some(u64::MAX);
+        assert!(flow.is_open());
+    }
 }

@@ -114,7 +114,7 @@ impl Sessions {
         hub.set_faults(self.store.faults(hub.id()).await?);
         let offered = match hub.session().lesson {
             None => FaultKind::ALL.to_vec(),
-            Some(_) => self.definition(hub).await.map(|lesson| lesson.faults).unwrap_or_default(),
+            Some(slug) => self.library.find(&slug).await.map(|lesson| lesson.definition.faults).unwrap_or_default(),
         };
         hub.set_may_break(offered);
         Ok(())

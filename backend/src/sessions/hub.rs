@@ -1,6 +1,7 @@
 //! One session's state and its stream of events: a page that comes back gets what it missed, or a snapshot.
 
 mod cluster;
+mod lesson;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,12 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use drydock_engine::Stage;
 use drydock_protocol::{
-    CheckStatus, Envelope, HintStatus, Notice, NoticeLevel, Session, SessionEvent, SessionState, Snapshot, StartStage,
-    StartStep, StepState, Topology, Trace,
+    Answered, CheckStatus, Envelope, HintStatus, Notice, NoticeLevel, Session, SessionEvent, SessionState, Snapshot,
+    StartStage, StartStep, StepState, Topology, Trace,
 };
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 
-use super::{Policy, changed, millis, now_millis, start_stage};
+pub(crate) use lesson::{Found, Looked};
+
+use super::{Policy, millis, now_millis, start_stage};
 use crate::error::{Error, chain};
 use crate::store::{SessionRow, Store};
 
@@ -29,11 +32,13 @@ pub(crate) struct Hub {
     name: String,
     inner: Mutex<Inner>,
     events: broadcast::Sender<Envelope>,
-    closed: watch::Sender<bool>,
+    /// Counts clusters that are over.
+    closed: watch::Sender<u64>,
     nodes_changed: Notify,
     nodes_turn: tokio::sync::Mutex<()>,
     log_streams: Arc<Semaphore>,
     warned: AtomicBool,
+    desk: lesson::Desk,
 }
 
 struct Inner {
@@ -48,7 +53,7 @@ struct Inner {
 }
 
 /// A session's description from its row.
-pub(super) fn describe(row: &SessionRow, steps_done: Vec<String>, policy: &Policy) -> Session {
+pub(super) fn describe(row: &SessionRow, steps_done: Vec<String>, answered: Vec<Answered>, policy: &Policy) -> Session {
     Session {
         id: row.id.clone(),
         name: row.name.clone(),
@@ -65,7 +70,7 @@ pub(super) fn describe(row: &SessionRow, steps_done: Vec<String>, policy: &Polic
         memory_bytes: None,
         start: waiting(),
         steps_done,
-        answered: Vec::new(),
+        answered,
         may_break: Vec::new(),
         faults: Vec::new(),
     }
@@ -81,9 +86,15 @@ fn extension(row: &SessionRow, policy: &Policy) -> u64 {
 }
 
 impl Hub {
-    /// A session with the steps that were fulfilled in earlier runs.
-    pub(super) fn new(row: SessionRow, steps_done: Vec<String>, store: Store, policy: &Policy) -> Hub {
-        let session = describe(&row, steps_done, policy);
+    /// A session with what was fulfilled in earlier runs.
+    pub(super) fn new(
+        row: SessionRow,
+        steps_done: Vec<String>,
+        answered: Vec<Answered>,
+        store: Store,
+        policy: &Policy,
+    ) -> Hub {
+        let session = describe(&row, steps_done, answered, policy);
         Hub {
             store,
             id: row.id.clone(),
@@ -96,14 +107,16 @@ impl Hub {
                 hints: Vec::new(),
                 traces: VecDeque::new(),
                 kept: VecDeque::new(),
-                seq: 0,
+                // Above all numbers of the server's earlier runs: a page that kept one of those gets a snapshot.
+                seq: now_millis(),
             }),
             events: broadcast::Sender::new(KEPT),
-            closed: watch::Sender::new(false),
+            closed: watch::Sender::new(0),
             nodes_changed: Notify::new(),
             nodes_turn: tokio::sync::Mutex::default(),
             log_streams: Arc::new(Semaphore::new(cluster::LOG_STREAMS)),
             warned: AtomicBool::new(false),
+            desk: lesson::Desk::new(),
         }
     }
 
@@ -239,16 +252,22 @@ impl Hub {
         });
     }
 
-    /// All nodes are Ready.
-    pub(super) fn started(&self) {
+    /// All nodes are Ready; what the lesson does before the learner does not count as the start's time.
+    pub(super) fn came_up(&self) {
         self.change(|row, session| {
-            row.state = SessionState::Ready;
-            session.state = SessionState::Ready;
             if row.start_millis.is_none() {
                 row.start_millis = Some(now_millis().saturating_sub(row.created_millis));
             }
             session.start_millis = row.start_millis;
             session.nodes_ready = session.nodes;
+        });
+    }
+
+    /// The learner can begin.
+    pub(super) fn started(&self) {
+        self.change(|row, session| {
+            row.state = SessionState::Ready;
+            session.state = SessionState::Ready;
         });
         let row = self.lock().row.clone();
         let store = self.store.clone();
@@ -270,6 +289,7 @@ impl Hub {
         inner.row.state = SessionState::Starting;
         inner.session.state = SessionState::Starting;
         inner.session.steps_done.clear();
+        inner.session.answered.clear();
         inner.session.start = waiting();
         inner.session.nodes_ready = 0;
         inner.session.faults.clear();
@@ -277,9 +297,8 @@ impl Hub {
         let snapshot = Snapshot { session: inner.session.clone(), ..Snapshot::default() };
         self.publish_locked(&mut inner, SessionEvent::Snapshot(Box::new(snapshot)));
         drop(inner);
-        // The watch of the old cluster ends; the next one waits on a fresh signal.
-        self.closed.send_replace(true);
-        self.closed.send_replace(false);
+        // The watch of the old cluster ends; the next one begins with another receiver.
+        self.closed.send_modify(|clusters| *clusters += 1);
     }
 
     /// Adds time; whether there was any to add.
@@ -319,26 +338,6 @@ impl Hub {
         self.change(|_, session| session.memory_bytes = Some(bytes / STEP * STEP));
     }
 
-    /// Publishes verdicts that changed, and remembers steps that are fulfilled.
-    pub(crate) async fn publish_checks(&self, verdicts: Vec<CheckStatus>, done: &[String]) {
-        let mut new_steps = Vec::new();
-        {
-            let mut inner = self.lock();
-            let news = changed(&inner.checks, &verdicts);
-            inner.checks = verdicts;
-            if !news.is_empty() {
-                self.publish_locked(&mut inner, SessionEvent::Checks { checks: news });
-            }
-            new_steps.extend(done.iter().filter(|step| !inner.session.steps_done.contains(step)).cloned());
-        }
-        for step in &new_steps {
-            if let Err(error) = self.store.put_step_done(&self.id, step, now_millis()).await {
-                tracing::error!(session.name = self.name, error = chain(&error), "cannot store a fulfilled step");
-            }
-        }
-        self.change(|_, session| session.steps_done.extend(new_steps));
-    }
-
     /// Stores the session's row.
     pub(super) async fn save(&self) -> Result<(), Error> {
         let row = self.lock().row.clone();
@@ -350,7 +349,7 @@ impl Hub {
         if let Err(error) = self.save().await {
             tracing::error!(session.name = self.name, error = chain(&error), "cannot store a session's end");
         }
-        self.closed.send_replace(true);
+        self.closed.send_modify(|clusters| *clusters += 1);
     }
 
     /// Whether the session is over or ending.
@@ -358,14 +357,9 @@ impl Hub {
         matches!(self.lock().session.state, SessionState::Ending | SessionState::Ended | SessionState::Failed)
     }
 
-    /// Resolves when the present cluster is not to be watched any more.
-    pub(crate) async fn closed(&self) {
-        let mut closed = self.closed.subscribe();
-        if *closed.borrow_and_update() {
-            return;
-        }
-        // Any change counts: a restart switches on and off again.
-        let _ = closed.changed().await;
+    /// Changes when the cluster that is there now is not to be watched any more.
+    pub(crate) fn closed(&self) -> watch::Receiver<u64> {
+        self.closed.subscribe()
     }
 
     /// Draws the picture anew: the host changed something that no watch shows.

@@ -20,14 +20,23 @@ pub(crate) struct LessonRow {
     pub(crate) texts: Vec<(Language, String)>,
 }
 
+/// A picture of a lesson.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LessonFile {
+    /// File name.
+    pub(crate) name: String,
+    /// Content.
+    pub(crate) bytes: Vec<u8>,
+}
+
 impl Store {
     /// The hash over a lesson's files when it was imported last.
     pub(crate) async fn lesson_fingerprint(&self, slug: &str) -> sqlx::Result<Option<String>> {
         sqlx::query_scalar("SELECT fingerprint FROM lessons WHERE slug = ?").bind(slug).fetch_optional(&self.pool).await
     }
 
-    /// Stores a lesson in place of its former version.
-    pub(crate) async fn put_lesson(&self, lesson: &LessonRow) -> sqlx::Result<()> {
+    /// Stores a lesson and its pictures in place of its former version.
+    pub(crate) async fn put_lesson(&self, lesson: &LessonRow, files: &[LessonFile]) -> sqlx::Result<()> {
         let mut transaction = self.pool.begin().await?;
         sqlx::query("DELETE FROM lessons WHERE slug = ?").bind(&lesson.slug).execute(&mut *transaction).await?;
         sqlx::query("INSERT INTO lessons (slug, position, fingerprint, definition) VALUES (?, ?, ?, ?)")
@@ -45,16 +54,34 @@ impl Store {
                 .execute(&mut *transaction)
                 .await?;
         }
+        for file in files {
+            sqlx::query("INSERT INTO lesson_files (slug, name, bytes) VALUES (?, ?, ?)")
+                .bind(&lesson.slug)
+                .bind(&file.name)
+                .bind(&file.bytes)
+                .execute(&mut *transaction)
+                .await?;
+        }
         transaction.commit().await
     }
 
-    /// Removes the lessons whose folder is gone.
-    pub(crate) async fn keep_lessons(&self, slugs: &[String]) -> sqlx::Result<()> {
-        let known: Vec<String> = sqlx::query_scalar("SELECT slug FROM lessons").fetch_all(&self.pool).await?;
-        for slug in known.iter().filter(|slug| !slugs.contains(slug)) {
+    /// Removes the lessons that are not among `slugs` and returns which those were.
+    pub(crate) async fn keep_lessons(&self, slugs: &[String]) -> sqlx::Result<Vec<String>> {
+        let mut gone: Vec<String> = sqlx::query_scalar("SELECT slug FROM lessons").fetch_all(&self.pool).await?;
+        gone.retain(|slug| !slugs.contains(slug));
+        for slug in &gone {
             sqlx::query("DELETE FROM lessons WHERE slug = ?").bind(slug).execute(&self.pool).await?;
         }
-        Ok(())
+        Ok(gone)
+    }
+
+    /// A picture of a lesson.
+    pub(crate) async fn lesson_file(&self, slug: &str, name: &str) -> sqlx::Result<Option<Vec<u8>>> {
+        sqlx::query_scalar("SELECT bytes FROM lesson_files WHERE slug = ? AND name = ?")
+            .bind(slug)
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await
     }
 
     /// All lessons in the catalogue's order.

@@ -1,4 +1,4 @@
-//! Sessions and the steps that were fulfilled in them.
+//! Sessions.
 
 use drydock_protocol::SessionState;
 use sqlx::Row;
@@ -65,30 +65,6 @@ impl Store {
             .await?;
         rows.iter().map(read).collect()
     }
-
-    /// Notes that a step was fulfilled. A second time changes nothing.
-    pub(crate) async fn put_step_done(&self, id: &str, step: &str, now_millis: u64) -> sqlx::Result<()> {
-        sqlx::query("INSERT OR IGNORE INTO steps_done (session_id, step, done_millis) VALUES (?, ?, ?)")
-            .bind(id)
-            .bind(step)
-            .bind(signed(now_millis))
-            .execute(&self.pool)
-            .await
-            .map(|_| ())
-    }
-
-    /// Forgets the fulfilled steps of a session that starts over.
-    pub(crate) async fn clear_steps_done(&self, id: &str) -> sqlx::Result<()> {
-        sqlx::query("DELETE FROM steps_done WHERE session_id = ?").bind(id).execute(&self.pool).await.map(|_| ())
-    }
-
-    /// The fulfilled steps of a session, oldest first.
-    pub(crate) async fn steps_done(&self, id: &str) -> sqlx::Result<Vec<String>> {
-        sqlx::query_scalar("SELECT step FROM steps_done WHERE session_id = ? ORDER BY done_millis, step")
-            .bind(id)
-            .fetch_all(&self.pool)
-            .await
-    }
 }
 
 fn read(row: &SqliteRow) -> sqlx::Result<SessionRow> {
@@ -121,7 +97,7 @@ fn state_word(state: SessionState) -> &'static str {
 }
 
 /// SQLite's integers are signed; instants fit for another 292 million years.
-fn signed(value: u64) -> i64 {
+pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::object::{Object, Resource};
 use crate::watch::Watcher;
-use crate::{Client, Error, Result};
+use crate::{Client, Error, Result, lenient};
 
 const JSON: &str = "application/json";
 const PARTIAL_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
@@ -285,7 +285,10 @@ impl<K: Object> Api<K> {
             let path = self.path("", "") + &query.0;
             let headers = [(header::ACCEPT, accept)];
             let response = self.client.request_with(Method::GET, &path, None, &headers, Bytes::new()).await?;
-            let page: List<K> = response.json()?;
+            let page: List<K> = lenient::list(&response.body).map_err(|error| Error::Decode {
+                what: format!("a list of {}", K::PLURAL),
+                reason: error.to_string(),
+            })?;
             next.clone_from(&page.metadata.continue_token);
             let whole = match &mut whole {
                 None => whole.insert(page),

@@ -9,6 +9,7 @@ pub mod api;
 pub mod client;
 pub mod config;
 pub mod error;
+mod lenient;
 pub mod object;
 pub mod queue;
 pub mod recorder;

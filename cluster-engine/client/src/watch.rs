@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::object::Object;
-use crate::{Error, Result};
+use crate::{Error, Result, lenient};
 
 /// The longest line a watch may send; objects are limited to about 1.5 MiB by etcd.
 const MAX_LINE: usize = 16 << 20;
@@ -111,11 +111,24 @@ fn decode(what: &str, reason: impl ToString) -> Error {
 fn parse<K: Object>(line: &[u8]) -> Result<WatchEvent<K>> {
     let event: Line<'_> = serde_json::from_slice(line).map_err(|error| decode("a watch event", error))?;
     let text = event.object.get();
-    let object = || serde_json::from_str::<K>(text).map_err(|error| decode(K::KIND, error));
-    Ok(match event.kind {
-        "ADDED" => WatchEvent::Added(object()?),
-        "MODIFIED" => WatchEvent::Modified(object()?),
-        "DELETED" => WatchEvent::Deleted(object()?),
+    let make: fn(K) -> WatchEvent<K> = match event.kind {
+        "ADDED" => WatchEvent::Added,
+        "MODIFIED" => WatchEvent::Modified,
+        "DELETED" => WatchEvent::Deleted,
+        other => return parse_other(other, text),
+    };
+    match lenient::object(text) {
+        Ok(object) => Ok(make(object)),
+        // Asking again would bring the same: what nobody can read is passed over, or nothing after it would ever be seen.
+        Err(error) => {
+            tracing::warn!(kind = K::KIND, %error, "an object cannot be read and is passed over");
+            parse_other("BOOKMARK", text)
+        }
+    }
+}
+
+fn parse_other<K>(kind: &str, text: &str) -> Result<WatchEvent<K>> {
+    Ok(match kind {
         "BOOKMARK" => {
             let bookmark: Bookmark = serde_json::from_str(text).map_err(|error| decode("a bookmark", error))?;
             let meta = bookmark.metadata;
@@ -151,6 +164,9 @@ mod tests {
         ));
         let gone = read(r#"{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"old"}}"#);
         assert!(gone.unwrap_err().is_gone());
+        // Unreadable even without its nulls: only the position moves on.
+        let odd = read(r#"{"type":"MODIFIED","object":{"metadata":{"name":7,"resourceVersion":"8"}}}"#).unwrap();
+        assert!(matches!(odd, WatchEvent::Bookmark { resource_version, .. } if resource_version == "8"));
         assert!(read(r#"{"type":"SURPRISE","object":{}}"#).is_err());
         assert!(read("{").is_err());
     }

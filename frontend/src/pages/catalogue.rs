@@ -1,15 +1,18 @@
 //! The first page: lessons by topic, and the way back to a running session.
 
-use drydock_protocol::{CreateSession, LessonSummary, Level, Session};
+use drydock_protocol::{CreateSession, LessonKind, LessonSummary, Level, Session};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::components::A;
 use leptos_router::hooks::use_navigate;
 
 use crate::api;
-use crate::classes::{BUTTON, BUTTON_MAIN};
-use crate::parts::{PlainHeader, Sentence, explain, inline};
+use crate::classes::{BUTTON, BUTTON_MAIN, PILL};
+use crate::parts::{PlainHeader, Sentence, explain, icons, inline};
 use crate::settings::{Words, settings, words};
+
+/// The most workers that a playground starts with; more can be added later.
+const MOST_WORKERS: u8 = 8;
 
 /// What the server answered, or not yet.
 type Answer<T> = RwSignal<Option<Result<T, api::Error>>>;
@@ -79,6 +82,13 @@ fn Topics(list: Vec<LessonSummary>) -> impl IntoView {
             </section>
         }
     };
+    let workers = RwSignal::new(2_u8);
+    let free = Signal::derive(move || CreateSession { lesson: None, workers: Some(workers.get()) });
+    let choose = move |event| {
+        if let Ok(count) = event_target_value(&event).parse() {
+            workers.set(count);
+        }
+    };
     view! {
         {is_empty.then(|| view! { <p class="mt-10 text-muted">{words.get().no_lessons}</p> })}
         {topics.into_iter().map(section).collect::<Vec<_>>()}
@@ -86,7 +96,14 @@ fn Topics(list: Vec<LessonSummary>) -> impl IntoView {
             <h2 class="pt-5 text-sm font-semibold text-muted">{move || words.get().free_title}</h2>
             <div class="flex flex-wrap items-center gap-x-6 gap-y-2 rounded-xl border border-dashed border-line-strong px-5 py-4">
                 <p class="min-w-56 grow basis-0 text-sm text-muted leading-relaxed">{move || words.get().free_text}</p>
-                <StartButton request=CreateSession::default() main=false name=Signal::derive(move || words.get().free_title.to_owned()) />
+                <label class="relative flex items-center">
+                    <span class="sr-only">{move || words.get().page.workers}</span>
+                    <select class=format!("{PILL} appearance-none bg-surface pr-7 cursor-pointer") on:change=choose>
+                        {(1..=MOST_WORKERS).map(|count| view! { <option value=count.to_string() selected=move || workers.get() == count>{move || (words.get().page.worker_count)(usize::from(count))}</option> }).collect::<Vec<_>>()}
+                    </select>
+                    <span class="pointer-events-none absolute right-2 text-muted">{icons::down()}</span>
+                </label>
+                <StartButton request=free main=false name=Signal::derive(move || words.get().free_title.to_owned()) />
             </div>
         </section>
     }
@@ -95,7 +112,8 @@ fn Topics(list: Vec<LessonSummary>) -> impl IntoView {
 #[component]
 fn LessonRow(lesson: LessonSummary) -> impl IntoView {
     let words = words();
-    let request = CreateSession { lesson: Some(lesson.slug.clone()), workers: None };
+    let request = Signal::stored(CreateSession { lesson: Some(lesson.slug.clone()), workers: None });
+    let is_challenge = lesson.kind == LessonKind::Challenge;
     let (minutes, steps, level) = (usize::from(lesson.minutes), usize::from(lesson.step_count), lesson.level);
     let facts = move || {
         let words = words.get();
@@ -105,7 +123,10 @@ fn LessonRow(lesson: LessonSummary) -> impl IntoView {
     view! {
         <li class="flex flex-wrap items-center gap-x-6 gap-y-2 px-5 py-4" lang=lesson.language.tag()>
             <div class="min-w-56 grow basis-0">
-                <h3 class="text-base font-semibold text-balance">{lesson.title}</h3>
+                <h3 class="flex flex-wrap items-center gap-2 text-base font-semibold text-balance">
+                    {lesson.title}
+                    {is_challenge.then(|| view! { <span class="rounded-full bg-warn-soft px-2 py-0.5 text-xs font-semibold text-warn-ink">{move || words.get().page.challenge}</span> })}
+                </h3>
                 <p class="mt-1 text-sm text-muted leading-relaxed">{lesson.summary}</p>
             </div>
             <p class="text-[13px] whitespace-nowrap text-muted">{facts}</p>
@@ -124,7 +145,11 @@ fn level_name(words: &'static crate::text::Texts, level: Level) -> &'static str 
 
 /// Starts a session and goes to it; says so where it cannot be had.
 #[component]
-fn StartButton(request: CreateSession, main: bool, #[prop(into)] name: Signal<String>) -> impl IntoView {
+fn StartButton(
+    #[prop(into)] request: Signal<CreateSession>,
+    main: bool,
+    #[prop(into)] name: Signal<String>,
+) -> impl IntoView {
     let words = words();
     let navigate = use_navigate();
     let busy = RwSignal::new(false);
@@ -132,7 +157,7 @@ fn StartButton(request: CreateSession, main: bool, #[prop(into)] name: Signal<St
     let start = move |_| {
         busy.set(true);
         error.set(None);
-        let (request, navigate) = (request.clone(), navigate.clone());
+        let (request, navigate) = (request.get_untracked(), navigate.clone());
         spawn_local(async move {
             match api::create(&request).await {
                 Ok(session) => navigate(&format!("/sessions/{}", session.id), Default::default()),

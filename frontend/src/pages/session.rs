@@ -12,10 +12,10 @@ use crate::api;
 use crate::classes::{BUTTON, BUTTON_MAIN};
 use crate::live::{Live, live};
 use crate::parts::{
-    LessonPane, Picture, PlainHeader, Player, Runner, Sentence, SessionHeader, Split, Splitter, StartProgress,
+    LessonPane, Picture, Place, PlainHeader, Player, Runner, Sentence, SessionHeader, Split, Splitter, StartProgress,
     Terminals, TraceStrip, explain,
 };
-use crate::settings::{recall, remember, settings, words};
+use crate::settings::{forget_session, recall, remember, settings, words};
 
 /// The page; a new address is a new session.
 #[component]
@@ -28,8 +28,8 @@ pub(crate) fn SessionPage() -> impl IntoView {
 #[component]
 fn Session(id: String) -> impl IntoView {
     let words = words();
-    let live = Live::follow(id);
-    Runner::provide();
+    let live = Live::follow(id.clone());
+    Runner::provide(&id);
     let is_absent = Memo::new(move |_| live.problem.with(|it| it.as_ref().is_some_and(api::Error::is_absent)));
     let is_unreachable = Memo::new(move |_| live.problem.with(Option::is_some) && live.session.with(Option::is_none));
     let state = Memo::new(move |_| live.session.with(|it| it.as_ref().map(|it| it.state)));
@@ -68,6 +68,8 @@ fn Over() -> impl IntoView {
     let words = words();
     let live = live();
     let navigate = use_navigate();
+    // What was remembered of it is of no use any more.
+    live.id.with_value(|id| forget_session(id));
     let state = move || live.session.with(|it| it.as_ref().map(|it| it.state));
     let reason = move || live.session.with(|it| it.as_ref().and_then(|it| it.reason.clone()));
     let title = move || match state() {
@@ -119,7 +121,8 @@ fn Frame() -> impl IntoView {
             });
         }
     });
-    let current = remembered_step(lesson);
+    let place = remembered_place(lesson);
+    let current = place.current;
     let title = move || match lesson.get() {
         Some(Ok(lesson)) => lesson.summary.title,
         _ if has_lesson => String::new(),
@@ -133,7 +136,7 @@ fn Frame() -> impl IntoView {
     let rows = Split::remembered("split.picture", 65.0, (25.0, 85.0));
     let starting = Memo::new(move |_| !live.is_ready());
     view! {
-        <div class="flex h-dvh flex-col overflow-hidden" on:keydown=walk>
+        <div class="relative flex h-dvh flex-col overflow-hidden" on:keydown=walk>
             <SessionHeader title=Signal::derive(title) step=Signal::derive(step) />
             <Banner />
             <main id="main" class="flex min-h-0 grow max-md:flex-col max-md:overflow-y-auto">
@@ -141,7 +144,7 @@ fn Frame() -> impl IntoView {
                     <div class="min-w-72 shrink-0 max-md:w-full! max-md:min-w-0" data-pane tabindex="-1" style:width=move || format!("{}%", columns.share.get())>
                         {move || lesson.with(|it| match it {
                             None => view! { <p class="p-6 text-muted" role="status">{words.get().loading}</p> }.into_any(),
-                            Some(Ok(lesson)) => view! { <LessonPane lesson=lesson.clone() current player /> }.into_any(),
+                            Some(Ok(lesson)) => view! { <LessonPane lesson=lesson.clone() place player /> }.into_any(),
                             Some(Err(error)) => {
                                 let (title, text) = explain(error, words);
                                 view! { <div class="p-5"><Sentence title=title text=text><A href="/" attr:class=BUTTON>{words.get().back}</A></Sentence></div> }.into_any()
@@ -168,32 +171,36 @@ fn Frame() -> impl IntoView {
     }
 }
 
-/// The step that is read: the one remembered for this session, else the first that is not done.
-fn remembered_step(lesson: RwSignal<Option<Result<Lesson, api::Error>>>) -> RwSignal<usize> {
+/// Where the reader is: as remembered for this session, else at the first step that is not done.
+fn remembered_place(lesson: RwSignal<Option<Result<Lesson, api::Error>>>) -> Place {
     let live = live();
     let key = format!("step.{}", live.id.get_value());
-    let current = RwSignal::new(0);
+    let place = Place { current: RwSignal::new(0), furthest: RwSignal::new(0) };
     let found = StoredValue::new(false);
-    let stored = recall(&key).and_then(|it| it.parse::<usize>().ok());
+    let stored = recall(&key).unwrap_or_default();
+    let mut stored = stored.split(' ').map(|it| it.parse::<usize>().ok());
+    let (current, furthest) = (stored.next().flatten(), stored.next().flatten());
     Effect::new(move || {
         lesson.with(|it| {
             let Some(Ok(lesson)) = it else { return };
-            let count = lesson.steps.len().max(1);
+            let last = lesson.steps.len().max(1) - 1;
             if found.get_value() {
                 return;
             }
             found.set_value(true);
-            let open = untrack(|| lesson.steps.iter().position(|it| !live.is_step_done(&it.id, &it.checks)));
-            current.set(stored.or(open).unwrap_or(0).min(count - 1));
+            let open = untrack(|| lesson.steps.iter().position(|it| !live.is_step_done(it)));
+            let current = current.or(open).unwrap_or(0).min(last);
+            place.current.set(current);
+            place.furthest.set(furthest.unwrap_or(0).clamp(current, last));
         });
     });
     Effect::new(move || {
-        let step = current.get();
+        let (current, furthest) = (place.current.get(), place.furthest.get());
         if found.get_value() {
-            remember(&key, &step.to_string());
+            remember(&key, &format!("{current} {furthest}"));
         }
     });
-    current
+    place
 }
 
 /// What the server wants to say, and whether the connection holds.
@@ -203,12 +210,13 @@ fn Banner() -> impl IntoView {
     let live = live();
     let notice = move || live.notices.with(|it| it.last().cloned());
     view! {
-        <div aria-live="polite">
+        // Above the page, so that nothing moves when it comes and goes.
+        <div class="pointer-events-none absolute inset-x-0 top-15 z-40 flex flex-col items-center gap-2 px-4" aria-live="polite">
             <Show when=move || live.disconnected.get()>
-                <p class="border-b border-line bg-warn-soft px-5 py-1.5 text-sm text-warn-ink">{move || words.get().reconnecting}</p>
+                <p class="rise rounded-lg border border-warn bg-warn-soft px-4 py-1.5 text-sm text-warn-ink">{move || words.get().reconnecting}</p>
             </Show>
             {move || notice().map(|notice| view! {
-                <div class="flex items-center gap-3 border-b border-line bg-accent-soft px-5 py-1.5 text-sm">
+                <div class="rise pointer-events-auto flex items-center gap-3 rounded-lg border border-accent bg-accent-soft px-4 py-1.5 text-sm">
                     <p class="grow">{words.get().notice(&notice)}</p>
                     <button class="cursor-pointer font-semibold" on:click=move |_| live.notices.update(Vec::clear)>{words.get().close}</button>
                 </div>
@@ -238,7 +246,10 @@ fn walk(event: KeyboardEvent) {
     };
     let pane = &panes[next];
     // A terminal takes keys only in its own field.
-    let field =
-        pane.query_selector(".xterm-helper-textarea").ok().flatten().and_then(|it| it.dyn_into::<HtmlElement>().ok());
+    let field = pane
+        .query_selector("[role=tabpanel] > div:not(.hidden) :is(.xterm-helper-textarea, .cm-content)")
+        .ok()
+        .flatten()
+        .and_then(|it| it.dyn_into::<HtmlElement>().ok());
     let _ = field.as_ref().unwrap_or(pane).focus();
 }

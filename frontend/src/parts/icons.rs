@@ -42,6 +42,16 @@ icons! {
     plus: "M8 3.2v9.6M3.2 8h9.6";
     /// An arrow to the right.
     arrow: "M3 8h10M9 4l4 4l-4 4";
+    /// A folder: files.
+    folder: "M2.2 12.6V3.8h4l1.6 1.8h6v7Z";
+    /// Two panes side by side: splits.
+    split: "M2.2 3h11.6v10H2.2ZM8 3v10";
+    /// Three dots: more.
+    more: "M3.5 8h.01M8 8h.01M12.5 8h.01";
+    /// A pencil: opens in the editor.
+    edit: "M3 13l.6-2.8L10.8 3l2.2 2.2l-7.2 7.2ZM9.4 4.4l2.2 2.2";
+    /// A question mark in a ring.
+    question: "M8 1.8a6.2 6.2 0 1 0 0 12.4a6.2 6.2 0 0 0 0-12.4M6.2 6.4a1.8 1.8 0 1 1 2.6 1.7c-.6.3-.8.6-.8 1.2M8 11.4h.01";
     /// A small triangle downwards: opens a list.
     down: "M4.5 6.5L8 10l3.5-3.5";
 }

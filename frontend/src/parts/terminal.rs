@@ -29,6 +29,7 @@ extern "C" {
         label: &str,
         on_input: &OnInput,
         on_resize: &OnResize,
+        on_seen: &OnSeen,
     ) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(method)]
@@ -36,7 +37,7 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn notice(this: &Handle, text: &str);
     #[wasm_bindgen(method)]
-    fn clear(this: &Handle);
+    fn begin(this: &Handle);
     #[wasm_bindgen(method)]
     fn paste(this: &Handle, text: &str);
     #[wasm_bindgen(method)]
@@ -71,8 +72,6 @@ pub(crate) enum Order {
     Run(String),
     /// Take the keyboard.
     Focus,
-    /// End the shell.
-    Close,
 }
 
 /// A terminal that is on the page.
@@ -83,7 +82,7 @@ struct Shell {
     /// What listens to the present socket.
     listeners: Vec<EventListener>,
     /// Callbacks of xterm.js, which live as long as it does.
-    _seams: (OnInput, OnResize),
+    _seams: (OnInput, OnResize, OnSeen),
     /// What is to be typed once the shell answers.
     waiting: Vec<String>,
     open: bool,
@@ -98,6 +97,9 @@ type OnInput = Closure<dyn FnMut(Uint8Array)>;
 /// Called with columns and rows.
 type OnResize = Closure<dyn FnMut(u16, u16)>;
 
+/// Called with the bytes that are on the screen.
+type OnSeen = Closure<dyn FnMut(f64)>;
+
 type Shared = Rc<RefCell<Option<Shell>>>;
 
 /// The terminal.
@@ -108,8 +110,8 @@ pub(crate) fn Terminal(
     /// Whether it is the one on show.
     #[prop(into)]
     active: Signal<bool>,
-    /// What the page asks; taken when done.
-    order: RwSignal<Vec<Order>>,
+    /// What the page asks of terminals, by their names; taken when done.
+    orders: RwSignal<Vec<(String, Order)>>,
 ) -> impl IntoView {
     let words = words();
     let settings = settings();
@@ -118,6 +120,19 @@ pub(crate) fn Terminal(
     let ready = RwSignal::new(false);
     let shared: StoredValue<Shared, LocalStorage> = StoredValue::new_local(Rc::default());
     let begun = StoredValue::new(false);
+    let mine = StoredValue::new(address.terminal.clone());
+    // Another network: no need to wait until the next attempt is due.
+    let online = {
+        let shell = shared.get_value();
+        EventListener::new(&window(), "online", move |_| {
+            let mut is_lost = false;
+            with(&shell, |it| is_lost = !it.open && !it.ended);
+            if is_lost {
+                connect(&shell);
+            }
+        })
+    };
+    let online = StoredValue::new_local(Some(online));
 
     Effect::new(move || {
         let Some(element) = place.get() else { return };
@@ -155,14 +170,21 @@ pub(crate) fn Terminal(
         }
     });
     Effect::new(move || {
-        if !ready.get() || order.with(Vec::is_empty) {
+        let is_mine = |id: &str| mine.with_value(|mine| mine == id);
+        if !ready.get() || !orders.with(|it| it.iter().any(|(id, _)| is_mine(id))) {
             return;
         }
-        for order in order.try_update(std::mem::take).unwrap_or_default() {
+        let all = orders.try_update(std::mem::take).unwrap_or_default();
+        let (now, later): (Vec<_>, Vec<_>) = all.into_iter().partition(|(id, _)| is_mine(id));
+        if !later.is_empty() {
+            orders.set(later);
+        }
+        for (_, order) in now {
             with(&shared.get_value(), |it| it.obey(order));
         }
     });
     on_cleanup(move || {
+        drop(online.try_update_value(Option::take));
         if let Some(mut shell) = shared.try_get_value().and_then(|it| it.borrow_mut().take()) {
             shell.gone = true;
             shell.hang_up();
@@ -170,7 +192,7 @@ pub(crate) fn Terminal(
         }
     });
     view! {
-        <div class="h-full min-h-0 px-3 pt-2 pb-1" class:hidden=move || !active.get()>
+        <div class="h-full min-h-0 px-3 pt-2 pb-1">
             <div node_ref=place class="h-full"></div>
             <Show when=move || failed.get()>
                 <p class="p-2 text-sm text-term-muted" role="alert">{move || words.get().term_failed}</p>
@@ -195,13 +217,17 @@ async fn open(shared: &Shared, element: &HtmlElement, address: Address, label: &
         // xterm.js also calls from within calls of ours; those sizes are sent when the socket opens.
         with(&size_shell, |it| it.tell(&TerminalControl::Resize { cols, rows }));
     });
-    let handle: Handle = create_terminal(element, label, &on_input, &on_resize).await?.unchecked_into();
+    let seen_shell = shared.clone();
+    let on_seen = Closure::new(move |bytes: f64| {
+        with(&seen_shell, |it| it.tell(&TerminalControl::Seen { bytes: bytes as u64 }));
+    });
+    let handle: Handle = create_terminal(element, label, &on_input, &on_resize, &on_seen).await?.unchecked_into();
     *shared.borrow_mut() = Some(Shell {
         address,
         handle,
         socket: None,
         listeners: Vec::new(),
-        _seams: (on_input, on_resize),
+        _seams: (on_input, on_resize, on_seen),
         waiting: Vec::new(),
         open: false,
         attempt: 0,
@@ -228,9 +254,10 @@ fn connect(shared: &Shared) {
     let opened = shared.clone();
     let on_open = EventListener::new(&socket, "open", move |_| {
         with(&opened, |it| {
-            it.handle.clear();
+            it.handle.begin();
             it.open = true;
             it.attempt = 0;
+            it.tell(&TerminalControl::Seen { bytes: 0 });
             it.tell(&TerminalControl::Resize { cols: it.handle.cols(), rows: it.handle.rows() });
         });
     });
@@ -316,7 +343,7 @@ impl Shell {
                 self.handle.notice(&message);
                 self.handle.notice(crate::text::texts(language()).term_exit);
             }
-            TerminalControl::Resize { .. } | TerminalControl::Close => {}
+            TerminalControl::Resize { .. } | TerminalControl::Seen { .. } | TerminalControl::Close => {}
         }
     }
 
@@ -330,10 +357,6 @@ impl Shell {
                 self.handle.focus();
             }
             Order::Focus => self.handle.focus(),
-            Order::Close => {
-                self.tell(&TerminalControl::Close);
-                self.ended = true;
-            }
         }
     }
 

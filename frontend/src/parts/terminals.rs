@@ -1,84 +1,172 @@
-//! The terminals of a session as tabs: the workstation, each node, and as many more as wanted.
+//! The lower pane: shells and files as tabs, on one side or two.
 
-use drydock_protocol::{Node, NodeState};
+mod bar;
+mod editor;
+mod files;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use drydock_protocol::file::FILE_LIMIT;
+use leptos::html;
 use leptos::prelude::*;
-use web_sys::KeyboardEvent;
+use leptos::task::spawn_local;
+use web_sys::{DragEvent, FileList};
 
-use super::icons;
+use super::panes::{Split, Splitter};
+use super::sentence::explain;
 use super::terminal::{Address, Order, Terminal};
-use crate::classes::TAB;
 use crate::live::live;
-use crate::settings::{recall, remember, words};
+use crate::settings::{Words, recall, remember, words};
+use crate::tabs::{Tabs, What};
+use crate::{api, format};
+use bar::Bar;
+use editor::Editor;
+use files::FilesDialog;
 
-/// The learner's own machine.
-const WORKSTATION: &str = "workstation";
+/// How long good news is shown.
+const NEWS: Duration = Duration::from_secs(8);
 
-/// A terminal.
+/// What the pane has to say: a file arrived, or did not.
 #[derive(Clone, PartialEq, Eq)]
-struct Tab {
-    id: String,
-    node: String,
-    order: RwSignal<Vec<Order>>,
+struct Said {
+    text: String,
+    is_bad: bool,
+    /// A file that the editor can open.
+    file: Option<String>,
 }
 
-impl Tab {
-    fn new(id: &str, node: &str) -> Self {
-        Self { id: id.to_owned(), node: node.to_owned(), order: RwSignal::default() }
-    }
-
-    /// Whether the learner opened it and may close it.
-    fn is_extra(&self) -> bool {
-        self.id != self.node
-    }
-}
-
-/// The terminals, for whatever wants to run something in them.
+/// The pane, for whatever wants to run or open something in it.
 #[derive(Clone, Copy)]
 pub(crate) struct Runner {
-    tabs: RwSignal<Vec<Tab>>,
-    active: RwSignal<String>,
+    tabs: RwSignal<Tabs>,
+    /// What is asked of terminals, by tab; taken when done.
+    orders: RwSignal<Vec<(String, Order)>>,
+    /// Texts for files that do not exist yet, by path.
+    seeds: StoredValue<HashMap<String, String>>,
+    said: RwSignal<Option<Said>>,
+    files: RwSignal<bool>,
+    session: StoredValue<String>,
+    words: Words,
 }
 
 impl Runner {
-    /// Makes the terminals known to the page.
-    pub(crate) fn provide() -> Self {
+    /// Makes the pane of a session known to the page, with the tabs that were there before.
+    pub(crate) fn provide(session: &str) -> Self {
+        let key = format!("tabs.{session}");
+        let tabs = RwSignal::new(Tabs::remembered(recall(&key).as_deref()));
+        Effect::new(move || tabs.with(|it| remember(&key, &it.to_text())));
         let runner = Self {
-            tabs: RwSignal::new(vec![Tab::new(WORKSTATION, WORKSTATION)]),
-            active: RwSignal::new(WORKSTATION.to_owned()),
+            tabs,
+            orders: RwSignal::default(),
+            seeds: StoredValue::default(),
+            said: RwSignal::new(None),
+            files: RwSignal::new(false),
+            session: StoredValue::new(session.to_owned()),
+            words: words(),
         };
         provide_context(runner);
         runner
     }
 
-    /// Types `command` and Enter into the terminal on `node`: the one on show if it is on that node.
+    /// Types `command` and Enter into a shell on `node`: the one on show if it is on that node.
     pub(crate) fn run(self, node: &str, command: &str) {
-        let shown = self.active.get_untracked();
-        let tab = self.tabs.with_untracked(|tabs| {
-            let on_show = tabs.iter().find(|it| it.id == shown && it.node == node);
-            on_show.or_else(|| tabs.iter().find(|it| it.node == node)).cloned()
-        });
-        let Some(tab) = tab else { return };
-        self.active.set(tab.id);
-        tab.order.update(|it| it.push(Order::Run(command.to_owned())));
+        let id = self.change(|tabs| tabs.shell(node));
+        self.order(id, Order::Run(command.to_owned()));
     }
 
     /// Shows a shell on `node` and gives it the keyboard.
     pub(crate) fn shell(self, node: &str) {
-        if let Some(tab) = self.tabs.with_untracked(|tabs| tabs.iter().find(|it| it.node == node).cloned()) {
-            self.active.set(tab.id);
-            tab.order.update(|it| it.push(Order::Focus));
+        let id = self.change(|tabs| tabs.shell(node));
+        self.order(id, Order::Focus);
+    }
+
+    /// Opens a file of the home folder in the editor; `seed` is its text where it does not exist.
+    pub(crate) fn open_file(self, path: &str, seed: Option<String>) {
+        if let Some(seed) = seed {
+            self.seeds.update_value(|it| drop(it.insert(path.to_owned(), seed)));
+        }
+        self.change(|tabs| tabs.file(path));
+    }
+
+    fn change<T>(self, change: impl FnOnce(&mut Tabs) -> T) -> T {
+        let mut tabs = self.tabs.get_untracked();
+        let out = change(&mut tabs);
+        self.tabs.set(tabs);
+        out
+    }
+
+    fn order(self, id: String, order: Order) {
+        self.orders.update(|it| it.push((id, order)));
+    }
+
+    fn show(self, id: &str) {
+        if self
+            .tabs
+            .with_untracked(|it| it.get(id).is_some_and(|tab| it.shown(tab.side) != Some(tab) || it.side() != tab.side))
+        {
+            self.change(|tabs| tabs.show(id));
         }
     }
 
-    fn focus(self) {
-        let shown = self.active.get_untracked();
-        if let Some(tab) = self.tabs.with_untracked(|it| it.iter().find(|it| it.id == shown).cloned()) {
-            tab.order.update(|it| it.push(Order::Focus));
+    /// Gives the keyboard to what a side shows.
+    fn focus(self, side: usize) {
+        if let Some(id) = self.tabs.with_untracked(|it| it.shown(side).map(|it| it.id.clone())) {
+            self.order(id, Order::Focus);
+        }
+    }
+
+    fn close(self, id: &str) {
+        let Some(tab) = self.tabs.with_untracked(|it| it.get(id).filter(|_| it.can_close()).cloned()) else { return };
+        if let What::Shell(node) = &tab.what {
+            self.session.with_value(|session| api::close_terminal(session, &tab.id, node));
+        }
+        self.change(|tabs| tabs.close(id));
+        self.focus(tab.side);
+    }
+
+    fn say(self, text: String, is_bad: bool, file: Option<String>) {
+        let said = Said { text, is_bad, file };
+        let _ = self.said.try_set(Some(said.clone()));
+        // Good news goes by itself; trouble stays until it was read.
+        if !is_bad {
+            let over = move || {
+                if self.said.try_with_untracked(|it| it.as_ref() == Some(&said)) == Some(true) {
+                    self.said.set(None);
+                }
+            };
+            set_timeout(over, NEWS);
+        }
+    }
+
+    /// Takes files into the home folder.
+    fn upload(self, list: &FileList) {
+        let words = self.words;
+        for file in (0..list.length()).filter_map(|it| list.item(it)) {
+            let name = file.name();
+            if file.size() > FILE_LIMIT as f64 {
+                self.say((words.now().page.too_large)(&name, FILE_LIMIT >> 20), true, None);
+                continue;
+            }
+            let id = self.session.get_value();
+            spawn_local(async move {
+                match api::write_file(&id, &name, file.as_ref()).await {
+                    Ok(stored) => {
+                        let text =
+                            format!("{} ({})", (words.now().page.uploaded)(&stored.path), format::size(stored.bytes));
+                        let is_manifest = [".yaml", ".yml", ".json"].iter().any(|end| stored.path.ends_with(end));
+                        self.say(text, false, is_manifest.then_some(stored.path));
+                    }
+                    Err(error) => {
+                        self.say((words.now().page.not_uploaded)(&name, &explain(&error, words).1), true, None);
+                    }
+                }
+            });
         }
     }
 }
 
-/// The terminals.
+/// The pane.
 pub(crate) fn runner() -> Runner {
     expect_context()
 }
@@ -88,145 +176,113 @@ pub(crate) fn runner() -> Runner {
 pub(crate) fn Terminals() -> impl IntoView {
     let words = words();
     let live = live();
-    let Runner { tabs, active } = runner();
-    let key = format!("terminals.{}", live.id.get_value());
-    let extras = recall(&key).unwrap_or_default();
-    tabs.update(|tabs| {
-        for id in extras.split(' ').filter(|it| !it.is_empty()) {
-            if !tabs.iter().any(|it| it.id == id) {
-                tabs.push(Tab::new(id, WORKSTATION));
-            }
-        }
-    });
-    let save = move || {
-        let extras: Vec<String> =
-            tabs.with_untracked(|it| it.iter().filter(|it| it.is_extra()).map(|it| it.id.clone()).collect());
-        remember(&key, &extras.join(" "));
+    let runner = runner();
+    let split = Memo::new(move |_| runner.tabs.with(Tabs::is_split));
+    let sides = Split::remembered("split.sides", 50.0, (20.0, 80.0));
+    let dragging = RwSignal::new(false);
+    let has_files = |event: &DragEvent| {
+        event.data_transfer().is_some_and(|it| it.types().iter().any(|it| it.as_string().as_deref() == Some("Files")))
     };
-    let nodes =
-        Memo::new(move |_| live.topology.with(|it| it.nodes.iter().map(|it| it.name.clone()).collect::<Vec<_>>()));
-    Effect::new(move || {
-        let nodes = nodes.get();
-        let known = tabs.with_untracked(|it| it.iter().map(|it| it.id.clone()).collect::<Vec<_>>());
-        if nodes.iter().any(|it| !known.contains(it)) {
-            tabs.update(|tabs| {
-                for node in nodes.iter().filter(|it| !known.contains(it)) {
-                    // Nodes stand between the workstation and what the learner opened.
-                    let place = tabs.iter().position(Tab::is_extra).unwrap_or(tabs.len());
-                    tabs.insert(place, Tab::new(node, node));
-                }
-            });
-        }
-    });
-    let save_new = save.clone();
-    let add = move |_| {
-        let id = (2..)
-            .map(|it| format!("{WORKSTATION}-{it}"))
-            .find(|id| tabs.with_untracked(|it| !it.iter().any(|it| it.id == *id)));
-        if let Some(id) = id {
-            tabs.update(|it| it.push(Tab::new(&id, WORKSTATION)));
-            active.set(id);
-            save_new();
+    let over = move |event: DragEvent| {
+        if has_files(&event) && live.is_ready() {
+            event.prevent_default();
+            dragging.set(true);
         }
     };
-    let close = Callback::new(move |id: String| {
-        if let Some(tab) = tabs.with_untracked(|it| it.iter().find(|it| it.id == id).cloned()) {
-            tab.order.update(|it| it.push(Order::Close));
+    let place = NodeRef::<html::Section>::new();
+    let leave = move |event: DragEvent| {
+        use wasm_bindgen::JsCast as _;
+        let next = event.related_target().and_then(|it| it.dyn_into::<web_sys::Node>().ok());
+        if !place.get_untracked().is_some_and(|it| next.is_some() && it.contains(next.as_ref())) {
+            dragging.set(false);
         }
-        if active.get_untracked() == id {
-            active.set(WORKSTATION.to_owned());
-        }
-        let save = save.clone();
-        // The order reaches the shell before its terminal goes.
-        set_timeout(
-            move || {
-                tabs.update(|it| it.retain(|it| it.id != id));
-                save();
-            },
-            std::time::Duration::from_millis(50),
-        );
-    });
-    // Arrow keys walk through the tabs, as the pattern for tab lists wants it.
-    let walk = move |event: KeyboardEvent| {
-        let step: isize = match event.key().as_str() {
-            "ArrowLeft" => -1,
-            "ArrowRight" => 1,
-            _ => return,
-        };
-        event.prevent_default();
-        let next = tabs.with_untracked(|it| {
-            let here = it.iter().position(|it| it.id == active.get_untracked()).unwrap_or(0);
-            it[(here as isize + step).rem_euclid(it.len() as isize) as usize].id.clone()
-        });
-        active.set(next.clone());
-        if let Some(tab) = document().get_element_by_id(&format!("tab-{next}")) {
-            use wasm_bindgen::JsCast as _;
-            let _ = tab.unchecked_into::<web_sys::HtmlElement>().focus();
+    };
+    let dropped = move |event: DragEvent| {
+        dragging.set(false);
+        if let Some(list) = event.data_transfer().and_then(|it| it.files()).filter(|it| it.length() > 0) {
+            event.prevent_default();
+            runner.upload(&list);
         }
     };
     view! {
-        <section class="flex h-full min-h-0 flex-col bg-term text-term-ink" aria-label=move || words.get().terminals>
-            <div class="flex shrink-0 items-end gap-0.5 overflow-x-auto bg-term-bar px-2 pt-1.5">
-                <div class="flex items-end gap-0.5" role="tablist" aria-label=move || words.get().terminals on:keydown=walk>
-                    <For each=move || tabs.get() key=|it| it.id.clone() let:tab>
-                        <TabButton tab active close />
-                    </For>
+        // Dark in both themes, with all that is in it.
+        <section
+            node_ref=place
+            class="dark relative flex h-full min-h-0 flex-col bg-term text-ink"
+            aria-label=move || words.get().terminals
+            on:dragover=over
+            on:dragleave=leave
+            on:drop=dropped
+        >
+            <div class="flex min-h-0 grow">
+                <div class="min-h-0 min-w-0" style:width=move || if split.get() { format!("{}%", sides.share.get()) } else { "100%".to_owned() }>
+                    <Side side=0 />
                 </div>
-                <button class="mb-1 cursor-pointer rounded-md p-1.5 text-term-muted hover:text-term-ink" on:click=add aria-label=move || words.get().new_tab title=move || words.get().new_tab>
-                    {icons::plus()}
-                </button>
+                <Show when=move || split.get()>
+                    <Splitter split=sides side_by_side=true name=Signal::derive(move || words.get().page.resize_sides) />
+                    <div class="min-h-0 min-w-0 grow basis-0"><Side side=1 /></div>
+                </Show>
             </div>
-            <div class="min-h-0 grow" role="tabpanel" aria-labelledby=move || format!("tab-{}", active.get()) on:click=move |_| runner().focus()>
+            <Status />
+            <Show when=move || dragging.get()>
+                <p class="pointer-events-none absolute inset-2 z-20 grid place-items-center rounded-xl border-2 border-dashed border-accent bg-term/90 p-4 text-center font-medium">
+                    {move || words.get().page.drop}
+                </p>
+            </Show>
+        </section>
+        <FilesDialog />
+    }
+}
+
+/// One side: its tabs and what the chosen one shows.
+#[component]
+fn Side(side: usize) -> impl IntoView {
+    let words = words();
+    let live = live();
+    let runner = runner();
+    let tabs = move || runner.tabs.with(|it| it.on(side).cloned().collect::<Vec<_>>());
+    let label = move || runner.tabs.with(|it| it.shown(side).map(|it| bar::element_id(&it.id)));
+    view! {
+        <div class="flex h-full min-h-0 flex-col">
+            <Bar side />
+            <div class="min-h-0 grow" role="tabpanel" aria-labelledby=label>
                 <Show when=move || live.is_ready() fallback=move || view! { <p class="p-5 text-sm text-term-muted">{move || words.get().term_waits}</p> }>
-                    <For each=move || tabs.get() key=|it| it.id.clone() let:tab>
+                    <For each=tabs key=|it| it.id.clone() let:tab>
                         {
-                            let id = tab.id.clone();
-                            let address = Address { session: live.id.get_value(), terminal: tab.id, node: tab.node };
-                            view! { <Terminal address active=Signal::derive(move || active.with(|it| *it == id)) order=tab.order /> }
+                            let id = StoredValue::new(tab.id.clone());
+                            let active = Signal::derive(move || runner.tabs.with(|it| id.with_value(|id| it.shown(side).is_some_and(|it| it.id == *id))));
+                            match tab.what {
+                                What::Shell(node) => {
+                                    let address = Address { session: live.id.get_value(), terminal: tab.id, node };
+                                    view! { <div class="h-full" class:hidden=move || !active.get() on:click=move |_| runner.focus(side)><Terminal address active orders=runner.orders /></div> }.into_any()
+                                }
+                                What::File(path) => view! { <Editor id=tab.id path active /> }.into_any(),
+                            }
                         }
                     </For>
                 </Show>
             </div>
-        </section>
+        </div>
     }
 }
 
+/// What the pane has to say.
 #[component]
-fn TabButton(tab: Tab, active: RwSignal<String>, close: Callback<String>) -> impl IntoView {
+fn Status() -> impl IntoView {
     let words = words();
-    let live = live();
-    let extra = tab.is_extra();
-    let (id, node) = (StoredValue::new(tab.id.clone()), tab.node.clone());
-    let chosen = move || active.with(|it| id.with_value(|id| it == id));
-    let off = Memo::new(move |_| {
-        live.topology.with(|it| it.nodes.iter().any(|it: &Node| it.name == node && it.state == NodeState::Stopped))
-    });
+    let runner = runner();
     view! {
-        <span class="inline-flex items-center">
-            <button
-                id=id.with_value(|it| format!("tab-{it}"))
-                class=TAB
-                class:opacity-50=off
-                role="tab"
-                aria-selected=move || if chosen() { "true" } else { "false" }
-                tabindex=move || if chosen() { "0" } else { "-1" }
-                on:click=move |_| {
-                    active.set(id.get_value());
-                    runner().focus();
-                }
-            >
-                {id.get_value()}
-            </button>
-            {extra.then(|| view! {
-                <button
-                    class="-ms-2 me-1 cursor-pointer rounded p-0.5 text-term-muted hover:text-term-ink"
-                    aria-label=move || words.get().close_tab
-                    title=move || words.get().close_tab
-                    on:click=move |_| close.run(id.get_value())
-                >
-                    {icons::cross()}
-                </button>
+        // Above the shells, so that they keep their size.
+        <div role="status" class="absolute right-3 bottom-3 left-3 z-10 empty:hidden">
+            {move || runner.said.get().map(|Said { text, is_bad, file }| view! {
+                <div class="rise ms-auto flex w-fit max-w-full items-center gap-3 rounded-lg border border-line-strong bg-surface px-4 py-1.5 text-sm">
+                    <p class="min-w-0 grow" class:text-bad=is_bad>{text}</p>
+                    {file.map(|path| view! {
+                        <button class=crate::classes::LINK on:click=move |_| { runner.said.set(None); runner.open_file(&path, None); }>{words.get().page.open_editor}</button>
+                    })}
+                    <button class=crate::classes::ICON_BUTTON aria-label=words.get().close title=words.get().close on:click=move |_| runner.said.set(None)>{super::icons::cross()}</button>
+                </div>
             })}
-        </span>
+        </div>
     }
 }

@@ -4,6 +4,7 @@ use super::Texts;
 
 /// All texts.
 pub(super) const TEXTS: Texts = Texts {
+    page: &super::page::EN,
     skip: "Skip to content",
     language: "Language",
     theme_dark: "Switch to dark theme",
@@ -19,7 +20,7 @@ pub(super) const TEXTS: Texts = Texts {
     resume: "Resume",
     running_title: "Your running session",
     free_title: "Free playground",
-    free_text: "An empty cluster with one master and two workers. Break it, fix it, reset it.",
+    free_text: "An empty cluster: one master and as many workers as you choose. Break it, fix it, reset it.",
     no_lessons: "This server has no lessons yet. The playground below works.",
     loading: "Loading…",
     offline_title: "The server does not answer",

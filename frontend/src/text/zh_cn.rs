@@ -4,6 +4,7 @@ use super::Texts;
 
 /// All texts.
 pub(super) const TEXTS: Texts = Texts {
+    page: &super::page::ZH_CN,
     skip: "跳到主要内容",
     language: "语言",
     theme_dark: "切换为深色主题",
@@ -19,7 +20,7 @@ pub(super) const TEXTS: Texts = Texts {
     resume: "继续",
     running_title: "你正在进行的会话",
     free_title: "自由练习",
-    free_text: "一个空的集群：一个 master、两个 worker。随你弄坏、修好、重置。",
+    free_text: "一座空的集群：一个 master，worker 数量由你决定。随你弄坏、修好、重置。",
     no_lessons: "这台服务器还没有课程，下方的自由练习可以使用。",
     loading: "加载中…",
     offline_title: "服务器没有响应",

@@ -4,6 +4,7 @@ use super::Texts;
 
 /// All texts.
 pub(super) const TEXTS: Texts = Texts {
+    page: &super::page::ZH_TW,
     skip: "跳到主要內容",
     language: "語言",
     theme_dark: "切換為深色主題",
@@ -19,7 +20,7 @@ pub(super) const TEXTS: Texts = Texts {
     resume: "繼續",
     running_title: "你正在進行的工作階段",
     free_title: "自由練習",
-    free_text: "一座空的叢集：一個 master、兩個 worker。隨你弄壞、修好、重設。",
+    free_text: "一座空的叢集：一個 master，worker 數量由你決定。隨你弄壞、修好、重設。",
     no_lessons: "這台伺服器還沒有課程，下方的自由練習可以使用。",
     loading: "載入中…",
     offline_title: "伺服器沒有回應",

@@ -1,9 +1,6 @@
 //! A learner's way through headless Chromium, on the real server with a real cluster.
 
-#[path = "journey/browser.rs"]
-mod browser;
-
-use browser::Browser;
+use drydock_tests_browser::Browser;
 use drydock_tests_harness::{Product, Server};
 
 #[tokio::test]

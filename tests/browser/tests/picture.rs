@@ -1,11 +1,7 @@
 //! The picture in headless Chromium, on the real server with a real cluster: a trace played, nodes that come and break,
 //! details by keyboard.
 
-#[allow(dead_code, reason = "each test program uses its part of it")]
-#[path = "journey/browser.rs"]
-mod browser;
-
-use browser::Browser;
+use drydock_tests_browser::Browser;
 use drydock_tests_harness::{Product, Server};
 
 /// The playground, with its shell waiting.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -172,7 +172,33 @@ impl Registry {
     /// # Panics
     /// When it cannot listen.
     pub fn start() -> Registry {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        Registry::at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// Starts a registry where the nodes of the host under test reach it: containers have a loopback of their own.
+    ///
+    /// # Panics
+    /// When it cannot listen.
+    pub fn reachable() -> Registry {
+        if std::env::var_os("DRYDOCK_TEST_HOST").is_none_or(|host| host != "docker") {
+            return Registry::start();
+        }
+        // The machine's own address: nothing is sent.
+        let socket = UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.connect("192.0.2.1:9").map(|()| socket));
+        match socket.and_then(|socket| socket.local_addr()).expect("a route").ip() {
+            IpAddr::V4(address) => Registry::at(address),
+            IpAddr::V6(address) => panic!("{address} is no IPv4 address"),
+        }
+    }
+
+    /// Flags that let sessions use it.
+    pub fn rules(&self) -> Vec<String> {
+        let address = self.shared.address.ip();
+        vec![format!("--image-private-registry={address}"), format!("--image-insecure-registry={address}")]
+    }
+
+    fn at(address: Ipv4Addr) -> Registry {
+        let listener = std::net::TcpListener::bind((address, 0)).expect("a port");
         listener.set_nonblocking(true).expect("a listener");
         let address = listener.local_addr().expect("an address");
         let shared = Shared { store: Arc::default(), address, release: Arc::default() };
@@ -196,7 +222,7 @@ impl Registry {
         self.shared.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `127.0.0.1:port`.
+    /// `address:port`.
     pub fn host(&self) -> String {
         self.shared.address.to_string()
     }

@@ -5,16 +5,15 @@ use std::path::{Path, PathBuf};
 use drydock_tests_harness::registry::{Compression, Fault, Guard, Image, Registry, archive};
 use drydock_tests_harness::{Cluster, Product, wait_for, wait_for_within};
 
-/// A cluster whose sessions may pull from registries on loopback.
-fn cluster<'a>(product: &'a Product, name: &str, workers: &str, rules: &[&str]) -> Cluster<'a> {
+/// A cluster whose sessions may pull from the registry.
+fn cluster<'a>(product: &'a Product, name: &str, workers: &str, registry: &Registry, more: &[&str]) -> Cluster<'a> {
     let kubeconfig = product.scratch().join(format!("{name}.kubeconfig"));
     let file = kubeconfig.display().to_string();
     let line = ["cluster", "create", name, "--workers", workers, "--kubeconfig", &file, "--no-workstation"];
-    product.drydock(line.iter().chain(rules)).ok();
+    let rules = registry.rules();
+    product.drydock(line.into_iter().chain(rules.iter().map(String::as_str)).chain(more.iter().copied())).ok();
     Cluster::adopt(product, name, kubeconfig)
 }
-
-const LOOPBACK: &[&str] = &["--image-private-registry=127.0.0.1"];
 
 /// A static busybox, with which an image of one file can do something.
 fn busybox(product: &Product) -> Vec<u8> {
@@ -44,8 +43,8 @@ fn events(cluster: &Cluster<'_>, pod: &str) -> String {
 
 #[test]
 fn images_are_pulled_by_tag_and_digest_and_run() {
-    let (product, registry) = (Product::new(), Registry::start());
-    let cluster = cluster(&product, "pulls", "2", LOOPBACK);
+    let (product, registry) = (Product::new(), Registry::reachable());
+    let cluster = cluster(&product, "pulls", "2", &registry, &[]);
     let digest = registry.push("team/app:v1", &image(&product, "first"));
     let name = registry.name("team/app:v1");
     cluster.kubectl(&format!("run app --image={name}")).ok();
@@ -95,8 +94,8 @@ fn images_are_pulled_by_tag_and_digest_and_run() {
 
 #[test]
 fn private_images_need_their_secret() {
-    let (product, registry) = (Product::new(), Registry::start());
-    let cluster = cluster(&product, "secrets", "1", LOOPBACK);
+    let (product, registry) = (Product::new(), Registry::reachable());
+    let cluster = cluster(&product, "secrets", "1", &registry, &[]);
     registry.push("closed/app:v1", &image(&product, "secret"));
     registry.protect("closed/app", Guard::Token, "me", "pass:word");
     let (name, host) = (registry.name("closed/app:v1"), registry.host());
@@ -138,8 +137,8 @@ fn private_images_need_their_secret() {
 
 #[test]
 fn what_cannot_be_pulled_says_why_and_is_tried_again() {
-    let (product, registry) = (Product::new(), Registry::start());
-    let cluster = cluster(&product, "wrong", "1", LOOPBACK);
+    let (product, registry) = (Product::new(), Registry::reachable());
+    let cluster = cluster(&product, "wrong", "1", &registry, &[]);
     let name = registry.name("team/app:no");
     cluster.kubectl(&format!("run wrong --image={name}")).ok();
     let reason = format!(
@@ -177,8 +176,8 @@ fn what_cannot_be_pulled_says_why_and_is_tried_again() {
 
 #[test]
 fn many_nodes_share_one_download_and_a_pod_that_goes_does_not_wait() {
-    let (product, registry) = (Product::new(), Registry::start());
-    let cluster = cluster(&product, "shares", "3", LOOPBACK);
+    let (product, registry) = (Product::new(), Registry::reachable());
+    let cluster = cluster(&product, "shares", "3", &registry, &[]);
     registry.push("team/app:v1", &image(&product, "shared"));
     registry.fail(Fault::Held);
     let name = registry.name("team/app:v1");
@@ -198,8 +197,8 @@ fn many_nodes_share_one_download_and_a_pod_that_goes_does_not_wait() {
 
 #[test]
 fn the_operator_can_forbid_it() {
-    let (product, registry) = (Product::new(), Registry::start());
-    let cluster = cluster(&product, "denied", "1", &["--image-pull=deny", "--image-private-registry=127.0.0.1"]);
+    let (product, registry) = (Product::new(), Registry::reachable());
+    let cluster = cluster(&product, "denied", "1", &registry, &["--image-pull=deny"]);
     registry.push("team/app:v1", &image(&product, "x"));
     cluster.kubectl(&format!("run app --image={}", registry.name("team/app:v1"))).ok();
     cluster.wait("get pod app -o jsonpath='{.status.containerStatuses[0].state.waiting.message}'", |text| {

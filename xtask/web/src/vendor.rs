@@ -1,4 +1,4 @@
-//! Bundling JavaScript with esbuild: the entry with the wasm glue, and the terminal as a part that loads later.
+//! Bundling JavaScript with esbuild: the entry with the wasm glue, and terminal and editor as parts that load later.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -63,6 +63,7 @@ pub(crate) fn bundle(frontend: &Path, work: &Path) -> Result<Bundle> {
             .args(common)
             .arg(format!("--alias:drydock-app={}", work.join("bindgen/app.js").display()))
             .arg(format!("--alias:drydock-xterm={}", frontend.join("js/xterm.js").display()))
+            .arg(format!("--alias:drydock-codemirror={}", frontend.join("js/codemirror.js").display()))
             .arg(format!("--outdir={}", folder.display()))
             .arg(format!("--metafile={}", meta.display()))
             // The glue lies outside the frontend folder and still finds the npm packages.

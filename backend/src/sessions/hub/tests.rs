@@ -1,5 +1,6 @@
 //! The event stream of one session.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use drydock_engine::WorkstationSpec;
@@ -30,7 +31,7 @@ async fn hub() -> (tempfile::TempDir, Hub, Policy) {
         start_millis: None,
     };
     store.put_session(&row).await.expect("put");
-    (folder, Hub::new(row, Vec::new(), store, &policy), policy)
+    (folder, Hub::new(row, Vec::new(), Vec::new(), store, &policy), policy)
 }
 
 fn namespace(name: &str) -> SessionEvent {
@@ -43,20 +44,23 @@ async fn a_page_that_comes_back_gets_what_it_missed() {
     let (_folder, hub, _) = hub().await;
     hub.publish(namespace("a"));
     let (first, _) = hub.subscribe(None);
-    assert!(
-        matches!(&first[0], Envelope { seq: 1, event: SessionEvent::Snapshot(it) } if it.topology.namespaces.len() == 1)
-    );
+    let seq = first[0].seq;
+    assert!(matches!(&first[0].event, SessionEvent::Snapshot(it) if it.topology.namespaces.len() == 1));
     hub.publish(namespace("b"));
-    let (missed, _) = hub.subscribe(Some(1));
-    assert_eq!(missed.iter().map(|event| event.seq).collect::<Vec<_>>(), [2]);
-    assert!(hub.subscribe(Some(2)).0.is_empty());
+    let (missed, _) = hub.subscribe(Some(seq));
+    assert_eq!(missed.iter().map(|event| event.seq).collect::<Vec<_>>(), [seq + 1]);
+    assert!(hub.subscribe(Some(seq + 1)).0.is_empty());
 }
 
 #[tokio::test]
 async fn a_page_of_another_server_run_gets_a_snapshot() {
     let (_folder, hub, _) = hub().await;
-    let (events, _) = hub.subscribe(Some(900));
-    assert!(matches!(events[0].event, SessionEvent::Snapshot(_)));
+    hub.publish(namespace("a"));
+    // An older run had a smaller number, however many events it sent; a clock that was turned back gives a larger one.
+    for seq in [900, hub.subscribe(None).0[0].seq - 2, u64::MAX] {
+        let (events, _) = hub.subscribe(Some(seq));
+        assert!(matches!(events[0].event, SessionEvent::Snapshot(_)), "{seq}");
+    }
 }
 
 #[tokio::test]
@@ -71,9 +75,47 @@ async fn time_is_added_up_to_the_longest() {
 #[tokio::test]
 async fn a_fulfilled_step_stays_fulfilled() {
     let (_folder, hub, _) = hub().await;
-    let verdict = |state| vec![CheckStatus { step: "run".to_owned(), check: "there".to_owned(), state, detail: None }];
-    hub.publish_checks(verdict(CheckState::Met), &["run".to_owned()]).await;
-    hub.publish_checks(verdict(CheckState::Unmet), &[]).await;
+    hub.put_steps_done(&["run".to_owned()]).await;
+    hub.put_steps_done(&["run".to_owned()]).await;
     assert_eq!(hub.session().steps_done, ["run"]);
     assert_eq!(hub.store.steps_done("id").await.expect("steps"), ["run"]);
+}
+
+#[tokio::test]
+async fn only_verdicts_and_hints_that_changed_are_told() {
+    let (_folder, hub, _) = hub().await;
+    let verdict =
+        |check: &str, state| CheckStatus { step: "run".to_owned(), check: check.to_owned(), state, detail: None };
+    let hint = HintStatus { step: "run".to_owned(), hint: "typo".to_owned(), values: BTreeMap::new() };
+    let before = hub.subscribe(None).0[0].seq;
+    hub.publish_checks(vec![verdict("a", CheckState::Unmet), verdict("b", CheckState::Unmet)]);
+    hub.set_hints(vec![hint.clone()]);
+    hub.set_hints(vec![hint.clone()]);
+    hub.publish_checks(vec![verdict("a", CheckState::Unmet), verdict("b", CheckState::Met)]);
+    hub.keep_hints(|_| false);
+    hub.keep_hints(|_| false);
+    let told: Vec<_> = hub.subscribe(Some(before)).0.into_iter().map(|envelope| envelope.event).collect();
+    assert_eq!(
+        told,
+        [
+            SessionEvent::Checks { checks: vec![verdict("a", CheckState::Unmet), verdict("b", CheckState::Unmet)] },
+            SessionEvent::Hints { hints: vec![hint] },
+            SessionEvent::Checks { checks: vec![verdict("b", CheckState::Met)] },
+            SessionEvent::Hints { hints: Vec::new() },
+        ]
+    );
+}
+
+#[tokio::test]
+async fn who_asks_for_a_look_gets_the_one_that_came_after() {
+    let (_folder, hub, _) = hub().await;
+    hub.say_looked(0, Looked { problems: vec!["old".to_owned()], ..Looked::default() });
+    let mut nudges = hub.nudges();
+    let engine = async {
+        nudges.changed().await.expect("a nudge");
+        let number = nudges.borrow_and_update().asked;
+        hub.say_looked(number, Looked { problems: vec!["new".to_owned()], ..Looked::default() });
+    };
+    let (looked, ()) = tokio::join!(hub.look(), engine);
+    assert_eq!(looked.problems, ["new"]);
 }

@@ -15,14 +15,15 @@ pub(super) fn name(spec: &PathSpec) -> String {
 pub(super) fn schemas(dialect: Dialect, spec: &PathSpec, schema: &Value) -> Vec<(String, Value)> {
     let gvk = |kind: String| json!([{"group": spec.gvk.group, "version": spec.gvk.version, "kind": kind}]);
     let name = name(spec);
-    let mut own = match if dialect == Dialect::V2 { swagger(schema) } else { schema.clone() } {
-        Value::Object(own) => own,
+    let open = schema["x-kubernetes-preserve-unknown-fields"] == true && dialect == Dialect::V2;
+    let mut own = match (dialect, schema) {
+        // kubectl would forbid whatever swagger does not name.
+        _ if open => Map::new(),
+        (Dialect::V2, schema) => swagger(schema),
+        (_, Value::Object(schema)) => schema.clone(),
         _ => Map::new(),
     };
     own.entry("type").or_insert_with(|| "object".into());
-    let open = own.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true))
-        && !own.contains_key("properties")
-        && dialect == Dialect::V2;
     if !open && let Value::Object(properties) = own.entry("properties").or_insert_with(|| json!({})) {
         properties.extend(type_meta());
         let described = json!({"description": "Standard object's metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata"});
@@ -74,8 +75,8 @@ fn type_meta() -> Map<String, Value> {
 }
 
 /// What of a schema swagger can say (`ToStructuralOpenAPIV2`): no logic, no nullable, no defaults; an open or mixed value has no type.
-fn swagger(schema: &Value) -> Value {
-    let Value::Object(schema) = schema else { return schema.clone() };
+fn swagger(schema: &Value) -> Map<String, Value> {
+    let Value::Object(schema) = schema else { return Map::new() };
     let flag = |key: &str| schema.get(key) == Some(&Value::Bool(true));
     let open = flag("x-kubernetes-preserve-unknown-fields");
     let mut out = Map::new();
@@ -85,12 +86,12 @@ fn swagger(schema: &Value) -> Value {
             ("type", _) if open || flag("nullable") || flag("x-kubernetes-int-or-string") => continue,
             ("items" | "properties" | "additionalProperties", _) if open || flag("nullable") => continue,
             ("properties", Value::Object(properties)) => {
-                Value::Object(properties.iter().map(|(k, v)| (k.clone(), swagger(v))).collect())
+                Value::Object(properties.iter().map(|(k, v)| (k.clone(), Value::Object(swagger(v)))).collect())
             }
-            ("items" | "additionalProperties", value) => swagger(value),
+            ("items" | "additionalProperties", value @ Value::Object(_)) => Value::Object(swagger(value)),
             (_, value) => value.clone(),
         };
         out.insert(key.clone(), converted);
     }
-    Value::Object(out)
+    out
 }

@@ -12,11 +12,12 @@ use bollard::query_parameters::{
     WaitContainerOptions,
 };
 use drydock_engine::host::HostError;
+use drydock_supervisor::hosting::{self, failed};
 use futures_util::StreamExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
+use crate::labels;
 use crate::stream::ProcessStream;
-use crate::{failed, labels};
 
 /// The node binary in the node image.
 pub(crate) const BINARY: &str = "/usr/local/bin/drydock-node";
@@ -24,8 +25,6 @@ pub(crate) const BINARY: &str = "/usr/local/bin/drydock-node";
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long it may take to answer for the first time.
 const FIRST_WORD: Duration = Duration::from_secs(5);
-/// The first kernel on which an overlay takes idmapped layers.
-const OLDEST_KERNEL: (u32, u32) = (5, 19);
 /// Most bytes of output of a helper that are kept.
 const OUTPUT: u64 = 2 << 20;
 /// Bytes of a frame of output.
@@ -95,12 +94,8 @@ fn lacks(info: &SystemInfo) -> Option<String> {
         }
     }
     let release = info.kernel_version.as_deref().unwrap_or_default();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
-    if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < OLDEST_KERNEL {
-        let (major, minor) = OLDEST_KERNEL;
-        return Some(format!("Docker's Linux {release} is too old: nodes need {major}.{minor} or newer"));
-    }
-    None
+    hosting::needs_kernel(release)
+        .map(|oldest| format!("Docker's Linux {release} is too old: nodes need {oldest} or newer"))
 }
 
 /// A volume in a container.

@@ -26,6 +26,7 @@ use async_trait::async_trait;
 use drydock_engine::host::{
     ExecOutput, HostError, HostSession, NodeHost, NodeSpec, NodeUsage, SessionSpec, Stream, Terminal, TerminalSpec,
 };
+use drydock_supervisor::hosting::io;
 use drydock_supervisor::protocol::Request;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub node_archive: PathBuf,
     /// The archives of all images that pods and nodes may use.
     pub image_archives: Vec<PathBuf>,
+    /// The file with the rules for fetching images, if there is one.
+    pub image_rules: Option<PathBuf>,
     /// Name of the volume that all sessions share.
     pub store: String,
 }
@@ -51,15 +54,6 @@ pub struct Docker {
     image: OnceCell<String>,
     filling: Mutex<()>,
     relays: relay::Pool,
-}
-
-fn failed(action: impl Into<String>, reason: impl ToString) -> HostError {
-    HostError::Failed { action: action.into(), reason: reason.to_string() }
-}
-
-fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> HostError {
-    let action = action.into();
-    move |source| HostError::Io { action, source }
 }
 
 /// Whether there is a Docker here that can run nodes.

@@ -7,11 +7,12 @@ use bollard::query_parameters::{
 };
 use drydock_engine::host::{ExecOutput, HostError, NodeSpec, NodeState, Terminal, TerminalSpec};
 use drydock_supervisor::client;
-use drydock_supervisor::protocol::{Request, Response};
+use drydock_supervisor::hosting::failed;
+use drydock_supervisor::protocol::Request;
 
 use crate::labels::{self, Container, Session};
 use crate::sessions::ContainerOf;
-use crate::{Docker, daemon, failed, relay, store};
+use crate::{Docker, daemon, relay, store};
 
 /// A node's container.
 async fn container(host: &Docker, session: &str, node: &str) -> Result<Container, HostError> {
@@ -79,13 +80,11 @@ pub(crate) async fn start(host: &Docker, session: &str, node: &str) -> Result<()
     let fail = |error| failed(format!("start node {node}"), error);
     host.client.start_container(&container.id, None).await.map_err(fail)?;
     // Ready for orders when this returns, as a node that was just made is; its supervisor starts it by itself.
-    match relay::ask(host, session, &container.id, &Request::Session).await? {
-        Response::Session(found) if found.nodes.iter().any(|it| it.state == NodeState::Running) => Ok(()),
-        Response::Session(_) => {
-            relay::done(host, session, &container.id, &Request::StartNode { node: node.to_owned() }).await
-        }
-        other => Err(client::unexpected(session, &other)),
+    let found = relay::ask(host, session, &container.id, &Request::Session).await?.session(session)?;
+    if found.nodes.iter().any(|it| it.state == NodeState::Running) {
+        return Ok(());
     }
+    relay::done(host, session, &container.id, &Request::StartNode { node: node.to_owned() }).await
 }
 
 pub(crate) async fn stop(host: &Docker, session: &str, node: &str, grace: Duration) -> Result<(), HostError> {
@@ -164,10 +163,7 @@ pub(crate) async fn plug(host: &Docker, session: &str, node: &str, plugged: bool
 pub(crate) async fn exec(host: &Docker, session: &str, node: &str, argv: &[String]) -> Result<ExecOutput, HostError> {
     let container = running(host, session, node).await?;
     let request = Request::Exec { node: node.to_owned(), argv: argv.to_vec() };
-    match relay::ask(host, session, &container.id, &request).await? {
-        Response::Exec(output) => Ok(output),
-        other => Err(client::unexpected(session, &other)),
-    }
+    relay::ask(host, session, &container.id, &request).await?.output(session)
 }
 
 pub(crate) async fn terminal(
@@ -178,10 +174,9 @@ pub(crate) async fn terminal(
 ) -> Result<Terminal, HostError> {
     let container = running(host, session, node).await?;
     let request = Request::Terminal { node: node.to_owned(), spec: spec.clone() };
-    match relay::open(host, session, &container.id, &request).await? {
-        (stream, Response::Done) => Ok(client::terminal(stream, spec)),
-        (_, other) => Err(client::unexpected(session, &other)),
-    }
+    let (stream, response) = relay::open(host, session, &container.id, &request).await?;
+    response.done(session)?;
+    Ok(client::terminal(stream, spec))
 }
 
 /// A part of a file: from the node's supervisor, or, where that does not run or is frozen, from the node's disk.
@@ -196,10 +191,7 @@ pub(crate) async fn read_file(
     let container = container(host, session, node).await?;
     if container.state == NodeState::Running {
         let request = Request::ReadFile { node: node.to_owned(), path: path.to_owned(), offset, limit };
-        return match relay::ask(host, session, &container.id, &request).await? {
-            Response::Bytes(bytes) => Ok(bytes),
-            other => Err(client::unexpected(session, &other)),
-        };
+        return relay::ask(host, session, &container.id, &request).await?.bytes(session);
     }
     let (offset, limit) = (offset.to_string(), limit.to_string());
     let mut argv = vec!["drydock-store", "read", "--session-dir", relay::FOLDER, "--node", node, "--path", path];

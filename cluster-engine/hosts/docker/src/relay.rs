@@ -62,10 +62,7 @@ pub(crate) async fn ask(
 
 /// Asks for something that is done without an answer.
 pub(crate) async fn done(host: &Docker, session: &str, container: &str, request: &Request) -> Result<(), HostError> {
-    match ask(host, session, container, request).await? {
-        Response::Done => Ok(()),
-        other => Err(client::unexpected(session, &other)),
-    }
+    ask(host, session, container, request).await?.done(session)
 }
 
 /// Asks, and gives the relay for what comes after the answer.
@@ -80,8 +77,10 @@ pub(crate) async fn open(
         source,
     };
     let exchange = async {
-        // One that was kept may be of a supervisor that is no more.
-        if let Some(mut relay) = host.relays.take(container)
+        // One that was kept may be of a supervisor that is no more; then the question is put again, which no command may be.
+        let is_command = matches!(request, Request::Exec { .. });
+        if !is_command
+            && let Some(mut relay) = host.relays.take(container)
             && let Ok(response) = client::exchange(&mut relay, request).await
         {
             return Ok((relay, response));

@@ -1,9 +1,7 @@
 //! Sessions: a network, a gateway container and its volume, found by their labels.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, Mount, NetworkCreateRequest, PortBinding,
@@ -14,40 +12,28 @@ use bollard::query_parameters::{
     RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
 };
 use drydock_engine::host::{HostError, HostSession, NodeState, NodeUsage, SessionSpec, Stream};
-use drydock_supervisor::client;
-use drydock_supervisor::protocol::{FIRST_ID, IDS, Request, Response};
+use drydock_supervisor::hosting::{self, failed, io};
+use drydock_supervisor::protocol::{Request, Response};
 use drydock_supervisor::state::{SavedNode, State};
 use futures_util::future::{join_all, try_join_all};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 
 use crate::labels::{self, Container, Gateway, Labels, Session};
-use crate::{Docker, daemon, failed, io, profile, relay, store};
+use crate::{Docker, daemon, profile, relay, store};
 
 /// Where a gateway listens in its container.
 const GATEWAY_PORT: u16 = 6443;
-/// Sessions that have ids of their own.
-const RANGES: u32 = 8192;
 /// Other ports that are tried when somebody took the first.
 const PORTS: usize = 5;
 /// Room for the tunnel around a full packet.
 const MTU: &str = "1600";
-/// How often somebody else's lock is tried.
-const LOOK: Duration = Duration::from_millis(10);
 /// Seconds that a node gets at most once its container is asked to stop; Docker kills it when its own time is over.
 const GRACE: &str = "3600";
 
 impl Docker {
     /// Holds off other processes with the same data folder.
     pub(crate) async fn lock(&self) -> Result<Flock<File>, HostError> {
-        let path = self.data.join(".lock");
-        loop {
-            let file = File::create(&path).map_err(io(format!("cannot write {}", path.display())))?;
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => return Ok(lock),
-                Err((_, nix::errno::Errno::EWOULDBLOCK)) => tokio::time::sleep(LOOK).await,
-                Err((_, error)) => return Err(failed("lock the sessions", error)),
-            }
-        }
+        hosting::lock(&self.data.join(".lock")).await
     }
 
     /// The name of what belongs to a session, or to a node of it.
@@ -219,13 +205,8 @@ fn free_endpoint() -> Result<SocketAddr, HostError> {
 /// A range of user ids that no session in this Docker has.
 async fn free_ids(host: &Docker) -> Result<u32, HostError> {
     let sessions = host.find(&[(labels::FIRST_ID, "")]).await?;
-    let taken: BTreeSet<u32> = sessions.iter().filter_map(|it| Some(it.gateway.as_ref()?.1.first_id)).collect();
-    // Another server counts from elsewhere, most likely, so that its sessions are other users even if both ask at once.
-    let start = u32::from_str_radix(host.instance.get(..8).unwrap_or_default(), 16).unwrap_or(0) % RANGES;
-    (0..RANGES)
-        .map(|index| FIRST_ID + (start + index) % RANGES * IDS)
-        .find(|first| !taken.contains(first))
-        .ok_or_else(|| failed("choose user ids", format!("all {RANGES} ranges are taken")))
+    let taken = sessions.iter().filter_map(|it| Some(it.gateway.as_ref()?.1.first_id)).collect();
+    hosting::free_ids(&taken, u64::from_str_radix(host.instance.get(..8).unwrap_or_default(), 16).unwrap_or(0))
 }
 
 /// One session; its gateway is started again if it does not run.
@@ -320,10 +301,9 @@ pub(crate) async fn ask_nodes(host: &Docker, session: &str, request: &Request) -
 /// A byte stream to an address inside, from the gateway.
 pub(crate) async fn dial(host: &Docker, session: &str, addr: SocketAddr) -> Result<Box<dyn Stream>, HostError> {
     let (_, gateway, _) = host.present(session).await?;
-    match relay::open(host, session, &gateway.id, &Request::Dial { addr }).await? {
-        (stream, Response::Done) => Ok(Box::new(stream)),
-        (_, other) => Err(client::unexpected(session, &other)),
-    }
+    let (stream, response) = relay::open(host, session, &gateway.id, &Request::Dial { addr }).await?;
+    response.done(session)?;
+    Ok(Box::new(stream))
 }
 
 /// What nodes use, and what their supervisors do together.
@@ -336,8 +316,7 @@ pub(crate) async fn usage(host: &Docker, session: &str) -> Result<Vec<NodeUsage>
     let mut usage = Vec::new();
     let mut supervisor = NodeUsage { node: "supervisor".to_owned(), ..NodeUsage::default() };
     for response in nodes?.into_iter().chain([own?]) {
-        let Response::Usage(of_container) = response else { return Err(client::unexpected(session, &response)) };
-        for one in of_container {
+        for one in response.usage(session)? {
             if one.node == supervisor.node {
                 supervisor.memory_bytes += one.memory_bytes;
                 supervisor.cpu_micros += one.cpu_micros;

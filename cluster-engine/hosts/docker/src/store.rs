@@ -15,16 +15,19 @@ use bollard::query_parameters::{
     ImportImageOptions, ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
 };
 use drydock_engine::host::{HostError, NodeBind};
+use drydock_supervisor::hosting::{failed, io};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Docker, daemon, failed, io};
+use crate::{Docker, daemon};
 
 /// Where nodes and helpers see the volume.
 pub(crate) const MOUNT: &str = "/var/lib/drydock-store";
 /// The image store in it.
 pub(crate) const IMAGES: &str = "/var/lib/drydock-store/images";
+/// The rules for fetching images, where the image service looks for them.
+const RULES: &str = "/var/lib/drydock-store/image-service.json";
 /// Programs of the host in it, by digest.
 const FILES: &str = "/var/lib/drydock-store/files";
 /// The label of the volume.
@@ -43,6 +46,9 @@ struct Known {
     have: BTreeSet<String>,
     /// Digests of the machine's files by path, size and time of change.
     digests: BTreeMap<String, String>,
+    /// Digest of the rules for fetching images that were put in last.
+    #[serde(default)]
+    rules: Option<String>,
 }
 
 /// Loads the node image and fills the volume where they lack something. Gives the node image's name.
@@ -61,6 +67,14 @@ pub(crate) async fn prepare(host: &Docker) -> Result<String, HostError> {
             tracing::info!(image.file = %archive.display(), "importing an image into Docker's volume");
             import(host, &image, archive).await?;
             known.have.insert(digest);
+            save(host, &known)?;
+        }
+    }
+    if let Some(rules) = &host.settings.image_rules {
+        let digest = file_digest(rules)?;
+        if known.rules.as_ref() != Some(&digest) {
+            put(host, &image, rules, &["drydock-store", "put", "--private", "--file", RULES]).await?;
+            known.rules = Some(digest);
             save(host, &known)?;
         }
     }
@@ -159,7 +173,7 @@ async fn open_volume(host: &Docker) -> Result<Known, HostError> {
     if known.volume == identity {
         return Ok(known);
     }
-    Ok(Known { volume: identity, have: BTreeSet::new(), digests: known.digests })
+    Ok(Known { volume: identity, have: BTreeSet::new(), digests: known.digests, rules: None })
 }
 
 fn path(host: &Docker) -> PathBuf {

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use drydock_engine::host::{HostError, Stream, Terminal, TerminalSpec};
 use drydock_supervisor::client;
-pub(crate) use drydock_supervisor::client::unexpected;
 use drydock_supervisor::protocol::{Request, Response, socket};
 use tokio::io::BufReader;
 use tokio::net::UnixStream;
@@ -48,10 +47,9 @@ async fn open(folder: &Path, session: &str, request: &Request) -> Result<(BufRea
 
 /// A byte stream to an address inside the session.
 pub(crate) async fn dial(folder: &Path, session: &str, addr: SocketAddr) -> Result<Box<dyn Stream>, HostError> {
-    match open(folder, session, &Request::Dial { addr }).await? {
-        (stream, Response::Done) => Ok(Box::new(stream)),
-        (_, other) => Err(unexpected(session, &other)),
-    }
+    let (stream, response) = open(folder, session, &Request::Dial { addr }).await?;
+    response.done(session)?;
+    Ok(Box::new(stream))
 }
 
 /// Opens a terminal or attaches to one.
@@ -62,8 +60,7 @@ pub(crate) async fn terminal(
     spec: &TerminalSpec,
 ) -> Result<Terminal, HostError> {
     let request = Request::Terminal { node: node.to_owned(), spec: spec.clone() };
-    match open(folder, session, &request).await? {
-        (stream, Response::Done) => Ok(client::terminal(stream, spec)),
-        (_, other) => Err(unexpected(session, &other)),
-    }
+    let (stream, response) = open(folder, session, &request).await?;
+    response.done(session)?;
+    Ok(client::terminal(stream, spec))
 }

@@ -59,10 +59,7 @@ impl Embedded {
     }
 
     async fn done(&self, session: &str, request: &Request) -> Result<(), HostError> {
-        match self.ask(session, request).await? {
-            Response::Done => Ok(()),
-            other => Err(connection::unexpected(session, &other)),
-        }
+        self.ask(session, request).await?.done(session)
     }
 }
 
@@ -129,10 +126,8 @@ impl NodeHost for Embedded {
     }
 
     async fn exec(&self, session: &str, node: &str, argv: &[String]) -> Result<ExecOutput, HostError> {
-        match self.ask(session, &Request::Exec { node: node.to_owned(), argv: argv.to_vec() }).await? {
-            Response::Exec(output) => Ok(output),
-            other => Err(connection::unexpected(session, &other)),
-        }
+        let request = Request::Exec { node: node.to_owned(), argv: argv.to_vec() };
+        self.ask(session, &request).await?.output(session)
     }
 
     async fn terminal(&self, session: &str, node: &str, spec: &TerminalSpec) -> Result<Terminal, HostError> {
@@ -156,16 +151,10 @@ impl NodeHost for Embedded {
         limit: usize,
     ) -> Result<Vec<u8>, HostError> {
         let request = Request::ReadFile { node: node.to_owned(), path: path.to_owned(), offset, limit };
-        match self.ask(session, &request).await? {
-            Response::Bytes(bytes) => Ok(bytes),
-            other => Err(connection::unexpected(session, &other)),
-        }
+        self.ask(session, &request).await?.bytes(session)
     }
 
     async fn usage(&self, session: &str) -> Result<Vec<NodeUsage>, HostError> {
-        match self.ask(session, &Request::Usage).await? {
-            Response::Usage(usage) => Ok(usage),
-            other => Err(connection::unexpected(session, &other)),
-        }
+        self.ask(session, &Request::Usage).await?.usage(session)
     }
 }

@@ -4,19 +4,11 @@ use std::path::Path;
 
 use drydock_container_runtime::cgroup::Hierarchy;
 use drydock_engine::host::HostError;
+use drydock_supervisor::hosting;
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 
 /// Below this, sessions would fill the disk.
 const FREE_BYTES: u64 = 1 << 30;
-
-/// The first kernel on which an overlay takes idmapped layers.
-const OLDEST_KERNEL: (u32, u32) = (5, 19);
-
-/// Major and minor number of a kernel release such as `6.1.0-18-amd64`.
-fn version(release: &str) -> (u32, u32) {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
-}
 
 fn missing(sentence: &str) -> Result<(), HostError> {
     Err(HostError::Unsupported(sentence.to_owned()))
@@ -54,9 +46,8 @@ fn text(file: &str) -> String {
 pub fn machine(folder: &Path) -> Result<(), HostError> {
     rights()?;
     let release = text("/proc/sys/kernel/osrelease");
-    if version(&release) < OLDEST_KERNEL {
-        let (major, minor) = OLDEST_KERNEL;
-        return missing(&format!("Linux {} is too old: nodes need {major}.{minor} or newer", release.trim()));
+    if let Some(oldest) = hosting::needs_kernel(&release) {
+        return missing(&format!("Linux {} is too old: nodes need {oldest} or newer", release.trim()));
     }
     if text("/proc/sys/user/max_user_namespaces").trim() == "0" {
         return missing("user namespaces are switched off: set the sysctl user.max_user_namespaces to 15000 or more");
@@ -92,21 +83,4 @@ pub fn machine(folder: &Path) -> Result<(), HostError> {
         return missing(&sentence);
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn releases_are_compared_by_number() {
-        for (release, expected) in
-            [("6.1.0-18-amd64", (6, 1)), ("5.19.0", (5, 19)), ("6.18.44-fc-v669\n", (6, 18)), ("", (0, 0))]
-        {
-            assert_eq!(version(release), expected, "{release}");
-        }
-        assert!(
-            version("5.4.0") < OLDEST_KERNEL && version("5.19.1") >= OLDEST_KERNEL && version("6.1") > OLDEST_KERNEL
-        );
-    }
 }

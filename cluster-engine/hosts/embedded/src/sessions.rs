@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use drydock_container_runtime::cgroup::Hierarchy;
 use drydock_engine::host::{HostError, HostSession, SessionSpec};
-use drydock_supervisor::protocol::{self, CGROUP, FIRST_ID, IDS, LOCK, LOG, Request, Response};
+use drydock_supervisor::hosting::{self, failed, io};
+use drydock_supervisor::protocol::{self, CGROUP, LOCK, LOG, Request, Response};
 use drydock_supervisor::state::State;
 use nix::fcntl::{Flock, FlockArg};
 
@@ -22,23 +23,11 @@ const END_TIME: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(2);
 /// In a session's folder once somebody ends it: from then on nobody starts its supervisor again.
 const ENDING: &str = "ending";
-/// Sessions that have ids of their own.
-const RANGES: u32 = 8192;
-
-fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> HostError {
-    let action = action.into();
-    move |source| HostError::Io { action, source }
-}
-
-fn failed(action: impl Into<String>, reason: impl ToString) -> HostError {
-    HostError::Failed { action: action.into(), reason: reason.to_string() }
-}
-
 /// Creates a session's folder and starts its supervisor.
 pub(crate) async fn create(host: &Embedded, spec: &SessionSpec) -> Result<HostSession, HostError> {
     let folder = host.folder(&spec.name);
     {
-        let _lock = lock(&host.sessions)?;
+        let _lock = lock(&host.sessions).await?;
         match fs::create_dir(&folder) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 return Err(HostError::Exists { name: format!("cluster {}", spec.name) });
@@ -52,40 +41,16 @@ pub(crate) async fn create(host: &Embedded, spec: &SessionSpec) -> Result<HostSe
     describe(host, &spec.name).await
 }
 
-/// Holds off other processes that create sessions; let go when dropped.
-fn lock(sessions: &Path) -> Result<Flock<File>, HostError> {
-    let path = sessions.join(".lock");
-    let file = File::create(&path).map_err(io(format!("cannot write {}", path.display())))?;
-    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| failed("lock the sessions", error))
-}
-
-/// The same, where whoever holds it may take long: without keeping a thread from its work.
-async fn lock_when_free(sessions: &Path) -> Result<Flock<File>, HostError> {
-    let path = sessions.join(".lock");
-    loop {
-        let file = File::create(&path).map_err(io(format!("cannot write {}", path.display())))?;
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => return Ok(lock),
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => tokio::time::sleep(LOOK).await,
-            Err((_, error)) => return Err(failed("lock the sessions", error)),
-        }
-    }
+/// Holds off other processes that create or end sessions; let go when dropped.
+async fn lock(sessions: &Path) -> Result<Flock<File>, HostError> {
+    hosting::lock(&sessions.join(".lock")).await
 }
 
 /// A range of user ids that no session of this folder has.
 fn free_ids(sessions: &Path) -> Result<u32, HostError> {
-    let taken: Vec<_> = names(sessions)?
-        .iter()
-        .filter_map(|name| State::load(&sessions.join(name)).ok())
-        .map(|state| state.first_id)
-        .collect();
-    // Another server on this machine counts from elsewhere, most likely, so that its sessions are other users.
-    let start = fs::metadata(sessions).map_or(0, |metadata| metadata.ino() % u64::from(RANGES));
-    let start = u32::try_from(start).unwrap_or(0);
-    (0..RANGES)
-        .map(|index| FIRST_ID + (start + index) % RANGES * IDS)
-        .find(|first| !taken.contains(first))
-        .ok_or_else(|| failed("choose user ids", format!("all {RANGES} ranges are taken")))
+    let states = names(sessions)?.into_iter().filter_map(|name| State::load(&sessions.join(name)).ok());
+    let taken = states.map(|state| state.first_id).collect();
+    hosting::free_ids(&taken, fs::metadata(sessions).map_or(0, |metadata| metadata.ino()))
 }
 
 fn names(sessions: &Path) -> Result<Vec<String>, HostError> {
@@ -146,7 +111,7 @@ pub(crate) async fn describe(host: &Embedded, session: &str) -> Result<HostSessi
     let response = match host.ask(session, &Request::Session).await {
         Err(HostError::Io { .. }) => {
             // Whoever ends the session waits for this lock: a supervisor is either seen by them or not started.
-            let _lock = lock_when_free(&host.sessions).await?;
+            let _lock = lock(&host.sessions).await?;
             if !host.folder(session).is_dir() || host.folder(session).join(ENDING).exists() {
                 return Err(HostError::NoSession { session: session.to_owned() });
             }
@@ -161,10 +126,7 @@ pub(crate) async fn describe(host: &Embedded, session: &str) -> Result<HostSessi
         }
         outcome => outcome?,
     };
-    match response {
-        Response::Session(session) => Ok(session),
-        other => Err(connection::unexpected(session, &other)),
-    }
+    response.session(session)
 }
 
 /// All sessions. Folders of sessions that were never finished are swept away.
@@ -175,7 +137,7 @@ pub(crate) async fn list(host: &Embedded) -> Result<Vec<HostSession>, HostError>
             Ok(session) => sessions.push(session),
             Err(HostError::NoSession { .. }) => {
                 // Another process may be creating it this very moment: it holds the lock then.
-                let _lock = lock(&host.sessions)?;
+                let _lock = lock(&host.sessions).await?;
                 let folder = host.folder(&name);
                 if State::load(&folder).is_err() || folder.join(ENDING).exists() {
                     sweep(host, &name)?;
@@ -194,7 +156,7 @@ pub(crate) async fn remove(host: &Embedded, session: &str) -> Result<(), HostErr
         return Ok(());
     }
     {
-        let _lock = lock_when_free(&host.sessions).await?;
+        let _lock = lock(&host.sessions).await?;
         match File::create(folder.join(ENDING)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             // A full disk must not keep a session from its end.

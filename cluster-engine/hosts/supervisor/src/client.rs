@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use drydock_engine::host::{HostError, Terminal, TerminalSpec};
+use drydock_engine::host::{ExecOutput, HostError, HostSession, NodeUsage, Terminal, TerminalSpec};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{mpsc, watch};
 
@@ -57,9 +57,66 @@ pub fn accepted(session: &str, response: Response) -> Result<Response, HostError
 }
 
 /// The supervisor answered something else than it was asked.
-#[must_use]
-pub fn unexpected(session: &str, response: &Response) -> HostError {
+fn unexpected(session: &str, response: &Response) -> HostError {
     HostError::Failed { action: format!("cluster {session:?}"), reason: format!("unexpected answer {response:?}") }
+}
+
+/// What each kind of question is answered with; anything else is [`unexpected`].
+impl Response {
+    /// Of what is only done.
+    ///
+    /// # Errors
+    /// When it is another answer.
+    pub fn done(self, session: &str) -> Result<(), HostError> {
+        match self {
+            Self::Done => Ok(()),
+            other => Err(unexpected(session, &other)),
+        }
+    }
+
+    /// Of [`Request::Session`].
+    ///
+    /// # Errors
+    /// When it is another answer.
+    pub fn session(self, session: &str) -> Result<HostSession, HostError> {
+        match self {
+            Self::Session(found) => Ok(found),
+            other => Err(unexpected(session, &other)),
+        }
+    }
+
+    /// Of [`Request::Exec`].
+    ///
+    /// # Errors
+    /// When it is another answer.
+    pub fn output(self, session: &str) -> Result<ExecOutput, HostError> {
+        match self {
+            Self::Exec(output) => Ok(output),
+            other => Err(unexpected(session, &other)),
+        }
+    }
+
+    /// Of [`Request::ReadFile`].
+    ///
+    /// # Errors
+    /// When it is another answer.
+    pub fn bytes(self, session: &str) -> Result<Vec<u8>, HostError> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            other => Err(unexpected(session, &other)),
+        }
+    }
+
+    /// Of [`Request::Usage`].
+    ///
+    /// # Errors
+    /// When it is another answer.
+    pub fn usage(self, session: &str) -> Result<Vec<NodeUsage>, HostError> {
+        match self {
+            Self::Usage(usage) => Ok(usage),
+            other => Err(unexpected(session, &other)),
+        }
+    }
 }
 
 /// Carries a terminal over a stream on which [`Request::Terminal`] was answered.

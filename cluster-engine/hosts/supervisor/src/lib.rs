@@ -10,6 +10,7 @@
 pub mod client;
 mod disk;
 pub mod duties;
+pub mod hosting;
 mod images;
 mod network;
 mod node;

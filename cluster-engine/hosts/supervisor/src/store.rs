@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -33,6 +33,9 @@ enum Command {
         /// The file.
         #[arg(long)]
         file: PathBuf,
+        /// Not for nodes: only its owner reads it.
+        #[arg(long)]
+        private: bool,
     },
     /// Remembers for a node that is off whether its cable is plugged in.
     Plug {
@@ -72,13 +75,19 @@ pub fn run(options: Options) -> Result<(), Error> {
         Command::Import { images } => {
             ImageStore::open(images)?.import_docker_archive(io::stdin().lock())?;
         }
-        Command::Put { file } => {
+        Command::Put { file, private } => {
             let fail = || Error::io(format!("cannot write {}", file.display()));
             let partial = file.with_extension("partial");
             fs::create_dir_all(file.parent().unwrap_or(&file)).map_err(fail())?;
-            let mut out = fs::File::create(&partial).map_err(fail())?;
+            let mut out = fs::File::options()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&partial)
+                .map_err(fail())?;
             io::copy(&mut io::stdin().lock(), &mut out).map_err(fail())?;
-            out.set_permissions(fs::Permissions::from_mode(0o755)).map_err(fail())?;
+            out.set_permissions(fs::Permissions::from_mode(if private { 0o600 } else { 0o755 })).map_err(fail())?;
             // Either whole or not there, for who looks for it next time.
             out.sync_all().and_then(|()| fs::rename(&partial, &file)).map_err(fail())?;
         }

@@ -42,6 +42,7 @@ mod storage;
 mod subresource;
 mod tls;
 mod verbs;
+mod websocket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

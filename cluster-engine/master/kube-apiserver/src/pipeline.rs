@@ -21,7 +21,7 @@ use crate::exchange::Exchange;
 use crate::request::{Query, RequestInfo};
 use crate::row::{Resource, Subresource, Verbs};
 use crate::server::Server;
-use crate::{aggregator, body, paths, subresource, verbs};
+use crate::{aggregator, body, paths, subresource, verbs, websocket};
 
 /// Answers one request; never fails.
 pub(crate) async fn handle(server: Arc<Server>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
@@ -129,7 +129,8 @@ async fn run(
     let accept = request.headers().get("accept").and_then(|value| value.to_str().ok()).unwrap_or("");
     // Streams and paths answer in their own type; only objects are negotiated.
     let accept = match row {
-        Some(row) if is_object(row, &info) => Accept::negotiate(accept, true)?,
+        // What can only be asked, such as a review, is never shown as a table.
+        Some(row) if is_object(row, &info) => Accept::negotiate(accept, row.verbs != Verbs::CREATE)?,
         _ => Accept { media: encode::Media::Json, form: encode::Form::Whole },
     };
     let upgrade = request.headers().contains_key(http::header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
@@ -218,7 +219,13 @@ async fn resource(
         Verbs::LIST if !row.stored() => subresource::component_status::list(server, exchange, row).await,
         Verbs::GET => verbs::get::get(server, exchange, row).await,
         Verbs::LIST => verbs::list::list(server, exchange, row).await,
-        Verbs::WATCH => verbs::watch::watch(server, exchange, row).await,
+        Verbs::WATCH => {
+            let answer = verbs::watch::watch(server, exchange, row).await?;
+            match upgrade.filter(|_| websocket::is_requested(&exchange.headers)) {
+                Some(upgrade) => websocket::watch(answer, &exchange.headers, upgrade),
+                None => Ok(answer),
+            }
+        }
         _ => {
             let bytes = body::read(incoming).await?;
             match verb {

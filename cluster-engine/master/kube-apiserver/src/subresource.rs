@@ -41,7 +41,7 @@ pub(crate) async fn serve(
     let wrong = || Err(Status::method_not_supported(row.group, row.plural, method.as_str()));
     match (subresource, verb) {
         (S::Proxy, _) => return proxy::serve(server, exchange, row, method, incoming, upgrade).await,
-        (S::Log, "get") => return log::get(server, exchange).await,
+        (S::Log, "get") => return log::get(server, exchange, upgrade).await,
         (S::Exec | S::Attach | S::PortForward, "get" | "create") => {
             return connect::serve(server, exchange, row, subresource, method, upgrade).await;
         }

@@ -67,3 +67,18 @@ async fn rights_come_from_roles_and_tokens_from_accounts() -> Result<()> {
     assert!(made["objectRef"]["uid"].is_string(), "{made}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_review_is_no_table() -> Result<()> {
+    let Some(cluster) = Cluster::start(&[]).await? else { return Ok(()) };
+    let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+        "spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}});
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    let admin = cluster.client("admin");
+    let (code, status) = admin.post_for(reviews, table, review.clone()).await?;
+    assert_eq!((code, status["reason"].as_str()), (StatusCode::NOT_ACCEPTABLE, Some("NotAcceptable")));
+    let (code, answer) = admin.post_for(reviews, &format!("{table},application/json"), review).await?;
+    assert_eq!((code, &answer["status"]["allowed"]), (StatusCode::CREATED, &json!(true)));
+    Ok(())
+}

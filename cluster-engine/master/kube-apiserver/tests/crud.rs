@@ -235,3 +235,36 @@ async fn fields_belong_to_those_who_set_them() -> Result<()> {
     assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY, "{unnamed}");
     Ok(())
 }
+
+/// Typed clients of upstream's library send options in the group of what they delete, as protobuf.
+#[tokio::test]
+async fn options_of_a_deletion_come_in_any_group_and_form() -> Result<()> {
+    let Some(cluster) = Cluster::start(&[]).await? else { return Ok(()) };
+    let admin = cluster.client("admin");
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+    let lease =
+        |name: &str| json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}});
+    for name in ["a", "b", "c"] {
+        admin.post(leases, lease(name)).await?;
+    }
+    // Unknown{typeMeta{apiVersion, kind}, raw: {dryRun: "All"}}
+    let options = |api_version: &str, raw: &[u8]| {
+        let field = |tag: u8, bytes: &[u8]| [&[tag << 3 | 2, bytes.len() as u8], bytes].concat();
+        let meta = [field(1, api_version.as_bytes()), field(2, b"DeleteOptions")].concat();
+        [b"k8s\0".to_vec(), field(1, &meta), field(2, raw)].concat()
+    };
+    let protobuf = "application/vnd.kubernetes.protobuf";
+    let dry_run = options("coordination.k8s.io/v1", b"\x2a\x03All");
+    assert_eq!(admin.delete_with(&format!("{leases}/a"), protobuf, dry_run).await?.0, 200);
+    assert_eq!(admin.get(&format!("{leases}/a")).await?.0, 200, "a dry run deletes nothing");
+    let (code, status) =
+        admin.delete_with(&format!("{leases}/a"), protobuf, options("coordination.k8s.io/v1", b"")).await?;
+    assert_eq!(code, 200, "{status}");
+    let json = br#"{"kind": "DeleteOptions", "apiVersion": "example.com/v1"}"#.to_vec();
+    assert_eq!(admin.delete_with(&format!("{leases}/b"), "application/json", json).await?.0, 200);
+    assert_eq!(admin.delete_with(leases, protobuf, options("coordination.k8s.io/v1", b"")).await?.0, 200);
+    assert_eq!(admin.get(leases).await?.1["items"], json!([]));
+    let wrong = br#"{"kind": "Lease", "apiVersion": "coordination.k8s.io/v1"}"#.to_vec();
+    assert_eq!(admin.delete_with(&format!("{leases}/b"), "application/json", wrong).await?.0, 400);
+    Ok(())
+}

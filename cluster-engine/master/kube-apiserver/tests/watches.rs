@@ -87,3 +87,16 @@ async fn a_killed_etcd_loses_nothing_and_watches_go_on() -> Result<()> {
     assert_eq!(admin.get(&format!("{MAPS}/a")).await?.1["metadata"]["uid"], first["metadata"]["uid"]);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_watch_over_a_websocket_sends_an_event_a_message() -> Result<()> {
+    let Some(cluster) = Cluster::start(&[]).await? else { return Ok(()) };
+    let admin = cluster.client("admin");
+    make(&admin, "a", "x").await?;
+    make(&admin, "b", "x").await?;
+    let messages = admin.socket(&format!("{MAPS}?watch=1&resourceVersion=0&labelSelector=l%3Dx"), 2).await?;
+    let events: Vec<Value> =
+        messages.iter().map(|message| Ok(serde_json::from_str(message.to_text()?)?)).collect::<Result<_>>()?;
+    assert_eq!(seen(&events), ["ADDED a", "ADDED b"]);
+    Ok(())
+}

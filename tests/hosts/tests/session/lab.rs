@@ -53,6 +53,7 @@ impl Bench {
             Kind::Docker => {
                 let settings = drydock_host_docker::Settings {
                     node_archive: self.archives[0].path.clone(),
+                    image_rules: None,
                     image_archives: self.archives.iter().map(|archive| archive.path.clone()).collect(),
                     store: docker::STORE.to_owned(),
                 };

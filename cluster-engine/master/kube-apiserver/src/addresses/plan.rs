@@ -115,7 +115,7 @@ fn release(service: &mut Value) {
             spec.remove(key);
         }
     }
-    for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
+    for port in service.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
         port.as_object_mut().map(|fields| fields.remove("nodePort"));
     }
 }
@@ -371,6 +371,14 @@ mod tests {
         assert!(run(&mut second, None, &[service.clone()]).is_empty());
         assert_eq!(second["spec"]["clusterIP"], "10.96.1.6");
         assert_eq!(second["spec"]["ports"][0]["nodePort"], 30002);
+    }
+
+    #[test]
+    fn a_name_for_another_host_gets_nothing() {
+        let given = json!({"spec": {"type": "ExternalName", "externalName": "a.example"}});
+        let mut service = given.clone();
+        assert!(run(&mut service, None, &[]).is_empty());
+        assert_eq!(service, given);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use drydock_component::serve::{Body, full};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, Response};
 use http_body_util::BodyExt as _;
+use hyper::upgrade::OnUpgrade;
 use serde_json::Value;
 
 use super::connect::{container, escape, kubelet_of};
@@ -15,9 +16,22 @@ use crate::kubelet::{self, Scheme, Target};
 use crate::request::Query;
 use crate::server::Server;
 use crate::verbs::get;
+use crate::websocket;
 
-/// Answers a GET.
-pub(super) async fn get(server: &Server, exchange: &Exchange) -> Result<Response<Body>, Status> {
+/// Answers a GET, over a WebSocket if that is asked for.
+pub(super) async fn get(
+    server: &Server,
+    exchange: &Exchange,
+    upgrade: Option<OnUpgrade>,
+) -> Result<Response<Body>, Status> {
+    let answer = stream(server, exchange).await?;
+    match upgrade.filter(|_| websocket::is_requested(&exchange.headers)) {
+        Some(upgrade) => websocket::log(answer, &exchange.headers, upgrade),
+        None => Ok(answer),
+    }
+}
+
+async fn stream(server: &Server, exchange: &Exchange) -> Result<Response<Body>, Status> {
     let query = &exchange.query;
     validate(query)?;
     let row = server.rows.find("", "v1", "pods").ok_or_else(Status::unknown_path)?;

@@ -1,5 +1,7 @@
 //! `proxy` of nodes, pods and services: any HTTP request, passed on.
 
+mod links;
+
 use drydock_api::{Status, meta};
 use drydock_component::serve::Body;
 use http::header::{self, HeaderValue};
@@ -9,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use serde_json::Value;
 
+use self::links::Rewrite;
 use crate::encode;
 use crate::exchange::Exchange;
 use crate::kubelet::{Scheme, Target};
@@ -49,18 +52,49 @@ pub(super) async fn serve(
     let rest =
         if info.rest.is_empty() { exchange.query.text("path").trim_start_matches('/') } else { info.rest.as_str() };
     let target = Target { host, port, scheme, path: format!("/{}{}", path_escape(rest), raw_query(exchange)) };
-    match upgrade {
-        Some(upgrade) => server.kubelets.upgrade(&target, method, &exchange.headers, upgrade).await,
-        None => {
-            let body = incoming.map_err(Into::into).boxed_unsync();
-            let answer = server.kubelets.send(&target, method, &exchange.headers, body).await.map_err(unavailable)?;
-            let (mut parts, body) = answer.into_parts();
-            for name in [header::CONNECTION, header::TRANSFER_ENCODING] {
-                parts.headers.remove(name);
-            }
-            Ok(Response::from_parts(parts, body.map_err(Into::into).boxed_unsync()))
-        }
+    if let Some(upgrade) = upgrade {
+        return server.kubelets.upgrade(&target, method, &exchange.headers, upgrade).await;
     }
+    let mut headers = exchange.headers.clone();
+    // Links can only be found in what is not compressed.
+    headers.remove(header::ACCEPT_ENCODING);
+    headers.insert("x-forwarded-uri", HeaderValue::from_str(&path_escape(&info.path)).map_err(Status::internal)?);
+    let rewrite = Rewrite {
+        prefix: info.path.strip_suffix(&format!("/{rest}")).unwrap_or(&info.path).to_owned(),
+        hosts: vec![format!("{}:{}", target.host, target.port), exchange.header("host").to_owned()],
+    };
+    let body = incoming.map_err(Into::into).boxed_unsync();
+    let answer = server.kubelets.send(&target, method, &headers, body).await.map_err(unavailable)?;
+    Ok(passed_back(answer.map(|body| body.map_err(Into::into).boxed_unsync()), rewrite))
+}
+
+/// The answer as the client sees it: addresses lead through the proxy, and no page of a pod speaks for this server's origin.
+fn passed_back(answer: Response<Body>, rewrite: Rewrite) -> Response<Body> {
+    let (mut parts, body) = answer.into_parts();
+    for name in [
+        header::CONNECTION,
+        header::TRANSFER_ENCODING,
+        header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+    ] {
+        parts.headers.remove(name);
+    }
+    let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or("");
+    let location = rewrite.address(text(header::LOCATION));
+    if !location.is_empty() {
+        if let Ok(location) = HeaderValue::from_str(&location) {
+            parts.headers.insert(header::LOCATION, location);
+        }
+        return Response::from_parts(parts, body);
+    }
+    let media = text(header::CONTENT_TYPE).split(';').next().unwrap_or("").trim();
+    if media != "text/html" || !text(header::CONTENT_ENCODING).is_empty() {
+        return Response::from_parts(parts, body);
+    }
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, links::rewritten(body, rewrite))
 }
 
 /// Upstream's proxy says 503 when the other side cannot be reached.

@@ -68,13 +68,7 @@ impl DeleteOptions {
                 dry_run: query.all("dryRun").map(str::to_owned).collect(),
             }
         } else {
-            let mut gvk = Gvk::new("", "v1", "DeleteOptions");
-            // Clients send DeleteOptions in v1, in meta.k8s.io/v1 or in the group of what they delete.
-            if let Ok(head) = serde_json::from_slice::<Value>(body)
-                && let Some(version) = head.get("apiVersion").and_then(Value::as_str)
-            {
-                gvk = Gvk::from_api_version(version, "DeleteOptions");
-            }
+            let gvk = Gvk::new("", "v1", "DeleteOptions");
             let value = crate::body::decode(exchange, body, &gvk, FieldValidation::Ignore)?;
             let mut options: Self =
                 serde_json::from_value(value).map_err(|error| Status::bad_request(error.to_string()))?;

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use clap::Parser as _;
 use drydock_component::Shutdown;
 use drydock_kube_apiserver::Options;
+use futures_util::StreamExt as _;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
@@ -21,6 +22,8 @@ use rcgen::{
 };
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::tungstenite::Message;
 
 /// Where a genuine etcd may be.
 const ETCD: &str = "/usr/bin/etcd";
@@ -198,6 +201,28 @@ pub struct Client {
 pub type Answer = Result<(StatusCode, Value)>;
 
 impl Client {
+    async fn connect(&self) -> Result<TlsStream<TcpStream>> {
+        let file = |extension: &str| self.folder.join(format!("{}.{extension}", self.name));
+        let (cert, key) = (file("crt"), file("key"));
+        let identity = (!self.name.is_empty()).then_some((cert.as_path(), key.as_path()));
+        let config = drydock_component::tls::client_config(&self.folder.join("ca.crt"), identity)?;
+        let stream = TcpStream::connect(self.address).await?;
+        Ok(tokio_rustls::TlsConnector::from(Arc::new(config)).connect("localhost".try_into()?, stream).await?)
+    }
+
+    /// The first messages of a stream over WebSocket.
+    pub async fn socket(&self, path: &str, count: usize) -> Result<Vec<Message>> {
+        let address = format!("wss://localhost{path}");
+        let (mut socket, _) = tokio_tungstenite::client_async(address, self.connect().await?).await?;
+        let mut messages = Vec::new();
+        while messages.len() < count {
+            let message = tokio::time::timeout(Duration::from_secs(10), socket.next()).await;
+            messages.push(message.with_context(|| format!("only {messages:?}"))?.context("the stream ended")??);
+        }
+        socket.close(None).await?;
+        Ok(messages)
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -206,13 +231,7 @@ impl Client {
         accept: &str,
         body: Vec<u8>,
     ) -> Result<http::Response<hyper::body::Incoming>> {
-        let file = |extension: &str| self.folder.join(format!("{}.{extension}", self.name));
-        let (cert, key) = (file("crt"), file("key"));
-        let identity = (!self.name.is_empty()).then_some((cert.as_path(), key.as_path()));
-        let config = drydock_component::tls::client_config(&self.folder.join("ca.crt"), identity)?;
-        let stream = TcpStream::connect(self.address).await?;
-        let stream =
-            tokio_rustls::TlsConnector::from(Arc::new(config)).connect("localhost".try_into()?, stream).await?;
+        let stream = self.connect().await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let mut request = Request::builder()
@@ -248,7 +267,11 @@ impl Client {
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {
-        self.json(Method::POST, path, "application/json", "application/json", body.to_string().into_bytes()).await
+        self.post_for(path, "application/json", body).await
+    }
+
+    pub async fn post_for(&self, path: &str, accept: &str, body: Value) -> Answer {
+        self.json(Method::POST, path, "application/json", accept, body.to_string().into_bytes()).await
     }
 
     pub async fn put(&self, path: &str, body: Value) -> Answer {
@@ -268,6 +291,11 @@ impl Client {
 
     pub async fn delete(&self, path: &str) -> Answer {
         self.json(Method::DELETE, path, "", "application/json", Vec::new()).await
+    }
+
+    /// With options as they come over the wire.
+    pub async fn delete_with(&self, path: &str, kind: &str, options: Vec<u8>) -> Answer {
+        self.json(Method::DELETE, path, kind, "application/json", options).await
     }
 
     /// The events of a watch until `count` have come.

@@ -125,8 +125,10 @@ impl Reconcile for Controller {
 impl Controller {
     /// How many objects there are of each kind that the quota counts.
     async fn counts(&self, quota: &Quota) -> Result<BTreeMap<String, usize>, Error> {
-        let mut counts = BTreeMap::new();
-        let special = ["pods", "services", "persistentvolumeclaims"];
+        // A quota counts itself, too, and must not miss itself because another watch is a little behind.
+        let quotas = self.quotas.list_in(quota.namespace()).len();
+        let mut counts = BTreeMap::from([("resourcequotas".to_owned(), quotas)]);
+        let special = ["pods", "services", "persistentvolumeclaims", "resourcequotas"];
         let kinds = quota.spec.hard.keys().filter_map(|name| counted(name)).filter(|kind| !special.contains(kind));
         for kind in kinds {
             if let Some(objects) = self.watched(kind).await? {

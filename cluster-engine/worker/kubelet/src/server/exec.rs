@@ -15,9 +15,6 @@ use crate::kubelet::{Kubelet, blocking};
 use crate::stream::{Pipe, Source, Streams};
 use crate::worker::ContainerView;
 
-/// The session protocols over WebSocket, the best first.
-const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
-
 /// Runs a command in a container, connected to the client.
 pub(super) async fn exec(kubelet: Arc<Kubelet>, place: Place, request: Request<Incoming>) -> Response<Body> {
     let query = query(&request);
@@ -78,14 +75,12 @@ where
         return refuse(&Refusal::bad_request("you must specify at least 1 of stdin, stdout, stderr"));
     }
     if websocket::is_requested(&request) {
-        let offered = websocket::offered(&request);
-        let Some(protocol) = PROTOCOLS.into_iter().find(|protocol| offered.iter().any(|offer| offer == protocol))
-        else {
-            return refuse(&Refusal::bad_request(format!(
-                "unable to upgrade: none of the protocols {offered:?} is supported"
-            )));
+        return match websocket::negotiate(&websocket::offered(&request)) {
+            Ok((protocol, dialect)) => {
+                websocket::accept(request, protocol, move |socket| websocket::carry(socket, dialect, wanted, work))
+            }
+            Err(why) => refuse(&Refusal::forbidden(why)),
         };
-        return websocket::accept(request, protocol, move |socket| websocket::carry(socket, wanted, work));
     }
     if spdy::is_requested(&request) {
         let Some(protocol) = spdy::negotiate(&request, &["v4.channel.k8s.io"]) else {

@@ -1,5 +1,7 @@
-//! Sessions over WebSocket: `v4.channel.k8s.io` and `v5.channel.k8s.io`. The first byte of a message is its channel.
+//! Sessions over WebSocket. The first byte of a message is its channel, the rest what is written there.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, Bytes, BytesMut};
 use drydock_component::serve::{self, Body};
 use futures_util::{SinkExt, StreamExt};
@@ -24,6 +26,36 @@ const ERROR: u8 = 3;
 const RESIZE: u8 = 4;
 /// `v5`: the next byte names a channel that the client has closed.
 const CLOSE: u8 = 255;
+
+/// How a client and we speak, by the protocol's name; no name is the oldest one.
+const DIALECTS: [(&str, Dialect); 6] = [
+    ("v5.channel.k8s.io", Dialect { base64: false, status: true }),
+    ("v4.channel.k8s.io", Dialect { base64: false, status: true }),
+    ("v4.base64.channel.k8s.io", Dialect { base64: true, status: true }),
+    ("channel.k8s.io", Dialect { base64: false, status: false }),
+    ("base64.channel.k8s.io", Dialect { base64: true, status: false }),
+    ("", Dialect { base64: false, status: false }),
+];
+
+/// What a protocol's messages look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dialect {
+    /// Text: the channel's digit, then base64.
+    base64: bool,
+    /// The error channel ends with a Status; else only failures are told, as plain text.
+    status: bool,
+}
+
+/// The first protocol of the client's that we speak.
+///
+/// # Errors
+/// Upstream's sentence when there is none.
+pub(super) fn negotiate(offered: &[String]) -> Result<(&'static str, Dialect), String> {
+    let nothing = [String::new()];
+    let offered = if offered.is_empty() { &nothing } else { offered };
+    let find = |offer: &String| DIALECTS.into_iter().find(|(name, _)| name == offer);
+    offered.iter().find_map(find).ok_or_else(|| format!("requested protocol(s) are not supported: {offered:?}"))
+}
 
 /// Messages waiting in one direction.
 const WAITING: usize = 16;
@@ -74,14 +106,16 @@ where
     if let Ok(key) = HeaderValue::from_str(&key) {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
     }
-    if let Ok(protocol) = HeaderValue::from_str(protocol) {
+    if !protocol.is_empty()
+        && let Ok(protocol) = HeaderValue::from_str(protocol)
+    {
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     response
 }
 
 /// Carries a session over the socket until both sides are done.
-pub(super) async fn carry<W, F>(socket: Socket, wanted: Wanted, work: W)
+pub(super) async fn carry<W, F>(socket: Socket, dialect: Dialect, wanted: Wanted, work: W)
 where
     W: FnOnce(Session) -> F + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
@@ -97,7 +131,7 @@ where
     } else {
         ERROR
     };
-    if sink.send(Message::binary(vec![first])).await.is_err() {
+    if sink.send(dialect.message(first, b"")).await.is_err() {
         return;
     }
     let reader = tokio::spawn(async move {
@@ -108,7 +142,7 @@ where
                 Message::Close(_) => break,
                 _ => continue,
             };
-            let Some(input) = decode(&bytes) else { continue };
+            let Some(input) = dialect.plain(bytes).as_ref().and_then(decode) else { continue };
             if input_sender.send(input).await.is_err() {
                 // The session has ended; read on, so that the client's close is seen.
             }
@@ -116,7 +150,8 @@ where
     });
     let work = tokio::spawn(work(Session { input, output }));
     while let Some(output) = output_receiver.recv().await {
-        if sink.send(Message::Binary(encode(&output))).await.is_err() {
+        let Some((channel, bytes)) = dialect.content(&output) else { continue };
+        if sink.send(dialect.message(channel, &bytes)).await.is_err() {
             break;
         }
     }
@@ -139,16 +174,38 @@ fn decode(message: &Bytes) -> Option<Input> {
     }
 }
 
-fn encode(output: &Output) -> Bytes {
-    let (channel, bytes) = match output {
-        Output::Stdout(bytes) => (STDOUT, bytes.clone()),
-        Output::Stderr(bytes) => (STDERR, bytes.clone()),
-        Output::Status(status) => (ERROR, Bytes::from(status.to_string())),
-    };
-    let mut message = BytesMut::with_capacity(bytes.len() + 1);
-    message.put_u8(channel);
-    message.extend_from_slice(&bytes);
-    message.freeze()
+impl Dialect {
+    /// What is told of an output, and on which channel.
+    fn content(self, output: &Output) -> Option<(u8, Bytes)> {
+        Some(match output {
+            Output::Stdout(bytes) => (STDOUT, bytes.clone()),
+            Output::Stderr(bytes) => (STDERR, bytes.clone()),
+            Output::Status(status) if self.status => (ERROR, Bytes::from(status.to_string())),
+            Output::Status(status) if status["status"] == "Success" => return None,
+            Output::Status(status) => (ERROR, Bytes::from(status["message"].as_str().unwrap_or("").to_owned())),
+        })
+    }
+
+    fn message(self, channel: u8, bytes: &[u8]) -> Message {
+        if self.base64 {
+            return Message::text(format!("{channel}{}", STANDARD.encode(bytes)));
+        }
+        let mut message = BytesMut::with_capacity(bytes.len() + 1);
+        message.put_u8(channel);
+        message.extend_from_slice(bytes);
+        Message::Binary(message.freeze())
+    }
+
+    /// A message of the client with its channel as a byte and its content as it is meant.
+    fn plain(self, message: Bytes) -> Option<Bytes> {
+        if !self.base64 {
+            return Some(message);
+        }
+        let (channel, content) = message.split_first()?;
+        let mut plain = vec![channel.checked_sub(b'0')?];
+        plain.extend(STANDARD.decode(content).ok()?);
+        Some(Bytes::from(plain))
+    }
 }
 
 #[cfg(test)]
@@ -168,8 +225,28 @@ mod tests {
         ] {
             assert_eq!(decode(&Bytes::copy_from_slice(message)), input, "{message:?}");
         }
-        assert_eq!(&encode(&Output::Stderr(Bytes::from_static(b"e")))[..], b"\x02e");
-        let status = encode(&Output::Status(super::super::streams::exit_status(0)));
-        assert_eq!((status[0], &status[1..]), (3, &br#"{"metadata":{},"status":"Success"}"#[..]));
+    }
+
+    #[test]
+    fn every_client_is_understood() {
+        let speak = |offers: &[&str]| negotiate(&offers.iter().map(|offer| (*offer).to_owned()).collect::<Vec<_>>());
+        assert_eq!(speak(&["x", "v4.channel.k8s.io", "v5.channel.k8s.io"]).unwrap().0, "v4.channel.k8s.io");
+        assert!(speak(&["x"]).is_err());
+        let said = |dialect: Dialect, output: Output| {
+            dialect.content(&output).map(|(channel, bytes)| dialect.message(channel, &bytes))
+        };
+        let ended = |code| Output::Status(super::super::streams::exit_status(code));
+        let error = || Output::Stderr(Bytes::from_static(b"e"));
+        let (_, newest) = speak(&["v5.channel.k8s.io"]).unwrap();
+        assert_eq!(said(newest, error()), Some(Message::binary(&b"\x02e"[..])));
+        assert_eq!(said(newest, ended(0)), Some(Message::binary(&b"\x03{\"metadata\":{},\"status\":\"Success\"}"[..])));
+        let (_, oldest) = speak(&[]).unwrap();
+        assert_eq!(said(oldest, ended(0)), None);
+        let failure = said(oldest, ended(7)).unwrap().into_data();
+        assert_eq!(&failure[..], b"\x03command terminated with non-zero exit code: exit status 7");
+        let (_, text) = speak(&["base64.channel.k8s.io"]).unwrap();
+        assert_eq!(said(text, error()), Some(Message::text("2ZQ==")));
+        assert_eq!(text.plain(Bytes::from_static(b"0ZQ==")).as_ref().and_then(decode), Some(Input::Data("e".into())));
+        assert_eq!(text.plain(Bytes::from_static(b"0?")), None);
     }
 }

@@ -55,6 +55,10 @@ fn common(errors: &mut Errors, event: &Value, about: &str, controller: &str, con
     if !matches!(kind, "Normal" | "Warning") {
         errors.push(FieldError::invalid(&Path::new("type"), "", format!("has invalid value: {kind}")));
     }
+    series(errors, event);
+}
+
+fn series(errors: &mut Errors, event: &Value) {
     if let Some(count) = event.int("series.count")
         && count < 2
     {
@@ -94,19 +98,27 @@ pub(super) fn core_update(new: &Value, _: &Value, context: &Context<'_>) -> Erro
 /// Update of a new event: only the series goes on.
 pub(super) fn v1_update(new: &Value, old: &Value, _: &Context<'_>) -> Errors {
     let mut errors = Errors::new();
-    for key in [
-        "regarding",
-        "reason",
-        "reportingController",
-        "reportingInstance",
-        "action",
-        "related",
-        "note",
-        "type",
-        "eventTime",
+    if !same(new.at("series"), old.at("series")) {
+        series(&mut errors, new);
+    }
+    // Fields have the old API's names here, as upstream says them.
+    for (key, name) in [
+        ("regarding", "involvedObject"),
+        ("reason", "reason"),
+        ("note", "message"),
+        ("deprecatedSource", "source"),
+        ("deprecatedFirstTimestamp", "firstTimestamp"),
+        ("deprecatedLastTimestamp", "lastTimestamp"),
+        ("deprecatedCount", "count"),
+        ("type", "type"),
+        ("eventTime", "eventTime"),
+        ("action", "action"),
+        ("related", "related"),
+        ("reportingController", "reportingController"),
+        ("reportingInstance", "reportingInstance"),
     ] {
         if !same(new.at(key), old.at(key)) {
-            check::immutable(&mut errors, new.at(key), old.at(key), &Path::new(key));
+            check::immutable(&mut errors, new.at(key), old.at(key), &Path::new(name));
         }
     }
     errors

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A browser window; driver and browser end with it.
-pub(crate) struct Browser {
+pub struct Browser {
     client: Client,
     driver: Child,
     port: u16,
@@ -35,7 +35,7 @@ impl Drop for Browser {
 
 impl Browser {
     /// Starts the driver on a free port and opens a window.
-    pub(crate) async fn open() -> anyhow::Result<Browser> {
+    pub async fn open() -> anyhow::Result<Browser> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let driver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
@@ -68,22 +68,22 @@ impl Browser {
     }
 
     /// Goes to an address.
-    pub(crate) async fn visit(&self, address: &str) -> anyhow::Result<()> {
+    pub async fn visit(&self, address: &str) -> anyhow::Result<()> {
         Ok(self.client.goto(address).await?)
     }
 
     /// Loads the page anew.
-    pub(crate) async fn reload(&self) -> anyhow::Result<()> {
+    pub async fn reload(&self) -> anyhow::Result<()> {
         Ok(self.client.refresh().await?)
     }
 
     /// Ends the window.
-    pub(crate) async fn close(self) -> anyhow::Result<()> {
+    pub async fn close(self) -> anyhow::Result<()> {
         Ok(self.client.clone().close().await?)
     }
 
     /// Clicks what a selector finds, once it is there.
-    pub(crate) async fn click(&self, selector: &str) -> anyhow::Result<()> {
+    pub async fn click(&self, selector: &str) -> anyhow::Result<()> {
         self.wait_for(selector).await?;
         let element = self.client.find(Locator::Css(selector)).await?;
         element.click().await.with_context(|| format!("cannot click {selector}"))?;
@@ -91,7 +91,7 @@ impl Browser {
     }
 
     /// Clicks the button with this text.
-    pub(crate) async fn click_button(&self, text: &str) -> anyhow::Result<()> {
+    pub async fn click_button(&self, text: &str) -> anyhow::Result<()> {
         let path = format!("//button[normalize-space(.)='{text}']");
         let end = Instant::now() + PATIENCE;
         loop {
@@ -108,12 +108,12 @@ impl Browser {
     }
 
     /// Waits until a selector finds something.
-    pub(crate) async fn wait_for(&self, selector: &str) -> anyhow::Result<()> {
+    pub async fn wait_for(&self, selector: &str) -> anyhow::Result<()> {
         self.wait_count(selector, 1).await
     }
 
     /// Waits until a selector finds at least so many.
-    pub(crate) async fn wait_count(&self, selector: &str, count: usize) -> anyhow::Result<()> {
+    pub async fn wait_count(&self, selector: &str, count: usize) -> anyhow::Result<()> {
         let end = Instant::now() + PATIENCE;
         loop {
             let found = self.client.find_all(Locator::Css(selector)).await?.len();
@@ -128,7 +128,7 @@ impl Browser {
     }
 
     /// Waits until an element holds a text.
-    pub(crate) async fn wait_text(&self, selector: &str, text: &str) -> anyhow::Result<()> {
+    pub async fn wait_text(&self, selector: &str, text: &str) -> anyhow::Result<()> {
         let end = Instant::now() + PATIENCE;
         loop {
             let seen = self.text(selector).await;
@@ -150,24 +150,116 @@ impl Browser {
     }
 
     /// Types as a person would, into the terminal that has the focus.
-    pub(crate) async fn type_into_terminal(&self, text: &str) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// When there is no terminal.
+    pub async fn type_into_terminal(&self, text: &str) -> anyhow::Result<()> {
         self.click(".xterm-screen").await?;
         let area = self.client.find(Locator::Css(".xterm-helper-textarea")).await?;
         area.send_keys(&text.replace('\n', &char::from(Key::Enter).to_string())).await?;
         Ok(())
     }
 
+    /// Waits until nothing is found any more.
+    pub async fn wait_gone(&self, selector: &str) -> anyhow::Result<()> {
+        let end = Instant::now() + PATIENCE;
+        while !self.client.find_all(Locator::Css(selector)).await?.is_empty() {
+            if Instant::now() >= end {
+                bail!("{selector} is still there; the page says:\n{}", self.text("body").await);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until a script gives this value.
+    pub async fn wait_value(&self, script: &str, expected: &Value) -> anyhow::Result<()> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let seen = self.client.execute(script, Vec::new()).await?;
+            if seen == *expected {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                bail!("{script} gives {seen} in place of {expected}; the page says:\n{}", self.text("body").await);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// What a script gives.
+    pub async fn value(&self, script: &str) -> anyhow::Result<Value> {
+        Ok(self.client.execute(script, Vec::new()).await?)
+    }
+
+    /// Presses keys where the focus is.
+    pub async fn keys(&self, keys: &str) -> anyhow::Result<()> {
+        Ok(self.client.active_element().await?.send_keys(keys).await?)
+    }
+
+    /// Presses a key while others are held.
+    pub async fn chord(&self, held: &[Key], key: &str) -> anyhow::Result<()> {
+        let held: String = held.iter().map(|it| char::from(*it)).collect();
+        self.keys(&format!("{held}{key}{}", char::from(Key::Null))).await
+    }
+
+    /// Presses Tab until the focus is on what a selector finds; fails after `most` presses.
+    pub async fn tab_to(&self, selector: &str, most: usize) -> anyhow::Result<()> {
+        let script = "return document.activeElement?.matches(arguments[0]) ?? false";
+        for _ in 0..most {
+            if self.client.execute(script, vec![json!(selector)]).await? == json!(true) {
+                return Ok(());
+            }
+            self.keys(&char::from(Key::Tab).to_string()).await?;
+        }
+        bail!("{most} presses of Tab do not reach {selector}");
+    }
+
+    /// Picks a file in the page's field for uploads.
+    pub async fn pick_file(&self, file: &std::path::Path) -> anyhow::Result<()> {
+        let field = self.client.find(Locator::Css("input[type=file]")).await?;
+        Ok(field.send_keys(&file.display().to_string()).await?)
+    }
+
+    /// Double-clicks the word that a terminal's row begins with.
+    pub async fn select_first_word(&self, row: &str) -> anyhow::Result<()> {
+        let script = "const row = [...document.querySelectorAll('.xterm-rows > div')].filter(it => it.textContent.replaceAll('\u{a0}', ' ').trim() === arguments[0]).pop();
+            if (!row) return false;
+            const { left, top, height } = row.getBoundingClientRect();
+            const screen = document.querySelector('.xterm-screen');
+            const at = { bubbles: true, cancelable: true, view: window, clientX: left + 12, clientY: top + height / 2, button: 0, detail: 2 };
+            screen.dispatchEvent(new MouseEvent('mousedown', { ...at, buttons: 1 }));
+            document.dispatchEvent(new MouseEvent('mouseup', at));
+            return true;";
+        let found = self.client.execute(script, vec![json!(row)]).await?;
+        anyhow::ensure!(found == json!(true), "the terminal has no row {row:?}");
+        Ok(())
+    }
+
+    /// Runs axe-core over the page; fails on serious and critical findings.
+    pub async fn is_accessible(&self, place: &str) -> anyhow::Result<()> {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../frontend/node_modules/axe-core/axe.min.js");
+        let axe = std::fs::read_to_string(file).context("axe-core is missing: build the web app first")?;
+        let script = "const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
+            // It reads the texts of a drawing without the space between them.
+            const without = { 'label-content-name-mismatch': { enabled: false } };
+            return axe.run(document, { runOnly: rules, rules: without }).then(it => it.violations
+                .filter(it => it.impact === 'serious' || it.impact === 'critical')
+                .map(it => it.id + ': ' + it.nodes.map(it => it.html + ' ' + it.failureSummary).join('; ')));";
+        let found = self.client.execute(&format!("{axe}\n{script}"), Vec::new()).await?;
+        anyhow::ensure!(found == json!([]), "{place}: {found:#}");
+        Ok(())
+    }
+
     /// Gives the keyboard to what a selector finds.
-    #[allow(dead_code, reason = "each test program uses its part of it")]
-    pub(crate) async fn focus(&self, selector: &str) -> anyhow::Result<()> {
+    pub async fn focus(&self, selector: &str) -> anyhow::Result<()> {
         self.wait_for(selector).await?;
         self.client.execute("document.querySelector(arguments[0]).focus()", vec![json!(selector)]).await?;
         Ok(())
     }
 
     /// Presses a key, by the name that browsers give it, where the keyboard is.
-    #[allow(dead_code, reason = "each test program uses its part of it")]
-    pub(crate) async fn press(&self, key: &str) -> anyhow::Result<()> {
+    pub async fn press(&self, key: &str) -> anyhow::Result<()> {
         let key = match key {
             "Enter" => Key::Enter,
             "Escape" => Key::Escape,
@@ -185,12 +277,12 @@ impl Browser {
     }
 
     /// Waits until the picture has an item of this name.
-    pub(crate) async fn picture_shows(&self, name: &str) -> anyhow::Result<()> {
+    pub async fn picture_shows(&self, name: &str) -> anyhow::Result<()> {
         self.wait_for(&format!("svg g[role='button'][aria-label*='{name}']")).await
     }
 
     /// Waits until the picture has no item of this name.
-    pub(crate) async fn picture_hides(&self, name: &str) -> anyhow::Result<()> {
+    pub async fn picture_hides(&self, name: &str) -> anyhow::Result<()> {
         let end = Instant::now() + PATIENCE;
         let selector = format!("svg g[role='button'][aria-label*='{name}']");
         while !self.client.find_all(Locator::Css(&selector)).await?.is_empty() {
@@ -203,21 +295,21 @@ impl Browser {
     }
 
     /// Chooses the interface's language.
-    pub(crate) async fn choose_language(&self, tag: &str) -> anyhow::Result<()> {
+    pub async fn choose_language(&self, tag: &str) -> anyhow::Result<()> {
         self.wait_for("header select").await?;
         let select = self.client.find(Locator::Css("header select")).await?;
         Ok(select.select_by_value(tag).await?)
     }
 
     /// Saves a picture of the window where CI's and people's eyes can find it.
-    pub(crate) async fn screenshot(&self, name: &str) -> anyhow::Result<()> {
+    pub async fn screenshot(&self, name: &str) -> anyhow::Result<()> {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/screenshots");
         std::fs::create_dir_all(folder)?;
         Ok(std::fs::write(format!("{folder}/{name}.png"), self.client.screenshot().await?)?)
     }
 
     /// Fails when the page logged an error. What was logged before is not told again.
-    pub(crate) async fn no_errors(&self) -> anyhow::Result<()> {
+    pub async fn no_errors(&self) -> anyhow::Result<()> {
         let id = self.client.session_id().await?.context("the window has a session")?;
         // The driver keeps connections open whatever it is asked, so its answer has to be read as HTTP.
         let request = hyper::Request::post(format!("http://127.0.0.1:{}/session/{id}/se/log", self.port))
