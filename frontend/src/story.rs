@@ -249,6 +249,20 @@ pub fn short_name(component: &str) -> &str {
     component.strip_prefix("kube-").filter(|it| *it != "proxy").unwrap_or(component)
 }
 
+/// What stands on an act's bar: the component in as few letters as will do, and how many requests.
+#[must_use]
+pub fn bar_name(act: &Act) -> String {
+    let name = match act.component.as_str() {
+        "kube-controller-manager" => "controllers",
+        component => short_name(component),
+    };
+    match act.stages.len() {
+        // How often the proxies read is not known.
+        2.. if act.deed != Deed::Proxied => format!("{name} ×{}", act.stages.len()),
+        _ => name.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -375,6 +389,7 @@ mod tests {
         assert_eq!(actors(&acts[3], &trace), ["replicaset-controller"]);
         assert!(actors(&acts[0], &trace).is_empty());
         assert_eq!(components(&trace), 2);
+        assert_eq!(acts.iter().map(bar_name).collect::<Vec<_>>()[2..], ["etcd", "controllers", "kube-proxy"]);
     }
 
     #[test]

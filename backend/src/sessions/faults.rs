@@ -183,10 +183,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(holding: &[Fault], new: Fault, after: &[Fault]) {
-        let mut faults = holding.to_vec();
-        befall(&mut faults, &new);
-        assert_eq!(faults, after, "{new:?}");
+    fn check(holding: &[&Fault], new: &Fault, after: &[&Fault]) {
+        let mut faults: Vec<Fault> = holding.iter().copied().cloned().collect();
+        befall(&mut faults, new);
+        assert_eq!(faults.iter().collect::<Vec<_>>(), after, "{new:?}");
     }
 
     #[test]
@@ -195,12 +195,12 @@ mod tests {
         let loss = fault(FaultKind::Loss, "worker-1", "");
         let paused = fault(FaultKind::PauseComponent, "worker-1", "kube-proxy");
         let stopped = fault(FaultKind::StopNode, "worker-1", "");
-        check(&[], cut.clone(), &[cut.clone()]);
-        check(&[cut.clone()], cut.clone(), &[cut.clone()]);
-        check(&[paused.clone()], fault(FaultKind::KillComponent, "worker-1", "kube-proxy"), &[]);
-        check(&[paused.clone()], fault(FaultKind::KillComponent, "worker-2", "kube-proxy"), &[paused.clone()]);
+        check(&[], &cut, &[&cut]);
+        check(&[&cut], &cut, &[&cut]);
+        check(&[&paused], &fault(FaultKind::KillComponent, "worker-1", "kube-proxy"), &[]);
+        check(&[&paused], &fault(FaultKind::KillComponent, "worker-2", "kube-proxy"), &[&paused]);
         // A node that is off has no processes and no rules, but its cable stays where it is.
-        check(&[cut.clone(), loss, paused], stopped.clone(), &[cut, stopped]);
+        check(&[&cut, &loss, &paused], &stopped, &[&cut, &stopped]);
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Density {
     const fn card(self, roomy: f64) -> (f64, f64) {
         match self {
             Self::Roomy => (128.0, roomy),
-            Self::Groups => (132.0, roomy),
+            Self::Groups => (132.0, 36.0),
             Self::Compact => (108.0, 26.0),
             Self::Ends => (66.0, 20.0),
             Self::Signs => (22.0, 22.0),
@@ -356,12 +356,11 @@ impl Plan<'_> {
         let [head, height, pad] = self.heights.lane;
         let (head, gap) = (head + air, 8.0 + air);
         let columns_of = |least: f64| (((lane.w - 2.0 * PAD + GAP) / (least + GAP)).floor() as usize).max(1);
-        let mut columns = columns_of(146.0);
-        let mut height = height;
+        // What has one line needs less width, too; many have one line each.
+        let (mut columns, mut height) = (columns_of(if height < ONE_LINE { 112.0 } else { 146.0 }), height);
         if count.div_ceil(columns) > 2 {
-            // Many: one line each.
             columns = columns_of(112.0);
-            height = 24.0;
+            height = height.min(24.0);
         }
         let w = ((lane.w - 2.0 * PAD + GAP) / columns as f64 - GAP).min(220.0);
         let chip = |index: usize| {

@@ -107,7 +107,8 @@ fn shapes() -> Vec<(&'static str, Cluster)> {
     ]
 }
 
-const PLACES: [(f64, f64); 5] = [(1000.0, 520.0), (900.0, 380.0), (640.0, 360.0), (1500.0, 900.0), (200.0, 100.0)];
+const PLACES: [(f64, f64); 6] =
+    [(1000.0, 520.0), (900.0, 380.0), (928.0, 318.0), (640.0, 360.0), (1500.0, 900.0), (200.0, 100.0)];
 
 /// Runs `check` on every cluster in every place.
 fn each(check: impl Fn(&Layout, &str)) {

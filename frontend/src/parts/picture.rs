@@ -15,7 +15,7 @@ use super::details::Details;
 use super::faults::{Hands, Tools};
 use super::trace::Player;
 use crate::diagram::walk::{self, Way};
-use crate::diagram::{Size, Slots, View, layout};
+use crate::diagram::{Density, Size, Slots, View, layout};
 use crate::live::live;
 use crate::settings::words;
 use items::{Edges, Ingresses, Master, Nodes, Pods, Services, Workloads};
@@ -90,6 +90,7 @@ pub(crate) fn Picture(
                     <Show when=move || { size.get().width > 0.0 }>
                         <svg
                             class="diagram block"
+                            class:crowded=move || layout.with(|it| it.density >= Density::Ends)
                             width=move || layout.with(|it| it.size.width)
                             height=move || layout.with(|it| it.size.height)
                             role="group"

@@ -262,8 +262,7 @@ fn TimeLine(player: Player, shown: Memo<Option<Trace>>) -> impl IntoView {
         let id = trace.id;
         let bar = |(index, act): (usize, Act)| {
             let on = Memo::new(move |_| player.at.get() == Some((id, index)));
-            let times = if act.stages.len() > 1 { format!(" ×{}", act.stages.len()) } else { String::new() };
-            let label = format!("{}{times}", short_name(&act.component));
+            let label = story::bar_name(&act);
             let time = act.micros.map(|it| format!(" · {}", format::micros(it))).unwrap_or_default();
             let title = format!("{label}{time} · {}", words.get().scene.deed(act.deed));
             let edge = if act.micros.is_some() { "" } else { "border border-dashed border-line-strong" };

@@ -1,6 +1,8 @@
 //! What there is to say about a thing of the picture, from what the picture knows of it: pure.
 
-use drydock_protocol::{ComponentState, Ingress, Node, NodeRole, NodeState, ObjectKey, ObjectKind, Topology, Workload};
+use drydock_protocol::{
+    ComponentState, Ingress, Node, NodeRole, NodeState, ObjectKey, ObjectKind, Pod, PodHealth, Topology, Workload,
+};
 
 use crate::diagram::looks::ready_containers;
 use crate::diagram::{group_id, maker, pod_id};
@@ -138,11 +140,19 @@ fn group_sheet(id: &str, topology: &Topology, words: &Texts) -> Option<Sheet> {
     row(&mut rows, words.d_owner, (!kind.is_empty()).then(|| format!("{kind} {name}")));
     let ready = pods().filter(|it| it.ready).count();
     row(&mut rows, words.d_state, [(words.scene.pods_ready)(ready, pods().count())]);
+    // Those in trouble first: there may be more than are listed.
+    let mut listed: Vec<&Pod> = pods().collect();
+    listed.sort_by_key(|it| match it.health() {
+        PodHealth::Failing => 0,
+        PodHealth::NotReady => 1,
+        PodHealth::Progressing => 2,
+        PodHealth::Ready | PodHealth::Completed => 3,
+    });
     Some(Sheet {
         kind: words.scene.pods.to_owned(),
         name: if name.is_empty() { words.scene.by_hand.to_owned() } else { name.to_owned() },
         rows,
-        pods: pods().take(LISTED).map(|it| (pod_id(it), it.name.clone(), it.state.clone())).collect(),
+        pods: listed.into_iter().take(LISTED).map(|it| (pod_id(it), it.name.clone(), it.state.clone())).collect(),
         ..Sheet::default()
     })
 }

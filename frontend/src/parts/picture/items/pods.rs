@@ -160,7 +160,7 @@ fn PodCard(id: String) -> impl IntoView {
         .into_any(),
         Density::Ends => view! {
             {sign(look, 11.0, 10.0)}
-            <text class="minor ink" x="20" y="14">{move || pod.with(|it| ending(&it.name, ((rect.get().w - 23.0) / 6.2) as usize))}</text>
+            <text class="minor ink" x="20" y="14">{move || pod.with(|it| ending(&it.name, ((rect.get().w - 24.0) / 7.2) as usize))}</text>
         }
         .into_any(),
         Density::Signs => view! { <g style:transform=middle>{sign(look, 0.0, 0.0)}</g> }.into_any(),
