@@ -5,6 +5,8 @@ mod events;
 mod files;
 mod lessons;
 mod metrics;
+mod nodes;
+mod objects;
 mod openapi;
 mod origin;
 mod sessions;
@@ -63,8 +65,14 @@ pub(crate) fn router(app: App) -> Router {
         .route("/sessions/{id}/extend", post(sessions::extend))
         .route("/sessions/{id}/reset", post(sessions::reset))
         .route("/sessions/{id}/answers", post(sessions::answer))
-        .route("/sessions/{id}/nodes/{node}/stop", post(sessions::stop_node))
-        .route("/sessions/{id}/nodes/{node}/start", post(sessions::start_node))
+        .route("/sessions/{id}/nodes", post(nodes::add))
+        .route("/sessions/{id}/nodes/{node}", delete(nodes::remove))
+        .route("/sessions/{id}/nodes/{node}/stop", post(nodes::stop))
+        .route("/sessions/{id}/nodes/{node}/start", post(nodes::start))
+        .route("/sessions/{id}/faults", post(nodes::cause))
+        .route("/sessions/{id}/faults/heal", post(nodes::heal))
+        .route("/sessions/{id}/objects/{kind}", get(objects::show))
+        .route("/sessions/{id}/logs", get(objects::logs))
         .route("/sessions/{id}/events", get(events::stream))
         .route("/sessions/{id}/terminals/{terminal}", get(terminal::open))
         .route("/sessions/{id}/files", get(files::list))

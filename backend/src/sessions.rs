@@ -1,14 +1,15 @@
 //! Sessions: accepted, started, watched, extended, reset and ended; found again after a restart.
 
+mod faults;
 mod home;
 mod hub;
 mod manifest;
+mod nodes;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use drydock_engine::host::NodeRole;
 use drydock_engine::{Cluster, ClusterSpec, Engine, Stage, WorkstationSpec};
 use drydock_protocol::{
     Answer, AnswerVerdict, Answered, CheckStatus, CreateSession, HomeFile, HomeFiles, Language, ManifestOutcome,
@@ -27,8 +28,6 @@ use crate::store::{SessionRow, Store};
 const TICK: Duration = Duration::from_secs(1);
 /// Before the end, a notice warns this early.
 const WARNING: Duration = Duration::from_secs(5 * 60);
-/// How long a node may take to stop.
-const NODE_GRACE: Duration = Duration::from_secs(5);
 
 /// What every session is given.
 #[derive(Clone, Debug)]
@@ -104,6 +103,7 @@ impl Sessions {
         let steps = self.store.steps_done(&row.id).await?;
         let answered = self.store.answered(&row.id).await?;
         let hub = Arc::new(Hub::new(row, steps, answered, self.store.clone(), &self.policy));
+        self.remember_faults(&hub).await?;
         self.lock().insert(hub.id().to_owned(), hub.clone());
         Ok(hub)
     }
@@ -295,6 +295,7 @@ impl Sessions {
         if session.state != SessionState::Ready {
             return Err(Error::Conflict("Only a running session can be reset. Wait until it is ready.".to_owned()));
         }
+        self.store.put_faults(id, &[]).await?;
         old.restart();
         let sessions = self.clone();
         tokio::spawn(async move {
@@ -309,27 +310,6 @@ impl Sessions {
             sessions.start(old, spec).await;
         });
         Ok(self.hub(id).await?.session())
-    }
-
-    /// Stops or starts a node, as an accident would.
-    ///
-    /// # Errors
-    /// When there is no such Kubernetes node, or the host fails.
-    pub(crate) async fn switch_node(&self, id: &str, node: &str, on: bool) -> Result<Session, Error> {
-        let hub = self.hub(id).await?;
-        let host = self.engine.host();
-        let session = host.session(hub.name()).await?;
-        let known = session.nodes.iter().find(|it| it.name == node && it.role != NodeRole::Workstation);
-        if known.is_none() {
-            return Err(Error::NotFound(format!("This session has no node named {node:?}.")));
-        }
-        if on {
-            host.start_node(hub.name(), node).await?
-        } else {
-            host.stop_node(hub.name(), node, NODE_GRACE).await?
-        }
-        hub.wake();
-        Ok(hub.session())
     }
 
     /// The name of a session whose workstation can be used.

@@ -1,5 +1,6 @@
 //! All SQL of Drydock. One SQLite file, migrated at start.
 
+mod faults;
 mod lessons;
 mod progress;
 mod sessions;

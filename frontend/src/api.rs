@@ -3,8 +3,8 @@
 use std::fmt;
 
 use drydock_protocol::{
-    Answer, AnswerVerdict, CreateSession, ErrorBody, HomeFile, HomeFiles, Language, Lesson, LessonSummary,
-    ManifestOutcome, RunManifest, Session, TerminalControl, error::code, path,
+    Answer, AnswerVerdict, CreateSession, ErrorBody, Fault, HomeFile, HomeFiles, Language, Lesson, LessonSummary,
+    ManifestOutcome, ObjectDetails, RunManifest, Session, error::code, path,
 };
 use gloo::net::http::{Method, RequestBuilder};
 use leptos::prelude::window;
@@ -137,6 +137,38 @@ pub(crate) async fn write_file(id: &str, path: &str, content: &JsValue) -> Resul
 pub(crate) async fn manifest(id: &str, request: &RunManifest) -> Result<ManifestOutcome, Error> {
     let body = serde_json::to_string(request).unwrap_or_default();
     send(Method::POST, &path::manifest(id), Some(&body)).await
+}
+
+/// Adds a worker; the answer comes when it is Ready.
+pub(crate) async fn add_node(id: &str) -> Result<Session, Error> {
+    send(Method::POST, &path::nodes(id), None).await
+}
+
+/// Removes a worker.
+pub(crate) async fn remove_node(id: &str, node: &str) -> Result<Session, Error> {
+    send(Method::DELETE, &path::node(id, node), None).await
+}
+
+/// Causes a fault, or heals it.
+pub(crate) async fn fault(id: &str, fault: &Fault, heal: bool) -> Result<Session, Error> {
+    let body = serde_json::to_string(fault).unwrap_or_default();
+    send(Method::POST, &path::faults(id, heal), Some(&body)).await
+}
+
+/// An object in detail.
+pub(crate) async fn object(id: &str, kind: &str, namespace: &str, name: &str) -> Result<ObjectDetails, Error> {
+    send(Method::GET, &path::object(id, kind, namespace, name), None).await
+}
+
+/// Follows a container's log.
+pub(crate) fn logs(
+    id: &str,
+    namespace: &str,
+    pod: &str,
+    container: &str,
+    previous: bool,
+) -> Result<EventSource, JsValue> {
+    EventSource::new(&path::logs(id, namespace, pod, container, previous))
 }
 
 /// Opens a session's event stream; the browser reconnects it by itself as long as the server answers.

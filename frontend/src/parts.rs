@@ -4,6 +4,7 @@ mod checks;
 mod code;
 mod details;
 mod dialog;
+mod faults;
 mod header;
 pub(crate) mod icons;
 mod lesson;

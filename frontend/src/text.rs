@@ -4,14 +4,15 @@
 
 mod en;
 mod page;
+mod scene;
 mod zh_cn;
 mod zh_tw;
 
 use drydock_protocol::{Language, Notice, StartStage};
 
 pub use page::PageTexts;
+pub use scene::SceneTexts;
 
-use crate::story::Deed;
 
 /// All texts of a language.
 #[derive(Debug)]
@@ -162,12 +163,8 @@ pub struct Texts {
     pub lesson_pane: &'static str,
     /// Name of the diagram.
     pub picture: &'static str,
-    /// How the diagram is used by keyboard.
-    pub picture_help: &'static str,
     /// Beside the master's name.
     pub control_plane: &'static str,
-    /// Lane.
-    pub deployments: &'static str,
     /// Lane.
     pub services: &'static str,
     /// An empty lane.
@@ -264,26 +261,8 @@ pub struct Texts {
     pub resize_lesson: &'static str,
     /// Name of a splitter.
     pub resize_terminal: &'static str,
-    /// Stage sentence.
-    pub deed_asked: &'static str,
-    /// Stage sentence.
-    pub deed_replica_set: &'static str,
-    /// Stage sentence.
-    pub deed_pod_made: &'static str,
-    /// Stage sentence.
-    pub deed_bound: &'static str,
-    /// Stage sentence.
-    pub deed_pod_status: &'static str,
-    /// Stage sentence.
-    pub deed_endpoints: &'static str,
-    /// Stage sentence.
-    pub deed_removed: &'static str,
-    /// Stage sentence.
-    pub deed_status: &'static str,
-    /// Stage sentence.
-    pub deed_event: &'static str,
-    /// Stage sentence.
-    pub deed_other: &'static str,
+    /// What the picture and all around it say.
+    pub scene: &'static SceneTexts,
     /// Notice.
     pub expires_soon: &'static str,
     /// Length of a lesson.
@@ -327,23 +306,6 @@ impl Texts {
             StartStage::Controllers => self.stage_controllers,
             StartStage::Nodes => self.stage_nodes,
             StartStage::Workstation => self.stage_workstation,
-        }
-    }
-
-    /// The sentence that explains a stage of a trace.
-    #[must_use]
-    pub const fn deed(&self, deed: Deed) -> &'static str {
-        match deed {
-            Deed::Asked => self.deed_asked,
-            Deed::ReplicaSet => self.deed_replica_set,
-            Deed::PodMade => self.deed_pod_made,
-            Deed::Bound => self.deed_bound,
-            Deed::PodStatus => self.deed_pod_status,
-            Deed::Endpoints => self.deed_endpoints,
-            Deed::Removed => self.deed_removed,
-            Deed::Status => self.deed_status,
-            Deed::Event => self.deed_event,
-            Deed::Other => self.deed_other,
         }
     }
 

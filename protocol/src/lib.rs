@@ -14,6 +14,7 @@ pub mod fault;
 pub mod file;
 pub mod language;
 pub mod lesson;
+pub mod object;
 pub mod path;
 pub mod session;
 pub mod terminal;
@@ -24,17 +25,19 @@ pub use check::{CheckState, CheckStatus};
 pub use editor::{ManifestAction, ManifestOutcome, ManifestProblem, RunManifest};
 pub use error::{ErrorBody, ErrorDetail};
 pub use event::{Envelope, Notice, NoticeLevel, SessionEvent, Snapshot};
-pub use fault::FaultKind;
+pub use fault::{Fault, FaultKind};
 pub use file::{HomeFile, HomeFiles};
 pub use language::Language;
 pub use lesson::{
     Answer, AnswerVerdict, Answered, Block, Check, Hint, HintStatus, Lesson, LessonKind, LessonSummary, Level, Quiz,
     QuizOption, Step,
 };
+pub use object::{LogChunk, ObjectDetails, ObjectEvent};
 pub use session::{CreateSession, Session, SessionState, StartStage, StartStep, StepState};
 pub use terminal::TerminalControl;
 pub use topology::{
-    Component, ComponentState, Container, Deployment, Endpoint, Namespace, Node, NodeRole, NodeState, Object,
-    ObjectKey, ObjectKind, OwnerRef, Pod, PodHealth, ReplicaSet, Service, ServicePort, Topology,
+    Component, ComponentState, Container, Deployment, Endpoint, Ingress, IngressRoute, Namespace, Node, NodeRole,
+    NodeState, Object, ObjectKey, ObjectKind, OwnerRef, Pod, PodHealth, ReplicaSet, Service, ServicePort, Topology,
+    Workload,
 };
 pub use trace::{Stage, Trace};

@@ -19,6 +19,11 @@
 //! | PUT | `/sessions/{id}/files/{path}` | bytes → `HomeFile` |
 //! | POST | `/sessions/{id}/manifest` | `RunManifest` → `ManifestOutcome` |
 //! | POST | `/sessions/{id}/nodes/{node}/stop`, `…/start` | → 202 `Session` |
+//! | POST | `/sessions/{id}/nodes` | → 201 `Session`: one worker more |
+//! | DELETE | `/sessions/{id}/nodes/{node}` | → `Session` |
+//! | POST | `/sessions/{id}/faults`, `…/faults/heal` | `Fault` → `Session` |
+//! | GET | `/sessions/{id}/objects/{kind}?namespace=&name=` | → `ObjectDetails` |
+//! | GET | `/sessions/{id}/logs?namespace=&pod=&container=&previous=` | server-sent events of `LogChunk` |
 //! | GET | `/openapi.json` | → OpenAPI document |
 
 /// Prefix of every address.
@@ -70,6 +75,37 @@ pub fn answers(id: &str, language: crate::Language) -> String {
 #[must_use]
 pub fn node_verb(id: &str, node: &str, verb: &str) -> String {
     format!("{}/nodes/{}/{verb}", session(id), encode(node))
+}
+
+/// `/api/v1/sessions/{id}/nodes`.
+#[must_use]
+pub fn nodes(id: &str) -> String {
+    format!("{}/nodes", session(id))
+}
+
+/// `/api/v1/sessions/{id}/nodes/{node}`.
+#[must_use]
+pub fn node(id: &str, node: &str) -> String {
+    format!("{}/{}", nodes(id), encode(node))
+}
+
+/// `/api/v1/sessions/{id}/faults`, or `…/faults/heal`.
+#[must_use]
+pub fn faults(id: &str, heal: bool) -> String {
+    format!("{}/faults{}", session(id), if heal { "/heal" } else { "" })
+}
+
+/// `/api/v1/sessions/{id}/objects/{kind}?namespace=&name=`, with `kind` as in [`crate::ObjectKind`].
+#[must_use]
+pub fn object(id: &str, kind: &str, namespace: &str, name: &str) -> String {
+    format!("{}/objects/{}?namespace={}&name={}", session(id), encode(kind), encode(namespace), encode(name))
+}
+
+/// `/api/v1/sessions/{id}/logs?namespace=&pod=&container=&previous=`.
+#[must_use]
+pub fn logs(id: &str, namespace: &str, pod: &str, container: &str, previous: bool) -> String {
+    let (namespace, pod, container) = (encode(namespace), encode(pod), encode(container));
+    format!("{}/logs?namespace={namespace}&pod={pod}&container={container}&previous={previous}", session(id))
 }
 
 /// `/api/v1/sessions/{id}/terminals/{tid}?node=&cols=&rows=`.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Answered;
+use crate::{Answered, Fault, FaultKind};
 
 /// Body of `POST /api/v1/sessions`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +85,12 @@ pub struct Session {
     /// Questions of the lesson that were answered rightly.
     #[serde(default)]
     pub answered: Vec<Answered>,
+    /// What the fault panel offers; empty: it is not shown.
+    #[serde(default)]
+    pub may_break: Vec<FaultKind>,
+    /// Faults that hold now.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
 }
 
 /// A stage of coming up.

@@ -25,8 +25,16 @@ pub struct Topology {
     pub replica_sets: Vec<ReplicaSet>,
     /// Pods, mirror pods of the control plane included.
     pub pods: Vec<Pod>,
+    /// StatefulSets.
+    pub stateful_sets: Vec<Workload>,
+    /// DaemonSets.
+    pub daemon_sets: Vec<Workload>,
+    /// Jobs.
+    pub jobs: Vec<Workload>,
     /// Services.
     pub services: Vec<Service>,
+    /// Ingresses.
+    pub ingresses: Vec<Ingress>,
 }
 
 /// One object of any kind.
@@ -43,8 +51,16 @@ pub enum Object {
     ReplicaSet(ReplicaSet),
     /// A pod.
     Pod(Pod),
+    /// A StatefulSet.
+    StatefulSet(Workload),
+    /// A DaemonSet.
+    DaemonSet(Workload),
+    /// A Job.
+    Job(Workload),
     /// A Service.
     Service(Service),
+    /// An Ingress.
+    Ingress(Ingress),
 }
 
 /// Kind of an object.
@@ -56,7 +72,11 @@ pub enum ObjectKind {
     Deployment,
     ReplicaSet,
     Pod,
+    StatefulSet,
+    DaemonSet,
+    Job,
     Service,
+    Ingress,
 }
 
 /// Which object.
@@ -72,7 +92,7 @@ pub struct ObjectKey {
 }
 
 /// What a node is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeRole {
     /// Runs the control plane.
@@ -213,6 +233,8 @@ pub struct Pod {
     pub owners: Vec<OwnerRef>,
     /// Whether it mirrors a static pod.
     pub mirror: bool,
+    /// PersistentVolumeClaims that it mounts.
+    pub claims: Vec<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// `metadata.creationTimestamp`.
@@ -255,6 +277,22 @@ pub struct Deployment {
     pub available: u32,
     /// Revision, 0 before the first roll-out.
     pub revision: u32,
+    /// Images of its template.
+    pub images: Vec<String>,
+}
+
+/// A StatefulSet, DaemonSet or Job: what makes pods and is not a Deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Workload {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Pods wanted: replicas, one a node, or completions.
+    pub replicas: u32,
+    /// Pods ready, or completed.
+    pub ready: u32,
     /// Images of its template.
     pub images: Vec<String>,
 }
@@ -307,4 +345,36 @@ pub struct Service {
     pub selector: BTreeMap<String, String>,
     /// Backends from its EndpointSlices.
     pub endpoints: Vec<Endpoint>,
+}
+
+/// An Ingress.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ingress {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Its class, once it has one.
+    pub class: Option<String>,
+    /// Its ways, in order; the default backend is the last, with neither host nor path.
+    pub routes: Vec<IngressRoute>,
+    /// Hosts with a certificate.
+    pub tls: Vec<String>,
+    /// Where its controller can be reached.
+    pub addresses: Vec<String>,
+}
+
+/// A way through an Ingress.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IngressRoute {
+    /// Host, empty for all.
+    pub host: String,
+    /// Path, empty for all.
+    pub path: String,
+    /// Service in the Ingress's namespace.
+    pub service: String,
+    /// Its port or port name.
+    pub port: String,
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Trace {
     /// Identifier, ascending in a session; an event with a known one replaces it (chains grow).
     pub id: u64,
-    /// What the person did, such as `create deployments web`.
+    /// What the person did, such as `create deployment web` or `expose service web`.
     pub title: String,
     /// When it began.
     pub start_millis: u64,
@@ -44,4 +44,7 @@ pub struct Stage {
     pub start_micros: u64,
     /// How long the API server took.
     pub duration_micros: u64,
+    /// How long of that etcd took, as the audit event's `apiserver.latency.k8s.io/etcd` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etcd_micros: Option<u64>,
 }

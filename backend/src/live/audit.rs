@@ -1,6 +1,11 @@
 //! Standard audit events (`audit.k8s.io/v1`), as far as a trace needs them.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+
+/// The annotation that tells how long etcd took.
+const ETCD: &str = "apiserver.latency.k8s.io/etcd";
 
 /// One request that the API server answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -14,6 +19,9 @@ pub(super) struct AuditEvent {
     pub(super) source_ips: Vec<String>,
     pub(super) object_ref: Option<ObjectRef>,
     pub(super) response_status: Option<ResponseStatus>,
+    #[serde(rename = "requestURI")]
+    pub(super) request_uri: String,
+    pub(super) annotations: BTreeMap<String, String>,
     pub(super) request_received_timestamp: String,
     pub(super) stage_timestamp: String,
 }
@@ -49,6 +57,42 @@ impl AuditEvent {
         let end = micros(&self.stage_timestamp)?;
         Some((begin, end.saturating_sub(begin)))
     }
+
+    /// How long etcd took, in microseconds.
+    pub(super) fn etcd_micros(&self) -> Option<u64> {
+        go_duration(self.annotations.get(ETCD)?)
+    }
+
+    /// A parameter of the request.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        let (_, query) = self.request_uri.split_once('?')?;
+        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+}
+
+/// A length of time as Go writes it (`609µs`, `3.108ms`, `1m2.5s`), in microseconds.
+fn go_duration(text: &str) -> Option<u64> {
+    let mut micros = 0.0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let number = rest.find(|it: char| !it.is_ascii_digit() && it != '.')?;
+        let (value, after) = rest.split_at(number);
+        let unit = after.find(|it: char| it.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(unit);
+        let factor = match unit {
+            "ns" => 0.001,
+            "us" | "µs" | "μs" => 1.0,
+            "ms" => 1e3,
+            "s" => 1e6,
+            "m" => 60e6,
+            "h" => 3600e6,
+            _ => return None,
+        };
+        micros += value.parse::<f64>().ok()? * factor;
+        rest = after;
+    }
+    // Far below what a float holds exactly.
+    (!text.is_empty() && micros < 1e15).then_some(micros.round() as u64)
 }
 
 /// The whole lines of `bytes` as events, and how many bytes they take. Lines that are no events are passed over:
@@ -90,5 +134,29 @@ mod tests {
             ..AuditEvent::default()
         };
         assert_eq!(event.times().map(|(_, duration)| duration), Some(2100));
+    }
+
+    #[test]
+    fn lengths_of_time_as_go_writes_them() {
+        for (text, want) in [
+            ("609µs", Some(609)),
+            ("3.108ms", Some(3108)),
+            ("1m2.5s", Some(62_500_000)),
+            ("800ns", Some(1)),
+            ("", None),
+            ("fast", None),
+            ("3", None),
+            ("99999999999h", None),
+        ] {
+            assert_eq!(go_duration(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn parameters_of_the_request() {
+        let uri = "/api/v1/namespaces/default/pods?fieldManager=kubectl-run&dryRun=All";
+        let event = AuditEvent { request_uri: uri.to_owned(), ..AuditEvent::default() };
+        assert_eq!(event.parameter("fieldManager"), Some("kubectl-run"));
+        assert_eq!(event.parameter("manager"), None);
     }
 }

@@ -13,13 +13,17 @@ use super::raw::Raw;
 use crate::lessons::ResourceName;
 
 /// What the picture shows; watched from the beginning.
-const CORE: [(&str, &str, &str); 7] = [
+const CORE: [(&str, &str, &str); 11] = [
     ("", "v1", "nodes"),
     ("", "v1", "namespaces"),
     ("apps", "v1", "deployments"),
     ("apps", "v1", "replicasets"),
     ("", "v1", "pods"),
+    ("apps", "v1", "statefulsets"),
+    ("apps", "v1", "daemonsets"),
+    ("batch", "v1", "jobs"),
     ("", "v1", "services"),
+    ("networking.k8s.io", "v1", "ingresses"),
     ("discovery.k8s.io", "v1", "endpointslices"),
 ];
 

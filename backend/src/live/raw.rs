@@ -59,6 +59,14 @@ pub(crate) struct Observed {
     pub(crate) pods: Vec<Arc<Raw>>,
     /// Services.
     pub(crate) services: Vec<Arc<Raw>>,
+    /// StatefulSets.
+    pub(crate) stateful_sets: Vec<Arc<Raw>>,
+    /// DaemonSets.
+    pub(crate) daemon_sets: Vec<Arc<Raw>>,
+    /// Jobs.
+    pub(crate) jobs: Vec<Arc<Raw>>,
+    /// Ingresses.
+    pub(crate) ingresses: Vec<Arc<Raw>>,
     /// EndpointSlices.
     pub(crate) slices: Vec<Arc<Raw>>,
 }

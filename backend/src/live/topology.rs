@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use drydock_engine::host::{HostNode, NodeRole as HostRole, NodeState as HostState};
 use drydock_engine::native;
 use drydock_protocol::{
-    Component, ComponentState, Deployment, Endpoint, Namespace, Node, NodeRole, NodeState, Object, ObjectKey, OwnerRef,
-    Pod, ReplicaSet, Service, ServicePort,
+    Component, ComponentState, Deployment, Endpoint, Ingress, IngressRoute, Namespace, Node, NodeRole, NodeState,
+    Object, ObjectKey, OwnerRef, Pod, ReplicaSet, Service, ServicePort, Workload,
 };
 use serde_json::Value;
 
@@ -41,13 +41,29 @@ pub(super) fn objects(
     let deployments = observed.deployments.iter().map(|it| Object::Deployment(deployment(&it.value)));
     let replica_sets = observed.replica_sets.iter().map(|it| Object::ReplicaSet(replica_set(&it.value)));
     let pods = observed.pods.iter().map(|it| Object::Pod(pod(&it.value, observed)));
+    let stateful_sets = observed.stateful_sets.iter().map(|it| {
+        Object::StatefulSet(workload(&it.value, number(&it.value, "/spec/replicas"), "/status/readyReplicas"))
+    });
+    let daemon_sets = observed.daemon_sets.iter().map(|it| {
+        let wanted = number(&it.value, "/status/desiredNumberScheduled");
+        Object::DaemonSet(workload(&it.value, wanted, "/status/numberReady"))
+    });
+    let jobs = observed.jobs.iter().map(|it| {
+        let wanted = it.value.pointer("/spec/completions").map_or(1, |_| number(&it.value, "/spec/completions"));
+        Object::Job(workload(&it.value, wanted, "/status/succeeded"))
+    });
     let services = observed.services.iter().map(|it| Object::Service(service(&it.value, observed)));
+    let ingresses = observed.ingresses.iter().map(|it| Object::Ingress(ingress(&it.value)));
     nodes
         .chain(namespaces)
         .chain(deployments)
         .chain(replica_sets)
         .chain(pods)
+        .chain(stateful_sets)
+        .chain(daemon_sets)
+        .chain(jobs)
         .chain(services)
+        .chain(ingresses)
         .map(|object| (object.key(), object))
         .collect()
 }
@@ -145,8 +161,58 @@ fn component(component: &str, host: &HostNode, node: NodeState, observed: &Obser
     Component { name: component.to_owned(), state, restarts, memory_bytes: None }
 }
 
+/// Images of a template, in order.
+fn images(value: &Value) -> impl Iterator<Item = String> {
+    list(value, "/spec/template/spec/containers").iter().map(|it| text(it, "/image").to_owned())
+}
+
+fn workload(value: &Value, wanted: u32, ready: &str) -> Workload {
+    Workload {
+        namespace: namespace(value),
+        name: name(value),
+        replicas: wanted,
+        ready: number(value, ready),
+        images: images(value).collect(),
+    }
+}
+
+fn ingress(value: &Value) -> Ingress {
+    let route = |host: &str, path: &str, backend: &Value| {
+        let service = text(backend, "/service/name");
+        let port = match text(backend, "/service/port/name") {
+            "" => number(backend, "/service/port/number").to_string(),
+            name => name.to_owned(),
+        };
+        let (host, path, service) = (host.to_owned(), path.to_owned(), service.to_owned());
+        (!service.is_empty()).then_some(IngressRoute { host, path, service, port })
+    };
+    let mut routes = Vec::new();
+    for rule in list(value, "/spec/rules") {
+        for path in list(rule, "/http/paths") {
+            let backend = path.get("backend").unwrap_or(&Value::Null);
+            routes.extend(route(text(rule, "/host"), text(path, "/path"), backend));
+        }
+    }
+    routes.extend(value.pointer("/spec/defaultBackend").and_then(|backend| route("", "", backend)));
+    let addresses = list(value, "/status/loadBalancer/ingress").iter().map(|it| match text(it, "/ip") {
+        "" => text(it, "/hostname").to_owned(),
+        ip => ip.to_owned(),
+    });
+    Ingress {
+        namespace: namespace(value),
+        name: name(value),
+        class: some(text(value, "/spec/ingressClassName")),
+        routes,
+        tls: list(value, "/spec/tls")
+            .iter()
+            .flat_map(|it| list(it, "/hosts"))
+            .filter_map(|it| it.as_str().map(str::to_owned))
+            .collect(),
+        addresses: addresses.collect(),
+    }
+}
+
 fn deployment(value: &Value) -> Deployment {
-    let images = list(value, "/spec/template/spec/containers").iter().map(|it| text(it, "/image").to_owned());
     Deployment {
         namespace: namespace(value),
         name: name(value),
@@ -155,7 +221,7 @@ fn deployment(value: &Value) -> Deployment {
         ready: number(value, "/status/readyReplicas"),
         available: number(value, "/status/availableReplicas"),
         revision: revision(value),
-        images: images.collect(),
+        images: images(value).collect(),
     }
 }
 
@@ -190,6 +256,12 @@ fn pod(value: &Value, observed: &Observed) -> Pod {
         mirror: value
             .pointer("/metadata/annotations")
             .is_some_and(|it| it.get("kubernetes.io/config.mirror").is_some()),
+        claims: list(value, "/spec/volumes")
+            .iter()
+            .map(|volume| text(volume, "/persistentVolumeClaim/claimName"))
+            .filter(|claim| !claim.is_empty())
+            .map(str::to_owned)
+            .collect(),
         labels: labels(value, "/metadata/labels"),
         created_millis: super::audit::millis(created).unwrap_or_default(),
     }

@@ -1,6 +1,6 @@
 //! The thin loop: watches a cluster and publishes what changed to the session's page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,9 @@ use drydock_protocol::{Object, ObjectKey, SessionEvent};
 
 use super::audit;
 use super::lists::Lists;
-use super::raw::{Observed, controller};
+use super::raw::{Observed, Raw, controller, list, text};
 use super::topology::{self, Usage};
-use super::tracer::Tracer;
+use super::tracer::{Kin, Tracer};
 use crate::sessions::Hub;
 
 /// Changes are gathered for this long before the picture is drawn anew.
@@ -80,7 +80,11 @@ impl Watch {
             deployments: self.lists.core("deployments"),
             replica_sets: self.lists.core("replicasets"),
             pods: self.lists.core("pods"),
+            stateful_sets: self.lists.core("statefulsets"),
+            daemon_sets: self.lists.core("daemonsets"),
+            jobs: self.lists.core("jobs"),
             services: self.lists.core("services"),
+            ingresses: self.lists.core("ingresses"),
             slices: self.lists.core("endpointslices"),
         }
     }
@@ -142,12 +146,29 @@ impl Watch {
             self.audit_rest.clear();
         }
         let observed = self.observed();
-        let owner = |resource: &str, namespace: &str, name: &str| owner(&observed, resource, namespace, name);
+        // A chain that grew by many requests is told once.
+        let mut grown = BTreeSet::new();
         for event in &events {
-            if let Some(trace) = self.tracer.take(event, &owner) {
-                self.hub.publish(SessionEvent::Trace { trace });
-            }
+            grown.extend(self.tracer.take(event, &observed));
         }
+        for trace in grown.into_iter().filter_map(|id| self.tracer.trace(id)) {
+            self.hub.publish(SessionEvent::Trace { trace });
+        }
+    }
+}
+
+impl Kin for Observed {
+    fn owner(&self, resource: &str, namespace: &str, name: &str) -> Option<(String, String)> {
+        owner(self, resource, namespace, name)
+    }
+
+    fn has_backend(&self, resource: &str, namespace: &str, name: &str, is_member: &dyn Fn(&str) -> bool) -> bool {
+        let slices = self.slices.iter().filter(|it| it.namespace() == namespace);
+        let of_service = |it: &Raw| controller(&it.value).is_some_and(|(_, service)| service == name);
+        slices
+            .filter(|it| if resource == "endpoints" { of_service(it) } else { it.name() == name })
+            .flat_map(|it| list(&it.value, "/endpoints"))
+            .any(|endpoint| is_member(text(endpoint, "/targetRef/name")))
     }
 }
 
@@ -155,6 +176,7 @@ fn owner(observed: &Observed, resource: &str, namespace: &str, name: &str) -> Op
     let objects = match resource {
         "pods" => &observed.pods,
         "replicasets" => &observed.replica_sets,
+        "jobs" => &observed.jobs,
         "endpointslices" => &observed.slices,
         _ => return None,
     };

@@ -1,4 +1,4 @@
-//! Sessions: create, look at, extend, reset, end; nodes on and off.
+//! Sessions: create, look at, extend, reset, end.
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -82,22 +82,6 @@ pub(super) async fn answer(
 ) -> Result<Json<AnswerVerdict>, Error> {
     let Json(answer) = body.map_err(|rejection| Error::Invalid(rejection.body_text()))?;
     Ok(Json(app.sessions.answer(&id, &answer, language(&wanted, &headers)).await?))
-}
-
-/// POST /sessions/{id}/nodes/{node}/stop
-pub(super) async fn stop_node(
-    State(app): State<App>,
-    Path((id, node)): Path<(String, String)>,
-) -> Result<(StatusCode, Json<Session>), Error> {
-    Ok((StatusCode::ACCEPTED, Json(app.sessions.switch_node(&id, &node, false).await?)))
-}
-
-/// POST /sessions/{id}/nodes/{node}/start
-pub(super) async fn start_node(
-    State(app): State<App>,
-    Path((id, node)): Path<(String, String)>,
-) -> Result<(StatusCode, Json<Session>), Error> {
-    Ok((StatusCode::ACCEPTED, Json(app.sessions.switch_node(&id, &node, true).await?)))
 }
 
 #[cfg(test)]

@@ -1,17 +1,18 @@
 //! One session's state and its stream of events: a page that comes back gets what it missed, or a snapshot.
 
+mod cluster;
 mod lesson;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use drydock_engine::Stage;
 use drydock_protocol::{
     Answered, CheckStatus, Envelope, HintStatus, Notice, NoticeLevel, Session, SessionEvent, SessionState, Snapshot,
     StartStage, StartStep, StepState, Topology, Trace,
 };
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
 
 pub(crate) use lesson::{Found, Looked};
 
@@ -34,6 +35,8 @@ pub(crate) struct Hub {
     /// Counts clusters that are over.
     closed: watch::Sender<u64>,
     nodes_changed: Notify,
+    nodes_turn: tokio::sync::Mutex<()>,
+    log_streams: Arc<Semaphore>,
     warned: AtomicBool,
     desk: lesson::Desk,
 }
@@ -68,6 +71,8 @@ pub(super) fn describe(row: &SessionRow, steps_done: Vec<String>, answered: Vec<
         start: waiting(),
         steps_done,
         answered,
+        may_break: Vec::new(),
+        faults: Vec::new(),
     }
 }
 
@@ -108,6 +113,8 @@ impl Hub {
             events: broadcast::Sender::new(KEPT),
             closed: watch::Sender::new(0),
             nodes_changed: Notify::new(),
+            nodes_turn: tokio::sync::Mutex::default(),
+            log_streams: Arc::new(Semaphore::new(cluster::LOG_STREAMS)),
             warned: AtomicBool::new(false),
             desk: lesson::Desk::new(),
         }
@@ -174,6 +181,10 @@ impl Hub {
             }),
             SessionEvent::Trace { trace } => {
                 inner.traces.retain(|known| known.id != trace.id);
+                // A chain is always told whole: what was told of it before is not worth keeping.
+                inner.kept.retain(
+                    |kept| !matches!(&kept.event, SessionEvent::Trace { trace: known } if known.id == trace.id),
+                );
                 inner.traces.push_back(trace.clone());
                 while inner.traces.len() > TRACES {
                     inner.traces.pop_front();
@@ -281,6 +292,7 @@ impl Hub {
         inner.session.answered.clear();
         inner.session.start = waiting();
         inner.session.nodes_ready = 0;
+        inner.session.faults.clear();
         inner.session.now_millis = now_millis();
         let snapshot = Snapshot { session: inner.session.clone(), ..Snapshot::default() };
         self.publish_locked(&mut inner, SessionEvent::Snapshot(Box::new(snapshot)));

@@ -35,7 +35,7 @@ impl Store {
         sqlx::query(
             "INSERT INTO sessions (id, name, lesson, workers, state, reason, created_millis, expires_millis, start_millis)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-             ON CONFLICT (id) DO UPDATE SET state = excluded.state, reason = excluded.reason,
+             ON CONFLICT (id) DO UPDATE SET workers = excluded.workers, state = excluded.state, reason = excluded.reason,
                  expires_millis = excluded.expires_millis, start_millis = excluded.start_millis",
         )
         .bind(&session.id)

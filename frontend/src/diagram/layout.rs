@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use drydock_protocol::{Deployment, Node, NodeRole, ObjectKey, Service, Topology};
+use drydock_protocol::{Node, NodeRole, ObjectKey, ObjectKind, Topology};
 
 use super::edges::{self, Edge};
 use super::geometry::Rect;
-use super::{Slots, is_card, is_system, pod_id};
+use super::{Slots, group_id, is_card, is_system, pod_id};
 
 /// Room between the columns of a picture, and inside of its boxes.
 const GAP: f64 = 12.0;
@@ -16,6 +16,10 @@ const PAD: f64 = 14.0;
 const NODE_MIN: f64 = 226.0;
 /// Average width of a character in titles.
 const CHAR: f64 = 7.0;
+/// Height that must be to spare before cards say more again: more than a row of the largest.
+const SPARE: f64 = 60.0;
+/// Room between ingresses and services, where the lines between them run.
+const GUTTER: f64 = 34.0;
 
 /// Heights: generous where there is room, tight on a small screen.
 #[derive(Clone, Copy)]
@@ -56,8 +60,25 @@ impl Heights {
         card: 42.0,
     };
 
+    /// One line each.
+    const LEAST: Self = Self {
+        margin: 8.0,
+        bus: 16.0,
+        master: [30.0, 26.0, 13.0],
+        lane: [20.0, 24.0, 6.0],
+        node: [34.0, 30.0],
+        agent: 20.0,
+        card: 40.0,
+    };
+
     fn of(height: f64) -> Self {
-        if height < 450.0 { Self::TIGHT } else { Self::GENEROUS }
+        if height < 340.0 {
+            Self::LEAST
+        } else if height < 450.0 {
+            Self::TIGHT
+        } else {
+            Self::GENEROUS
+        }
     }
 }
 
@@ -71,7 +92,7 @@ pub struct Size {
 }
 
 /// How much a pod's card says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Density {
     /// Name and a second line.
     #[default]
@@ -82,15 +103,18 @@ pub enum Density {
     Ends,
     /// Only the shape of its state.
     Signs,
+    /// No cards of their own: one for all of an owner's pods on a node.
+    Groups,
 }
 
 impl Density {
-    const ALL: [Self; 4] = [Self::Roomy, Self::Compact, Self::Ends, Self::Signs];
+    const ALL: [Self; 5] = [Self::Roomy, Self::Compact, Self::Ends, Self::Signs, Self::Groups];
 
     /// Least width and the height of a card, the height of a roomy one being given.
     const fn card(self, roomy: f64) -> (f64, f64) {
         match self {
             Self::Roomy => (128.0, roomy),
+            Self::Groups => (132.0, 36.0),
             Self::Compact => (108.0, 26.0),
             Self::Ends => (66.0, 20.0),
             Self::Signs => (22.0, 22.0),
@@ -100,7 +124,7 @@ impl Density {
     /// Room between cards.
     pub(super) const fn gap(self) -> f64 {
         match self {
-            Self::Roomy => 10.0,
+            Self::Roomy | Self::Groups => 10.0,
             Self::Compact => 8.0,
             Self::Ends => 5.0,
             Self::Signs => 5.0,
@@ -125,36 +149,66 @@ pub struct NodeBox {
     pub row: usize,
 }
 
+/// What the viewer wants to see, and saw before.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct View {
+    /// Whether workloads, services and ingresses of the system show.
+    pub system: bool,
+    /// How much cards said before; they say more again only where there is room to spare, so that a pod that comes and
+    /// goes does not change all cards each time.
+    pub before: Option<Density>,
+}
+
+/// Pods of one owner on one node, shown as one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Group {
+    /// Its card.
+    pub rect: Rect,
+    /// Identities of its pods.
+    pub pods: Vec<String>,
+}
+
 /// The whole picture.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
     /// Width and height of what was laid out; the height may be more than was there.
     pub size: Size,
+    /// The height that it needs, without what is spare.
+    pub needed: f64,
     /// How much cards say.
     pub density: Density,
     /// Room between lane and nodes, and between rows of nodes.
     pub bus: f64,
+    /// The master's name, empty before it is known.
+    pub master_name: String,
     /// The master's box, with its agents in the title row.
     pub master: NodeBox,
     /// Control plane components by name.
     pub components: BTreeMap<String, Rect>,
     /// The place where pods wait for a node.
     pub queue: Rect,
-    /// Box around the deployments.
-    pub deployments_lane: Rect,
-    /// Box around the services.
+    /// Box around the workloads.
+    pub workloads_lane: Rect,
+    /// Box around services and ingresses.
     pub services_lane: Rect,
-    /// Deployments.
-    pub deployments: BTreeMap<ObjectKey, Rect>,
+    /// Deployments, StatefulSets, DaemonSets and Jobs.
+    pub workloads: BTreeMap<ObjectKey, Rect>,
     /// Services.
     pub services: BTreeMap<ObjectKey, Rect>,
+    /// Ingresses.
+    pub ingresses: BTreeMap<ObjectKey, Rect>,
     /// Worker nodes by name.
     pub nodes: BTreeMap<String, NodeBox>,
     /// Pods by identity, those that wait for a node included.
     pub pods: BTreeMap<String, Rect>,
-    /// Services to their pods.
+    /// Groups of pods by identity, where pods have no cards of their own.
+    pub groups: BTreeMap<String, Group>,
+    /// Services to their pods, ingresses to their services.
     pub edges: BTreeMap<String, Edge>,
 }
+
+/// Lower than this, a chip has one line.
+pub const ONE_LINE: f64 = 30.0;
 
 /// Components of the control plane, in the order of a request.
 pub const CONTROL_PLANE: [&str; 4] = ["kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler"];
@@ -165,13 +219,20 @@ pub fn is_control_plane(component: &str) -> bool {
     CONTROL_PLANE.contains(&component)
 }
 
-/// Lays out `topology` for a place of `size`. `system` says whether deployments and services of the system show.
+/// Lays out `topology` for a place of `size`.
 #[must_use]
-pub fn layout(topology: &Topology, slots: &Slots, size: Size, system: bool) -> Layout {
-    let mut best = Layout::default();
+pub fn layout(topology: &Topology, slots: &Slots, size: Size, view: View) -> Layout {
+    let mut best = Layout { needed: f64::INFINITY, ..Layout::default() };
     for density in Density::ALL {
-        best = lay_out(topology, slots, size, system, density);
-        if best.size.height <= size.height + 0.5 {
+        let it = lay_out(topology, slots, size, view.system, density);
+        let is_roomier = view.before.is_some_and(|before| density < before);
+        let spare = if is_roomier { SPARE } else { -0.5 };
+        let fits = it.needed + spare <= size.height;
+        // Where nothing fits, what needs the least is scrolled.
+        if fits || it.needed < best.needed {
+            best = it;
+        }
+        if fits {
             break;
         }
     }
@@ -186,7 +247,8 @@ fn lay_out(topology: &Topology, slots: &Slots, size: Size, system: bool, density
         Plan { out: Layout { density, bus: heights.bus, ..Layout::default() }, topology, slots, heights, inner };
     plan.master();
     let lane_bottom = plan.lanes(system);
-    let bottom = plan.nodes(lane_bottom + heights.bus, size.height);
+    let (bottom, spare) = plan.nodes(lane_bottom + heights.bus, size.height);
+    plan.out.needed = bottom + heights.margin - spare;
     plan.out.size = Size { width: inner + 2.0 * heights.margin, height: (bottom + heights.margin).max(size.height) };
     plan.out
 }
@@ -222,6 +284,7 @@ impl Plan<'_> {
         self.waiting();
         let master = self.topology.nodes.iter().find(|it| it.role == NodeRole::Master);
         let name = master.map_or("", |it| it.name.as_str());
+        self.out.master_name = name.to_owned();
         let pods_top = y + height + foot;
         let pods_bottom = self.pods(name, x, pods_top, self.inner - 2.0 * PAD);
         let rect = Rect::new(margin, margin, self.inner, pods_bottom.map_or(pods_top, |it| it + PAD) - margin);
@@ -256,44 +319,65 @@ impl Plan<'_> {
         }
     }
 
-    /// Deployments left, services right, each in a dashed box that grows by rows. Returns where they end.
+    /// Workloads left, ingresses and services right, each in a dashed box that grows by rows. Returns where they end.
     fn lanes(&mut self, system: bool) -> f64 {
         let (top, x) = (self.out.master.rect.bottom() + GAP, self.heights.margin);
-        let deployments: Vec<&Deployment> =
-            self.topology.deployments.iter().filter(|it| system || !is_system(&it.namespace)).collect();
-        let services: Vec<&Service> =
-            self.topology.services.iter().filter(|it| system || !is_system(&it.namespace)).collect();
+        let shown = |key: &ObjectKey| system || !is_system(&key.namespace);
+        let workloads: Vec<ObjectKey> = workloads(self.topology).filter(&shown).collect();
+        let services: Vec<ObjectKey> = self.topology.services.iter().map(|it| it.key()).filter(&shown).collect();
+        let ingresses: Vec<ObjectKey> = self.topology.ingresses.iter().map(|it| it.key()).filter(&shown).collect();
         let left = ((self.inner - GAP) * 0.4).floor();
         let right = self.inner - GAP - left;
-        let (chips_left, bottom_left) = self.chips(Rect::new(x, top, left, 0.0), deployments.len());
-        let (chips_right, bottom_right) = self.chips(Rect::new(x + left + GAP, top, right, 0.0), services.len());
-        let bottom = bottom_left.max(bottom_right);
-        self.out.deployments_lane = Rect::new(x, top, left, bottom - top);
-        self.out.services_lane = Rect::new(x + left + GAP, top, right, bottom - top);
-        self.out.deployments = deployments.iter().map(|it| it.key()).zip(chips_left).collect();
-        self.out.services = services.iter().map(|it| it.key()).zip(chips_right).collect();
+        // Lines from ingresses end at upper borders: they need room for their heads.
+        let air = if ingresses.is_empty() { 0.0 } else { 6.0 };
+        let (chips_left, bottom_left) = self.chips(Rect::new(x, top, left, 0.0), workloads.len(), 0.0);
+        let mut lane = Rect::new(x + left + GAP, top, right, 0.0);
+        self.out.services_lane = lane;
+        let mut bottom = bottom_left;
+        if !ingresses.is_empty() {
+            let w = (right * 0.36).clamp(96.0, 230.0);
+            let (chips, end) = self.chips(Rect { w: w + 2.0 * PAD, ..lane }, ingresses.len(), air);
+            let chips = chips.into_iter().map(|it| Rect { w, ..it });
+            self.out.ingresses = ingresses.into_iter().zip(chips).collect();
+            bottom = bottom.max(end);
+            lane = Rect { x: lane.x + w + GUTTER, w: lane.w - w - GUTTER, ..lane };
+        }
+        let (chips_right, end) = self.chips(lane, services.len(), air);
+        bottom = bottom.max(end);
+        self.out.workloads_lane = Rect::new(x, top, left, bottom - top);
+        self.out.services_lane.h = bottom - top;
+        self.out.workloads = workloads.into_iter().zip(chips_left).collect();
+        self.out.services = services.into_iter().zip(chips_right).collect();
         bottom
     }
 
-    fn chips(&self, lane: Rect, count: usize) -> (Vec<Rect>, f64) {
+    /// Chips in a lane and where they end; `air` is room above each row beyond the ordinary.
+    fn chips(&self, lane: Rect, count: usize, air: f64) -> (Vec<Rect>, f64) {
         let [head, height, pad] = self.heights.lane;
-        let least = 146.0;
-        let columns = (((lane.w - 2.0 * PAD + GAP) / (least + GAP)).floor() as usize).max(1);
+        let (head, gap) = (head + air, 8.0 + air);
+        let columns_of = |least: f64| (((lane.w - 2.0 * PAD + GAP) / (least + GAP)).floor() as usize).max(1);
+        // What has one line needs less width, too; many have one line each.
+        let (mut columns, mut height) = (columns_of(if height < ONE_LINE { 112.0 } else { 146.0 }), height);
+        if count.div_ceil(columns) > 2 {
+            columns = columns_of(112.0);
+            height = height.min(24.0);
+        }
         let w = ((lane.w - 2.0 * PAD + GAP) / columns as f64 - GAP).min(220.0);
         let chip = |index: usize| {
             let (row, column) = (index / columns, index % columns);
-            Rect::new(lane.x + PAD + column as f64 * (w + GAP), lane.y + head + row as f64 * (height + 8.0), w, height)
+            Rect::new(lane.x + PAD + column as f64 * (w + GAP), lane.y + head + row as f64 * (height + gap), w, height)
         };
         let rows = count.div_ceil(columns).max(1);
-        ((0..count).map(chip).collect(), lane.y + head + rows as f64 * (height + 8.0) - 8.0 + pad)
+        ((0..count).map(chip).collect(), lane.y + head + rows as f64 * (height + gap) - gap + pad)
     }
 
     /// The workers in one row, or more where they are many; they share the height that is left.
-    fn nodes(&mut self, top: f64, height: f64) -> f64 {
+    /// Returns where they end, and how much of that height was spare.
+    fn nodes(&mut self, top: f64, height: f64) -> (f64, f64) {
         let topology = self.topology;
         let workers: Vec<&Node> = topology.nodes.iter().filter(|it| it.role == NodeRole::Worker).collect();
         if workers.is_empty() {
-            return top;
+            return (top, 0.0);
         }
         let Heights { margin, bus, node: [head, foot], .. } = self.heights;
         let fitting = (((self.inner + GAP) / (NODE_MIN + GAP)).floor() as usize).max(1);
@@ -304,7 +388,7 @@ impl Plan<'_> {
         let needed: Vec<f64> = workers
             .chunks(columns)
             .map(|row| {
-                let most = row.iter().map(|it| self.slots.needed(&it.name)).max().unwrap_or(0);
+                let most = row.iter().map(|it| self.places_on(&it.name)).max().unwrap_or(0);
                 head + grid.height(most).max(grid.card_height) + foot
             })
             .collect();
@@ -318,7 +402,12 @@ impl Plan<'_> {
             }
             y += h + bus;
         }
-        y - bus
+        (y - bus, spare * rows as f64)
+    }
+
+    /// Places that a node needs.
+    fn places_on(&self, node: &str) -> usize {
+        if self.out.density == Density::Groups { self.slots.groups_needed(node) } else { self.slots.needed(node) }
     }
 
     fn node(&mut self, node: &Node, rect: Rect, row: usize) {
@@ -350,12 +439,33 @@ impl Plan<'_> {
     /// Places a node's pods in a grid; returns where the last row ends.
     fn pods(&mut self, node: &str, x: f64, y: f64, width: f64) -> Option<f64> {
         let grid = Grid::new(width, self.out.density, self.heights.card);
-        for (place, pod) in self.slots.on(node) {
-            self.out.pods.insert(pod.to_owned(), grid.card(place, x, y));
+        if self.out.density == Density::Groups {
+            for (place, group) in self.slots.groups_on(node) {
+                let rect = grid.card(place, x, y);
+                self.out.groups.insert(group.to_owned(), Group { rect, pods: Vec::new() });
+            }
+            let pods = self.topology.pods.iter().filter(|it| is_card(it) && it.node.as_deref() == Some(node));
+            for pod in pods {
+                if let Some(group) = self.out.groups.get_mut(&group_id(pod)) {
+                    group.pods.push(pod_id(pod));
+                }
+            }
+        } else {
+            for (place, pod) in self.slots.on(node) {
+                self.out.pods.insert(pod.to_owned(), grid.card(place, x, y));
+            }
         }
-        let needed = self.slots.needed(node);
+        let needed = self.places_on(node);
         (needed > 0).then(|| y + grid.height(needed))
     }
+}
+
+/// What makes pods, in the order of the lane.
+fn workloads(topology: &Topology) -> impl Iterator<Item = ObjectKey> {
+    let deployments = topology.deployments.iter().map(|it| it.key());
+    let stateful_sets = topology.stateful_sets.iter().map(|it| it.key(ObjectKind::StatefulSet));
+    let daemon_sets = topology.daemon_sets.iter().map(|it| it.key(ObjectKind::DaemonSet));
+    deployments.chain(stateful_sets).chain(daemon_sets).chain(topology.jobs.iter().map(|it| it.key(ObjectKind::Job)))
 }
 
 /// The grid of a node's pods. Its columns depend on width and density alone, so that places stay.

@@ -1,6 +1,6 @@
 //! What states look like: a colour class and a shape, never colour alone.
 
-use drydock_protocol::{ComponentState, NodeState, Pod, PodHealth, Service};
+use drydock_protocol::{ComponentState, Ingress, NodeState, Pod, PodHealth, Service, Topology};
 
 /// A colour class of `styles/diagram.css` together with its shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +104,38 @@ impl Look {
             _ => Self::Good,
         }
     }
+
+    /// The look of an Ingress: by the Services that it names.
+    #[must_use]
+    pub fn of_ingress(ingress: &Ingress, topology: &Topology) -> Self {
+        let works = |name: &str| {
+            let service = topology.services.iter().find(|it| it.name == name && it.namespace == ingress.namespace);
+            service.is_some_and(|it| it.endpoints.iter().any(|it| it.ready) || it.r#type == "ExternalName")
+        };
+        let good = ingress.routes.iter().filter(|it| works(&it.service)).count();
+        match (good, ingress.routes.len()) {
+            // Nobody has taken it on yet.
+            _ if ingress.addresses.is_empty() => Self::Info,
+            (_, 0) => Self::Off,
+            (0, _) => Self::Bad,
+            (good, all) if good < all => Self::Warn,
+            _ => Self::Good,
+        }
+    }
+
+    /// The look of pods that are shown as one: the one that most wants to be seen.
+    #[must_use]
+    pub fn of_pods<'a>(pods: impl Iterator<Item = &'a Pod>) -> Self {
+        let rank = |look: &Self| match look {
+            Self::Bad => 0,
+            Self::Warn => 1,
+            Self::Info => 2,
+            Self::Good => 3,
+            Self::Done => 4,
+            Self::Off => 5,
+        };
+        pods.map(Self::of_pod).min_by_key(rank).unwrap_or(Self::Off)
+    }
 }
 
 /// The second line of a pod's card: what is wrong, else its address.
@@ -151,6 +183,42 @@ mod tests {
         assert_eq!(Look::of_service(&service(&[false])), Look::Bad);
         assert_eq!(Look::of_service(&service(&[true, false])), Look::Warn);
         assert_eq!(Look::of_service(&service(&[true, true])), Look::Good);
+    }
+
+    #[test]
+    fn ingresses_by_their_services() {
+        let service = |name: &str, ready: bool| Service {
+            name: name.into(),
+            endpoints: vec![Endpoint { ready, ..Endpoint::default() }],
+            ..Service::default()
+        };
+        let topology = Topology { services: vec![service("web", true), service("api", false)], ..Topology::default() };
+        let ingress = |services: &[&str], taken: bool| Ingress {
+            routes: services
+                .iter()
+                .map(|it| drydock_protocol::IngressRoute { service: (*it).into(), ..Default::default() })
+                .collect(),
+            addresses: if taken { vec!["10.20.0.128".into()] } else { Vec::new() },
+            ..Ingress::default()
+        };
+        for (services, taken, want) in [
+            (&["web"][..], true, Look::Good),
+            (&["web"], false, Look::Info),
+            (&["web", "api"], true, Look::Warn),
+            (&["api"], true, Look::Bad),
+            (&["missing"], true, Look::Bad),
+        ] {
+            assert_eq!(Look::of_ingress(&ingress(services, taken), &topology), want, "{services:?} {taken}");
+        }
+    }
+
+    #[test]
+    fn trouble_of_one_shows_in_all() {
+        let pod = |state: &str, ready: bool| Pod { state: state.into(), ready, ..Pod::default() };
+        let look = |pods: &[Pod]| Look::of_pods(pods.iter());
+        assert_eq!(look(&[pod("Running", true), pod("CrashLoopBackOff", false), pod("Running", false)]), Look::Bad);
+        assert_eq!(look(&[pod("Completed", false), pod("Running", true)]), Look::Good);
+        assert_eq!(look(&[]), Look::Off);
     }
 
     #[test]

@@ -4,37 +4,35 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use drydock_protocol::Topology;
 
-use super::{is_card, pod_id};
+use super::{group_id, is_card, pod_id};
+
+/// Places on one node, by number.
+type Places = BTreeMap<usize, String>;
+
+/// Fewer places than this are never given anew.
+const FEW: usize = 12;
 
 /// The places taken, by node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Slots {
-    taken: HashMap<String, BTreeMap<usize, String>>,
+    taken: HashMap<String, Places>,
+    /// Where pods are shown together: the places of groups.
+    groups: HashMap<String, Places>,
 }
 
 impl Slots {
     /// Frees the places of pods that are gone and gives places to pods that came.
     pub fn update(&mut self, topology: &Topology) {
-        let mut wanted: HashMap<&str, Vec<String>> = HashMap::new();
+        let mut pods: HashMap<&str, Vec<String>> = HashMap::new();
+        let mut groups: HashMap<&str, Vec<String>> = HashMap::new();
         for pod in topology.pods.iter().filter(|it| is_card(it)) {
             if let Some(node) = pod.node.as_deref() {
-                wanted.entry(node).or_default().push(pod_id(pod));
+                pods.entry(node).or_default().push(pod_id(pod));
+                groups.entry(node).or_default().push(group_id(pod));
             }
         }
-        self.taken.retain(|node, _| wanted.contains_key(node.as_str()));
-        for (node, pods) in wanted {
-            let places = self.taken.entry(node.to_owned()).or_default();
-            let alive: HashSet<&String> = pods.iter().collect();
-            places.retain(|_, pod| alive.contains(pod));
-            let placed: HashSet<String> = places.values().cloned().collect();
-            let mut free = 0;
-            for pod in pods.into_iter().filter(|it| !placed.contains(it)) {
-                while places.contains_key(&free) {
-                    free += 1;
-                }
-                places.insert(free, pod);
-            }
-        }
+        settle(&mut self.taken, pods);
+        settle(&mut self.groups, groups);
     }
 
     /// The pods of a node with their places, by place.
@@ -42,10 +40,50 @@ impl Slots {
         self.taken.get(node).into_iter().flatten().map(|(place, pod)| (*place, pod.as_str()))
     }
 
+    /// The groups of a node with their places, by place.
+    pub fn groups_on<'a>(&'a self, node: &str) -> impl Iterator<Item = (usize, &'a str)> {
+        self.groups.get(node).into_iter().flatten().map(|(place, group)| (*place, group.as_str()))
+    }
+
     /// How many places a node needs: one more than the highest taken.
     #[must_use]
     pub fn needed(&self, node: &str) -> usize {
-        self.taken.get(node).and_then(|it| it.last_key_value()).map_or(0, |(place, _)| place + 1)
+        needed(&self.taken, node)
+    }
+
+    /// How many places a node's groups need.
+    #[must_use]
+    pub fn groups_needed(&self, node: &str) -> usize {
+        needed(&self.groups, node)
+    }
+}
+
+fn needed(taken: &HashMap<String, Places>, node: &str) -> usize {
+    taken.get(node).and_then(|it| it.last_key_value()).map_or(0, |(place, _)| place + 1)
+}
+
+fn settle(taken: &mut HashMap<String, Places>, wanted: HashMap<&str, Vec<String>>) {
+    taken.retain(|node, _| wanted.contains_key(node.as_str()));
+    for (node, items) in wanted {
+        let places = taken.entry(node.to_owned()).or_default();
+        let alive: HashSet<&String> = items.iter().collect();
+        places.retain(|_, item| alive.contains(item));
+        // After a great many went, those that stay move together once: else a few would stand far apart for ever.
+        let highest = places.last_key_value().map_or(0, |(place, _)| place + 1);
+        if highest > FEW && alive.len() * 3 <= highest {
+            *places = std::mem::take(places).into_values().enumerate().collect();
+        }
+        let mut placed: HashSet<String> = places.values().cloned().collect();
+        let mut free = 0;
+        for item in items {
+            if !placed.insert(item.clone()) {
+                continue;
+            }
+            while places.contains_key(&free) {
+                free += 1;
+            }
+            places.insert(free, item);
+        }
     }
 }
 
@@ -80,6 +118,34 @@ mod tests {
         slots.update(&topology(&[("d", "n1"), ("c", "n1"), ("e", "n1"), ("f", "n1")]));
         check(&slots, "n1", &[(0, "d"), (1, "e"), (2, "c"), (3, "f")]);
         check(&slots, "n2", &[]);
+    }
+
+    #[test]
+    fn those_that_stay_move_together_when_most_went() {
+        let name = |index: usize| format!("p{index:02}");
+        let names: Vec<String> = (0..30).map(name).collect();
+        let all: Vec<(&str, &str)> = names.iter().map(|it| (it.as_str(), "n1")).collect();
+        let mut slots = Slots::default();
+        slots.update(&topology(&all));
+        assert_eq!(slots.needed("n1"), 30);
+        // Twelve are too many to be moved, two are not.
+        slots.update(&topology(&all[18..]));
+        assert_eq!(slots.needed("n1"), 30);
+        slots.update(&topology(&all[28..]));
+        check(&slots, "n1", &[(0, "p28"), (1, "p29")]);
+    }
+
+    #[test]
+    fn pods_of_one_owner_share_a_place() {
+        let mut topology = topology(&[("a", "n1"), ("b", "n1"), ("c", "n1")]);
+        let owner = |kind: &str, name: &str| drydock_protocol::OwnerRef { kind: kind.into(), name: name.into() };
+        topology.pods[1].owners = vec![owner("ReplicaSet", "web-1"), owner("Deployment", "web")];
+        topology.pods[2].owners = vec![owner("ReplicaSet", "web-2"), owner("Deployment", "web")];
+        let mut slots = Slots::default();
+        slots.update(&topology);
+        let groups: Vec<(usize, &str)> = slots.groups_on("n1").collect();
+        assert_eq!(groups, [(0, "n1///"), (1, "n1/Deployment//web")]);
+        assert_eq!(slots.groups_needed("n1"), 2);
     }
 
     #[test]

@@ -26,6 +26,14 @@ icons! {
     check: "M3 8.6l3.2 3.2L13 4.8";
     /// A triangle: plays.
     play: "M4.8 3l7.4 5l-7.4 5Z";
+    /// Two bars: pauses.
+    pause: "M5.2 3.4v9.2M10.8 3.4v9.2";
+    /// To the begin of what is shown: a step back.
+    back: "M11.6 3.2L5.2 8l6.4 4.8ZM3.6 3.4v9.2";
+    /// To the end of what is shown: a step on.
+    on: "M4.4 3.2L10.8 8l-6.4 4.8ZM12.4 3.4v9.2";
+    /// A lightning: breaks something.
+    bolt: "M9 1.8L3.6 9h3.6L6.6 14.2L12.4 7H8.6Z";
     /// A square: stops.
     stop: "M4 4h8v8H4Z";
     /// A cross: closes.

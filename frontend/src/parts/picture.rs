@@ -1,61 +1,25 @@
 //! The living picture: applies `crate::diagram`'s layout to SVG, item by item, so that things move and do not jump.
+//!
+//! One item at a time is a tab stop; the arrow keys lead to its neighbours.
 
 mod items;
+mod scene;
 
-use drydock_protocol::ObjectKey;
 use leptos::html;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen::closure::Closure;
-use web_sys::{KeyboardEvent, ResizeObserver};
+use web_sys::{HtmlElement, KeyboardEvent, ResizeObserver};
 
 use super::details::Details;
+use super::faults::{Hands, Tools};
 use super::trace::Player;
-use crate::diagram::{Layout, Size, Slots, layout};
+use crate::diagram::walk::{self, Way};
+use crate::diagram::{Density, Size, Slots, View, layout};
 use crate::live::live;
 use crate::settings::words;
-use crate::story::Lit;
-use items::{Deployments, Edges, Master, Nodes, Pods, Services};
-
-/// Something in the picture.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Thing {
-    /// A component, with its node.
-    Component(String, String),
-    /// A node.
-    Node(String),
-    /// A pod, by identity.
-    Pod(String),
-    /// A deployment.
-    Deployment(ObjectKey),
-    /// A service.
-    Service(ObjectKey),
-}
-
-/// What the items of the picture share.
-#[derive(Clone, Copy)]
-pub(crate) struct Scene {
-    /// Where everything stands.
-    pub(crate) layout: Memo<Layout>,
-    /// What is looked at in detail.
-    pub(crate) chosen: RwSignal<Option<Thing>>,
-    /// What the pointer or the focus is on.
-    pub(crate) pointed: RwSignal<Option<Thing>>,
-    /// What happens now.
-    pub(crate) lit: Memo<Vec<Lit>>,
-}
-
-impl Scene {
-    /// Whether a component on a node is lit. A trace does not always know on which node.
-    fn is_lit(self, node: &str, component: &str) -> bool {
-        self.lit.with(|it| it.iter().any(|(on, name)| name == component && on.as_deref().is_none_or(|on| on == node)))
-    }
-
-    /// Whether `thing` is the one that is looked at or pointed to.
-    fn is_in_focus(self, thing: &Thing) -> bool {
-        self.chosen.with(|it| it.as_ref() == Some(thing)) || self.pointed.with(|it| it.as_ref() == Some(thing))
-    }
-}
+use items::{Edges, Ingresses, Master, Nodes, Pods, Services, Workloads};
+pub(crate) use scene::{Scene, Thing, rect};
 
 /// The picture with its details.
 #[component]
@@ -69,19 +33,16 @@ pub(crate) fn Picture(
     let size = RwSignal::new(Size::default());
     let system = RwSignal::new(false);
     let slots = StoredValue::new(Slots::default());
-    let layout = Memo::new(move |_| {
+    let layout = Memo::new(move |before: Option<&crate::diagram::Layout>| {
+        let view = View { system: system.get(), before: before.map(|it| it.density) };
         live.topology.with(|topology| {
             slots.update_value(|it| it.update(topology));
-            slots.with_value(|slots| layout(topology, slots, size.get(), system.get()))
+            slots.with_value(|slots| layout(topology, slots, size.get(), view))
         })
     });
-    let scene = Scene {
-        layout,
-        chosen: RwSignal::new(None),
-        pointed: RwSignal::new(None),
-        lit: Memo::new(move |_| player.lit()),
-    };
+    let scene = Scene::new(layout, player);
     provide_context(scene);
+    provide_context(Hands::new());
     let observer = StoredValue::new_local(None::<(ResizeObserver, Closure<dyn FnMut()>)>);
     Effect::new(move || {
         let Some(element) = place.get() else { return };
@@ -103,52 +64,61 @@ pub(crate) fn Picture(
         }
     });
     let escape = move |event: KeyboardEvent| {
-        if event.key() == "Escape" {
-            scene.chosen.set(None);
+        if event.key() == "Escape" && scene.chosen.with_untracked(Option::is_some) {
+            scene.close();
+        }
+    };
+    let walk = move |event: KeyboardEvent| {
+        let Some(way) = Way::of_key(&event.key()) else { return };
+        event.prevent_default();
+        let here = scene.stop.get_untracked();
+        let next = scene.layout.with_untracked(|it| {
+            let things = scene::things(it);
+            let from = scene::rect(it, &here)?;
+            let places: Vec<_> = things.iter().map(|it| it.1).collect();
+            walk::next(from, &places, way).map(|it| things[it].0.clone())
+        });
+        if let Some(next) = next {
+            focus(&next.id());
         }
     };
     view! {
-        <section class="relative min-h-0 grow" aria-label=move || words.get().picture on:keydown=escape>
-            <div node_ref=place class="absolute inset-0 overflow-auto">
-                <Show when=move || { size.get().width > 0.0 }>
-                    <svg
-                        class="diagram block"
-                        width=move || layout.with(|it| it.size.width)
-                        height=move || layout.with(|it| it.size.height)
-                        role="group"
-                        aria-label=move || format!("{}. {}", words.get().picture, words.get().picture_help)
-                    >
-                        <Master />
-                        <Deployments />
-                        <Services />
-                        <Nodes />
-                        <Edges />
-                        <Pods />
-                    </svg>
-                </Show>
+        <section class="relative flex min-h-0 grow flex-col" aria-label=move || words.get().picture on:keydown=escape>
+            <Tools system />
+            <div class="relative min-h-0 grow">
+                <div node_ref=place class="absolute inset-0 overflow-auto">
+                    <Show when=move || { size.get().width > 0.0 }>
+                        <svg
+                            class="diagram block"
+                            class:crowded=move || layout.with(|it| it.density >= Density::Ends)
+                            width=move || layout.with(|it| it.size.width)
+                            height=move || layout.with(|it| it.size.height)
+                            role="group"
+                            aria-label=move || format!("{}. {}", words.get().picture, words.get().scene.help)
+                            on:keydown=walk
+                        >
+                            <Master />
+                            <Workloads />
+                            <Services />
+                            <Ingresses />
+                            <Nodes />
+                            <Edges />
+                            <Pods />
+                        </svg>
+                    </Show>
+                </div>
+                <Tip />
+                <Details />
             </div>
-            <Tip />
-            <SystemSwitch system />
-            <Details />
         </section>
     }
 }
 
-/// Shows deployments and services of the system, at the right end of the services' lane.
-#[component]
-fn SystemSwitch(system: RwSignal<bool>) -> impl IntoView {
-    let words = words();
-    let scene: Scene = expect_context();
-    let place = move |axis: fn(&Layout) -> f64| scene.layout.with(|it| format!("{}px", axis(it)));
-    view! {
-        <label
-            class="absolute flex cursor-pointer items-center gap-1.5 text-[11px] text-muted hover:text-ink"
-            style:top=move || place(|it| it.services_lane.y + 5.0)
-            style:right=move || place(|it| it.size.width - it.services_lane.right() + 12.0)
-        >
-            <input type="checkbox" class="size-3 accent-accent" prop:checked=system on:change=move |event| system.set(event_target_checked(&event)) />
-            {move || words.get().system}
-        </label>
+/// Gives the keyboard to an element.
+pub(super) fn focus(id: &str) {
+    if let Some(element) = document().get_element_by_id(id) {
+        // An SVG group can be focused like an HTML element.
+        let _ = element.unchecked_into::<HtmlElement>().focus();
     }
 }
 

@@ -1,6 +1,8 @@
 //! Applying deltas to a [`Topology`].
 
-use super::{Deployment, Namespace, Node, Object, ObjectKey, ObjectKind, Pod, ReplicaSet, Service, Topology};
+use super::{
+    Deployment, Ingress, Namespace, Node, Object, ObjectKey, ObjectKind, Pod, ReplicaSet, Service, Topology, Workload,
+};
 
 impl Object {
     /// The key by which [`Topology::remove`] finds it.
@@ -12,8 +14,20 @@ impl Object {
             Self::Deployment(it) => it.key(),
             Self::ReplicaSet(it) => it.key(),
             Self::Pod(it) => it.key(),
+            Self::StatefulSet(it) => it.key(ObjectKind::StatefulSet),
+            Self::DaemonSet(it) => it.key(ObjectKind::DaemonSet),
+            Self::Job(it) => it.key(ObjectKind::Job),
             Self::Service(it) => it.key(),
+            Self::Ingress(it) => it.key(),
         }
+    }
+}
+
+impl Workload {
+    /// Its key, being of that kind.
+    #[must_use]
+    pub fn key(&self, kind: ObjectKind) -> ObjectKey {
+        ObjectKey { kind, namespace: self.namespace.clone(), name: self.name.clone() }
     }
 }
 
@@ -37,6 +51,7 @@ keys! {
     ReplicaSet: |it| &it.namespace,
     Pod: |it| &it.namespace,
     Service: |it| &it.namespace,
+    Ingress: |it| &it.namespace,
 }
 
 impl Topology {
@@ -49,20 +64,25 @@ impl Topology {
                 None => list.push(new),
             }
         }
+        macro_rules! named {
+            ($a:ident, $b:ident) => {
+                $a.name == $b.name && $a.namespace == $b.namespace
+            };
+        }
         match object {
             Object::Node(new) => {
                 put(&mut self.nodes, new, |a, b| a.name == b.name);
                 self.nodes.sort_by(|a, b| (a.role, &a.name).cmp(&(b.role, &b.name)));
             }
             Object::Namespace(new) => put(&mut self.namespaces, new, |a, b| a.name == b.name),
-            Object::Deployment(new) => {
-                put(&mut self.deployments, new, |a, b| a.name == b.name && a.namespace == b.namespace)
-            }
-            Object::ReplicaSet(new) => {
-                put(&mut self.replica_sets, new, |a, b| a.name == b.name && a.namespace == b.namespace)
-            }
-            Object::Pod(new) => put(&mut self.pods, new, |a, b| a.name == b.name && a.namespace == b.namespace),
-            Object::Service(new) => put(&mut self.services, new, |a, b| a.name == b.name && a.namespace == b.namespace),
+            Object::Deployment(new) => put(&mut self.deployments, new, |a, b| named!(a, b)),
+            Object::ReplicaSet(new) => put(&mut self.replica_sets, new, |a, b| named!(a, b)),
+            Object::Pod(new) => put(&mut self.pods, new, |a, b| named!(a, b)),
+            Object::StatefulSet(new) => put(&mut self.stateful_sets, new, |a, b| named!(a, b)),
+            Object::DaemonSet(new) => put(&mut self.daemon_sets, new, |a, b| named!(a, b)),
+            Object::Job(new) => put(&mut self.jobs, new, |a, b| named!(a, b)),
+            Object::Service(new) => put(&mut self.services, new, |a, b| named!(a, b)),
+            Object::Ingress(new) => put(&mut self.ingresses, new, |a, b| named!(a, b)),
         }
     }
 
@@ -75,6 +95,10 @@ impl Topology {
             ObjectKind::Deployment => self.deployments.retain(|it| it.name != *name || it.namespace != *namespace),
             ObjectKind::ReplicaSet => self.replica_sets.retain(|it| it.name != *name || it.namespace != *namespace),
             ObjectKind::Pod => self.pods.retain(|it| it.name != *name || it.namespace != *namespace),
+            ObjectKind::StatefulSet => self.stateful_sets.retain(|it| it.name != *name || it.namespace != *namespace),
+            ObjectKind::DaemonSet => self.daemon_sets.retain(|it| it.name != *name || it.namespace != *namespace),
+            ObjectKind::Job => self.jobs.retain(|it| it.name != *name || it.namespace != *namespace),
+            ObjectKind::Ingress => self.ingresses.retain(|it| it.name != *name || it.namespace != *namespace),
             ObjectKind::Service => self.services.retain(|it| it.name != *name || it.namespace != *namespace),
         }
     }

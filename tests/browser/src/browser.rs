@@ -4,6 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
 use fantoccini::key::Key;
 use fantoccini::{Client, ClientBuilder, Locator};
 use http_body_util::{BodyExt, Full};
@@ -248,6 +249,31 @@ impl Browser {
         let found = self.client.execute(&format!("{axe}\n{script}"), Vec::new()).await?;
         anyhow::ensure!(found == json!([]), "{place}: {found:#}");
         Ok(())
+    }
+
+    /// Gives the keyboard to what a selector finds.
+    pub async fn focus(&self, selector: &str) -> anyhow::Result<()> {
+        self.wait_for(selector).await?;
+        self.client.execute("document.querySelector(arguments[0]).focus()", vec![json!(selector)]).await?;
+        Ok(())
+    }
+
+    /// Presses a key, by the name that browsers give it, where the keyboard is.
+    pub async fn press(&self, key: &str) -> anyhow::Result<()> {
+        let key = match key {
+            "Enter" => Key::Enter,
+            "Escape" => Key::Escape,
+            "Tab" => Key::Tab,
+            "ArrowLeft" => Key::Left,
+            "ArrowRight" => Key::Right,
+            "ArrowUp" => Key::Up,
+            "ArrowDown" => Key::Down,
+            _ => bail!("no key {key:?}"),
+        };
+        let value = char::from(key);
+        let keyboard = KeyActions::new("keyboard".to_owned());
+        let press = keyboard.then(KeyAction::Down { value }).then(KeyAction::Up { value });
+        Ok(self.client.perform_actions(press).await?)
     }
 
     /// Waits until the picture has an item of this name.

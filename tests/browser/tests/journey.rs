@@ -27,7 +27,7 @@ async fn a_learner_starts_types_sees_reloads_and_ends() -> anyhow::Result<()> {
     browser.picture_shows("hello").await?;
     browser.wait_count("li.check-met", 2).await?;
     // What the API server's audit log tells of it.
-    browser.wait_text("body", "create pods hello").await?;
+    browser.wait_text("body", "run pod hello").await?;
     browser.screenshot("session").await?;
 
     browser.reload().await?;

@@ -84,6 +84,55 @@ fn a_pod_knows_its_deployment_and_a_service_its_pods() {
 }
 
 #[test]
+fn an_ingress_names_its_ways() {
+    let ingress = ingress(&json!({
+        "metadata": {"name": "shop", "namespace": "default"},
+        "spec": {
+            "ingressClassName": "nginx",
+            "defaultBackend": {"service": {"name": "rest", "port": {"name": "http"}}},
+            "tls": [{"hosts": ["shop.localhost"]}],
+            "rules": [
+                {"host": "shop.localhost", "http": {"paths": [
+                    {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"number": 80}}}},
+                    {"path": "/file", "pathType": "Prefix", "backend": {"resource": {"kind": "Bucket", "name": "b"}}},
+                ]}},
+                {"host": "nothing.localhost"},
+            ],
+        },
+        "status": {"loadBalancer": {"ingress": [{"ip": "10.20.0.128"}]}},
+    }));
+    let routes: Vec<_> = ingress
+        .routes
+        .iter()
+        .map(|it| (it.host.as_str(), it.path.as_str(), it.service.as_str(), it.port.as_str()))
+        .collect();
+    assert_eq!(routes, [("shop.localhost", "/", "web", "80"), ("", "", "rest", "http")]);
+    assert_eq!((ingress.tls.len(), ingress.addresses), (1, vec!["10.20.0.128".to_owned()]));
+}
+
+#[test]
+fn workloads_count_what_they_want() {
+    let meta = json!({"name": "it", "namespace": "default"});
+    let observed = Observed {
+        stateful_sets: vec![raw(json!({"metadata": meta, "spec": {"replicas": 3}, "status": {"readyReplicas": 1}}))],
+        daemon_sets: vec![raw(json!({"metadata": meta, "status": {"desiredNumberScheduled": 2, "numberReady": 2}}))],
+        jobs: vec![raw(json!({"metadata": meta, "spec": {}, "status": {"succeeded": 1}}))],
+        ..Observed::default()
+    };
+    let objects = objects(&observed, &[], &BTreeMap::new());
+    let seen: Vec<_> = objects
+        .values()
+        .filter_map(|it| match it {
+            Object::StatefulSet(it) => Some(("StatefulSet", it.ready, it.replicas)),
+            Object::DaemonSet(it) => Some(("DaemonSet", it.ready, it.replicas)),
+            Object::Job(it) => Some(("Job", it.ready, it.replicas)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(seen, [("StatefulSet", 1, 3), ("DaemonSet", 2, 2), ("Job", 1, 1)]);
+}
+
+#[test]
 fn only_what_changed_is_sent() {
     let before = Observed {
         nodes: vec![],

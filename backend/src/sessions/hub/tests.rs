@@ -84,17 +84,17 @@ async fn a_fulfilled_step_stays_fulfilled() {
 #[tokio::test]
 async fn only_verdicts_and_hints_that_changed_are_told() {
     let (_folder, hub, _) = hub().await;
-    let begin = hub.subscribe(None).0[0].seq;
     let verdict =
         |check: &str, state| CheckStatus { step: "run".to_owned(), check: check.to_owned(), state, detail: None };
     let hint = HintStatus { step: "run".to_owned(), hint: "typo".to_owned(), values: BTreeMap::new() };
+    let before = hub.subscribe(None).0[0].seq;
     hub.publish_checks(vec![verdict("a", CheckState::Unmet), verdict("b", CheckState::Unmet)]);
     hub.set_hints(vec![hint.clone()]);
     hub.set_hints(vec![hint.clone()]);
     hub.publish_checks(vec![verdict("a", CheckState::Unmet), verdict("b", CheckState::Met)]);
     hub.keep_hints(|_| false);
     hub.keep_hints(|_| false);
-    let told: Vec<_> = hub.subscribe(Some(begin)).0.into_iter().map(|envelope| envelope.event).collect();
+    let told: Vec<_> = hub.subscribe(Some(before)).0.into_iter().map(|envelope| envelope.event).collect();
     assert_eq!(
         told,
         [

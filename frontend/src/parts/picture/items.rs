@@ -5,13 +5,14 @@ mod lanes;
 mod nodes;
 mod pods;
 
-pub(super) use lanes::{Deployments, Edges, Services};
+pub(super) use lanes::{Edges, Ingresses, Services, Workloads};
 pub(super) use nodes::{Master, Nodes};
 pub(super) use pods::Pods;
 
 use leptos::prelude::*;
 
 use super::Scene;
+use crate::diagram::layout::ONE_LINE;
 use crate::diagram::{Look, Rect};
 use item::item;
 
@@ -37,11 +38,13 @@ fn two_lines(
     title: impl Fn() -> String + Send + Sync + 'static,
     line: impl Fn() -> String + Send + Sync + 'static,
 ) -> AnyView {
+    // Where there is no room for the second line, there is none.
+    let tall = Memo::new(move |_| rect().h >= ONE_LINE);
     view! {
         <g transform=move || format!("translate(0,{:.1})", rect().h / 2.0)>
             {sign(look, 17.0, 0.0)}
-            <text class="strong" x="30" y="-3.5">{title}</text>
-            <text class="minor" x="30" y="12">{line}</text>
+            <text class="strong" x="30" y=move || if tall.get() { "-3.5" } else { "4.5" }>{title}</text>
+            <text class="minor" x="30" y="12" style:display=move || if tall.get() { "" } else { "none" }>{line}</text>
         </g>
     }
     .into_any()

@@ -19,14 +19,18 @@ pub(super) fn item(
     let scene = scene();
     let thing = StoredValue::new(thing);
     let chosen = move || scene.chosen.with(|it| thing.with_value(|thing| it.as_ref() == Some(thing)));
-    let toggle = move || scene.chosen.set(if chosen() { None } else { Some(thing.get_value()) });
+    let toggle = move |by_key: bool| {
+        scene.by_key.set(by_key);
+        scene.chosen.set(if chosen() { None } else { Some(thing.get_value()) });
+    };
     let key = move |event: KeyboardEvent| {
         if matches!(event.key().as_str(), "Enter" | " ") {
             event.prevent_default();
-            toggle();
+            toggle(true);
         }
     };
     let point = move || scene.pointed.set(Some(thing.get_value()));
+    let is_stop = Memo::new(move |_| scene.stop.with(|it| thing.with_value(|thing| it == thing)));
     let leave = move || {
         if scene.pointed.try_with_untracked(|it| thing.try_with_value(|thing| it.as_ref() == Some(thing)))
             == Some(Some(true))
@@ -39,15 +43,19 @@ pub(super) fn item(
         <g class="place" style:transform=move || place(rect())>
             <g
                 class=move || format!("item appear {}{}", class(), if chosen() { " chosen" } else { "" })
-                tabindex="0"
+                id=thing.with_value(Thing::id)
+                tabindex=move || if is_stop.get() { "0" } else { "-1" }
                 role="button"
                 aria-label=name
                 aria-expanded=move || if chosen() { "true" } else { "false" }
-                on:click=move |_| toggle()
+                on:click=move |_| toggle(false)
                 on:keydown=key
                 on:pointerenter=move |_| point()
                 on:pointerleave=move |_| leave()
-                on:focus=move |_| point()
+                on:focus=move |_| {
+                    scene.here.set(Some(thing.get_value()));
+                    point();
+                }
                 on:blur=move |_| leave()
             >
                 <rect class="frame" width=move || rect().w height=move || rect().h rx=radius />

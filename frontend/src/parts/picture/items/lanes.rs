@@ -1,9 +1,10 @@
-//! Deployments, Services, and the lines from Services to pods.
+//! Workloads, Services and Ingresses, and the lines between them and to pods.
 
-use drydock_protocol::{Deployment, ObjectKey, Service};
+use drydock_protocol::{Ingress, ObjectKey, ObjectKind, Service, Topology, Workload};
 use leptos::prelude::*;
 
 use super::{item, room, scene, two_lines};
+use crate::diagram::edges::End;
 use crate::diagram::geometry::arrow_head;
 use crate::diagram::{Edge, Look, Rect, rounded_path};
 use crate::inline::shorten;
@@ -23,54 +24,105 @@ fn Lane(rect: Signal<Rect>, title: Signal<&'static str>, empty: Signal<bool>) ->
     }
 }
 
-/// The deployments.
+/// Deployments, StatefulSets, DaemonSets and Jobs.
 #[component]
-pub(crate) fn Deployments() -> impl IntoView {
+pub(crate) fn Workloads() -> impl IntoView {
     let words = words();
     let scene = scene();
-    let keys = Memo::new(move |_| scene.layout.with(|it| it.deployments.keys().cloned().collect::<Vec<_>>()));
+    let keys = Memo::new(move |_| scene.layout.with(|it| it.workloads.keys().cloned().collect::<Vec<_>>()));
     view! {
         <Lane
-            rect=Signal::derive(move || scene.layout.with(|it| it.deployments_lane))
-            title=Signal::derive(move || words.get().deployments)
+            rect=Signal::derive(move || scene.layout.with(|it| it.workloads_lane))
+            title=Signal::derive(move || words.get().scene.workloads)
             empty=Signal::derive(move || keys.with(Vec::is_empty))
         />
         <For each=move || keys.get() key=Clone::clone let:key>
-            <DeploymentChip key />
+            <WorkloadChip key />
         </For>
     }
 }
 
+/// Pods ready and wanted of what makes them.
+fn replicas(topology: &Topology, key: &ObjectKey) -> (u32, u32) {
+    let of = |list: &[Workload]| {
+        let found = list.iter().find(|it| it.name == key.name && it.namespace == key.namespace);
+        found.map_or((0, 0), |it| (it.ready, it.replicas))
+    };
+    match key.kind {
+        ObjectKind::StatefulSet => of(&topology.stateful_sets),
+        ObjectKind::DaemonSet => of(&topology.daemon_sets),
+        ObjectKind::Job => of(&topology.jobs),
+        _ => {
+            let found = topology.deployments.iter().find(|it| it.name == key.name && it.namespace == key.namespace);
+            found.map_or((0, 0), |it| (it.ready, it.replicas))
+        }
+    }
+}
+
+/// A kind as requests name it.
+fn resource(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::StatefulSet => "statefulsets",
+        ObjectKind::DaemonSet => "daemonsets",
+        ObjectKind::Job => "jobs",
+        ObjectKind::Service => "services",
+        ObjectKind::Ingress => "ingresses",
+        _ => "deployments",
+    }
+}
+
+/// ` lit` while what happens now is about the object.
+fn glow(key: ObjectKey) -> impl Fn() -> &'static str + Clone + Send + Sync {
+    let scene = scene();
+    move || if scene.is_touched(resource(key.kind), &key.namespace, &key.name) { " lit" } else { "" }
+}
+
 #[component]
-fn DeploymentChip(key: ObjectKey) -> impl IntoView {
+fn WorkloadChip(key: ObjectKey) -> impl IntoView {
     let words = words();
     let scene = scene();
     let live = live();
-    let object = {
+    let counts = {
         let key = key.clone();
-        Memo::new(move |_| {
-            live.topology.with(|it| {
-                it.deployments
-                    .iter()
-                    .find(|it| it.name == key.name && it.namespace == key.namespace)
-                    .cloned()
-                    .unwrap_or_default()
-            })
-        })
+        Memo::new(move |_| live.topology.with(|it| replicas(it, &key)))
     };
     let rect = {
         let key = key.clone();
-        Memo::new(move |_| scene.layout.with(|it| it.deployments.get(&key).copied().unwrap_or_default()))
+        Memo::new(move |_| scene.layout.with(|it| it.workloads.get(&key).copied().unwrap_or_default()))
     };
-    let look = move || object.with(|it: &Deployment| Look::of_replicas(it.ready, it.replicas));
-    let line = move || object.with(|it| (words.get().ready_of)(it.ready as usize, it.replicas as usize));
-    let name = move || object.with(|it| it.name.clone());
-    let parts = two_lines(look, move || rect.get(), move || shorten(&name(), room(rect.get()).0), line);
+    let kind = format!("{:?}", key.kind);
+    let is_job = key.kind == ObjectKind::Job;
+    let look = move || match counts.get() {
+        (done, wanted) if is_job && done >= wanted => Look::Done,
+        (ready, wanted) => Look::of_replicas(ready, wanted),
+    };
+    let count = move || {
+        let (ready, wanted) = counts.get();
+        if is_job { format!("{ready}/{wanted}") } else { (words.get().ready_of)(ready as usize, wanted as usize) }
+    };
+    let line = {
+        let kind = kind.clone();
+        move || {
+            let both = format!("{kind} · {}", count());
+            let room = room(rect.get()).1;
+            // Chinese characters are twice as wide.
+            let width = |text: &str| text.chars().map(|it| if it as u32 > 0x2e80 { 2 } else { 1 }).sum::<usize>();
+            if width(&both) <= room {
+                return both;
+            }
+            let (ready, wanted) = counts.get();
+            let short = format!("{kind} · {ready}/{wanted}");
+            if width(&short) <= room { short } else { format!("{ready}/{wanted}") }
+        }
+    };
+    let (name, spoken) = (key.name.clone(), format!("{kind} {}", key.name));
+    let lit = glow(key.clone());
+    let parts = two_lines(look, move || rect.get(), move || shorten(&name, room(rect.get()).0), line);
     item(
-        Thing::Deployment(key),
+        Thing::Object(key),
         move || rect.get(),
-        move || look().class().to_owned(),
-        move || format!("Deployment {}, {}", name(), line()),
+        move || format!("{}{}", look().class(), lit()),
+        move || format!("{spoken}, {}", count()),
         10.0,
         parts,
     )
@@ -82,10 +134,14 @@ pub(crate) fn Services() -> impl IntoView {
     let words = words();
     let scene = scene();
     let keys = Memo::new(move |_| scene.layout.with(|it| it.services.keys().cloned().collect::<Vec<_>>()));
+    let title = move || {
+        let alone = scene.layout.with(|it| it.ingresses.is_empty());
+        if alone { words.get().services } else { words.get().scene.ingress_services }
+    };
     view! {
         <Lane
             rect=Signal::derive(move || scene.layout.with(|it| it.services_lane))
-            title=Signal::derive(move || words.get().services)
+            title=Signal::derive(title)
             empty=Signal::derive(move || keys.with(Vec::is_empty))
         />
         <For each=move || keys.get() key=Clone::clone let:key>
@@ -123,14 +179,71 @@ fn ServiceChip(key: ObjectKey) -> impl IntoView {
     let name = move || object.with(|it| it.name.clone());
     let (title, below) = (move || shorten(&name(), room(rect.get()).0), move || shorten(&line(), room(rect.get()).1));
     let parts = two_lines(look, move || rect.get(), title, below);
+    let lit = glow(key.clone());
     item(
-        Thing::Service(key),
+        Thing::Object(key),
         move || rect.get(),
-        move || look().class().to_owned(),
+        move || format!("{}{}", look().class(), lit()),
         move || format!("Service {}, {}, {}", name(), line(), ready()),
         19.0,
         parts,
     )
+}
+
+/// The ingresses.
+#[component]
+pub(crate) fn Ingresses() -> impl IntoView {
+    let scene = scene();
+    let keys = Memo::new(move |_| scene.layout.with(|it| it.ingresses.keys().cloned().collect::<Vec<_>>()));
+    view! {
+        <For each=move || keys.get() key=Clone::clone let:key>
+            <IngressChip key />
+        </For>
+    }
+}
+
+#[component]
+fn IngressChip(key: ObjectKey) -> impl IntoView {
+    let scene = scene();
+    let live = live();
+    let object = {
+        let key = key.clone();
+        Memo::new(move |_| {
+            live.topology.with(|it| {
+                let found = it.ingresses.iter().find(|it| it.name == key.name && it.namespace == key.namespace);
+                found.map(|ingress| (ingress.clone(), Look::of_ingress(ingress, it)))
+            })
+        })
+    };
+    let rect = {
+        let key = key.clone();
+        Memo::new(move |_| scene.layout.with(|it| it.ingresses.get(&key).copied().unwrap_or_default()))
+    };
+    let look = move || object.with(|it| it.as_ref().map_or(Look::Info, |it| it.1));
+    let line = move || object.with(|it| it.as_ref().map(|it| ingress_line(&it.0)).unwrap_or_default());
+    let (name, spoken) = (key.name.clone(), key.name.clone());
+    let (title, below) = (move || shorten(&name, room(rect.get()).0), move || shorten(&line(), room(rect.get()).1));
+    let lit = glow(key.clone());
+    let parts = two_lines(look, move || rect.get(), title, below);
+    item(
+        Thing::Object(key),
+        move || rect.get(),
+        move || format!("{}{}", look().class(), lit()),
+        move || format!("Ingress {spoken}, {}", line()),
+        10.0,
+        parts,
+    )
+}
+
+/// The first host, and how many more ways there are.
+fn ingress_line(ingress: &Ingress) -> String {
+    let Some(first) = ingress.routes.first() else { return String::new() };
+    let host = if first.host.is_empty() { "*" } else { first.host.as_str() };
+    let path = if first.path == "/" { "" } else { first.path.as_str() };
+    match ingress.routes.len() {
+        1 => format!("{host}{path}"),
+        more => format!("{host}{path} +{}", more - 1),
+    }
 }
 
 /// Address and port.
@@ -176,8 +289,15 @@ fn Line(key: String) -> impl IntoView {
     let class = move |base: &str| {
         edge.with(|it| {
             let Some(edge) = it else { return base.to_owned() };
-            let lit = scene.is_in_focus(&Thing::Service(edge.service.clone()))
-                || scene.is_in_focus(&Thing::Pod(edge.pod.clone()));
+            let end = match &edge.to {
+                End::Pod(id) => Thing::Pod(id.clone()),
+                End::Group(id) => Thing::Group(id.clone()),
+                End::Service(key) => Thing::Object(key.clone()),
+            };
+            let from = &edge.from;
+            let lit = scene.is_in_focus(&Thing::Object(from.clone()))
+                || scene.is_in_focus(&end)
+                || scene.is_touched(resource(from.kind), &from.namespace, &from.name);
             format!("appear {base}{}{}", if edge.ready { "" } else { " weak" }, if lit { " lit" } else { "" })
         })
     };

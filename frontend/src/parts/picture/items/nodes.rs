@@ -1,11 +1,11 @@
 //! The master with the control plane, and the worker nodes with their agents.
 
-use drydock_protocol::{Component, ComponentState, Node, NodeRole, NodeState};
+use drydock_protocol::{Component, ComponentState, FaultKind, Node, NodeRole, NodeState, Session};
 use leptos::prelude::*;
 
 use super::{item, place, room, scene, sign, two_lines};
 use crate::diagram::geometry::{arrow_head, at};
-use crate::diagram::layout::CONTROL_PLANE;
+use crate::diagram::layout::{CONTROL_PLANE, ONE_LINE};
 use crate::diagram::{Layout, Look, NodeBox, Rect, is_card, rounded_path};
 use crate::format;
 use crate::inline::shorten;
@@ -23,6 +23,19 @@ fn state_word(words: &Texts, state: NodeState) -> &'static str {
         NodeState::NotReady => words.not_ready,
         NodeState::Stopped => words.stopped,
     }
+}
+
+/// Faults that hold on a node, or on one of its components.
+fn faults_of(session: &Option<Session>, node: &str, component: Option<&str>) -> Vec<FaultKind> {
+    let faults = session.iter().flat_map(|it| &it.faults);
+    faults
+        .filter(|it| match component {
+            // etcd is what writes slowly.
+            Some("etcd") if it.kind == FaultKind::SlowWrites => true,
+            component => it.kind != FaultKind::SlowWrites && it.node == node && it.component.as_deref() == component,
+        })
+        .map(|it| it.kind)
+        .collect()
 }
 
 /// A node by name, kept up to date.
@@ -62,8 +75,8 @@ pub(crate) fn Master() -> impl IntoView {
         {CONTROL_PLANE.map(|component| view! { <ComponentBox component /> }).collect_view()}
         <g class="place" style:transform=move || place(queue())>
             <rect class="lane" width=move || queue().w height=move || queue().h rx="10" />
-            <text class="minor" x="10" y=move || queue().h / 2.0 - 4.0>{move || fitting(words.get().waiting, queue())}</text>
-            <Show when=move || waiting() == 0>
+            <text class="minor" x="10" y=move || if queue().h < ONE_LINE { queue().h / 2.0 + 4.0 } else { queue().h / 2.0 - 4.0 }>{move || fitting(words.get().waiting, queue())}</text>
+            <Show when=move || { waiting() == 0 && queue().h >= ONE_LINE }>
                 <text class="minor" x="10" y=move || queue().h / 2.0 + 12.0>{move || words.get().waiting_none}</text>
             </Show>
         </g>
@@ -130,21 +143,37 @@ fn Talk() -> impl IntoView {
 fn NodeParts(name: String, master: bool) -> impl IntoView {
     let words = words();
     let scene = scene();
+    let live = live();
     let node = node(name.clone());
     let of = {
         let name = name.clone();
         move |it: &Layout| if master { it.master.clone() } else { it.nodes.get(&name).cloned().unwrap_or_default() }
     };
     let bounds = Memo::new(move |_| scene.layout.with(&of));
-    let look = move || Look::of_node(node.with(|it| it.state));
+    let faults = {
+        let name = name.clone();
+        Memo::new(move |_| faults_of(&live.session.get(), &name, None))
+    };
+    let look = move || match Look::of_node(node.with(|it| it.state)) {
+        // Something is wrong that the cluster has not noticed yet.
+        Look::Good if faults.with(|it| !it.is_empty()) => Look::Warn,
+        look => look,
+    };
     let details = move || {
         node.with(|it| {
             let words = words.get();
+            let befallen = faults.with(|it| {
+                it.iter()
+                    .filter(|it| **it != FaultKind::StopNode)
+                    .map(|it| words.scene.befallen(*it))
+                    .collect::<Vec<_>>()
+            });
             let mut parts = match state_word(words, it.state) {
                 "" if it.unschedulable => vec![it.ip.clone(), words.cordoned.to_owned()],
-                "" => vec![bounds.with(|it: &NodeBox| it.details.clone())],
+                "" if befallen.is_empty() => vec![bounds.with(|it: &NodeBox| it.details.clone())],
                 state => vec![it.ip.clone(), state.to_owned()],
             };
+            parts.extend(befallen.into_iter().map(str::to_owned));
             if master {
                 parts.push(words.control_plane.to_owned());
             }
@@ -187,7 +216,14 @@ fn AgentChip(node: String, agent: String, bounds: Memo<NodeBox>) -> impl IntoVie
         })
     };
     let component = component(node.clone(), agent.clone());
-    let look = move || Look::of_component(component.with(|it| it.state));
+    let paused = {
+        let (live, node, agent) = (live(), node.clone(), agent.clone());
+        Memo::new(move |_| !faults_of(&live.session.get(), &node, Some(&agent)).is_empty())
+    };
+    let look = move || match Look::of_component(component.with(|it| it.state)) {
+        Look::Good if paused.get() => Look::Warn,
+        look => look,
+    };
     let class = {
         let (node, agent) = (node.clone(), agent.clone());
         move || format!("agent {}{}", quiet(look()), if scene.is_lit(&node, &agent) { " lit" } else { "" })
@@ -214,8 +250,19 @@ fn ComponentBox(component: &'static str) -> impl IntoView {
     let scene = scene();
     let rect = Memo::new(move |_| scene.layout.with(|it| it.components.get(component).copied().unwrap_or_default()));
     let state = self::component(String::new(), component.to_owned());
-    let look = move || Look::of_component(state.with(|it| it.state));
+    let live = live();
+    let faults = Memo::new(move |_| {
+        let master = scene.layout.with(|it| it.master_name.clone());
+        faults_of(&live.session.get(), &master, Some(component))
+    });
+    let look = move || match Look::of_component(state.with(|it| it.state)) {
+        Look::Good if faults.with(|it| !it.is_empty()) => Look::Warn,
+        look => look,
+    };
     let line = move || {
+        if let Some(fault) = faults.with(|it| it.first().copied()) {
+            return words.get().scene.befallen(fault).to_owned();
+        }
         state.with(|it: &Component| {
             let word = match it.state {
                 ComponentState::Running => words.get().running,
@@ -273,7 +320,12 @@ fn NodeFrame(name: String) -> impl IntoView {
         let name = name.clone();
         Memo::new(move |_| scene.layout.with(|it| it.nodes.get(&name).map(|it| it.rect).unwrap_or_default()))
     };
-    let class = move || if node.with(|it| it.state == NodeState::Ready) { "box" } else { "box absent" };
+    let live = live();
+    let whole = {
+        let name = name.clone();
+        Memo::new(move |_| faults_of(&live.session.get(), &name, None).is_empty())
+    };
+    let class = move || if node.with(|it| it.state == NodeState::Ready) && whole.get() { "box" } else { "box absent" };
     view! {
         <g class="place appear-in" style:transform=move || place(rect.get())>
             <rect class=class width=move || rect.get().w height=move || rect.get().h rx="14" />
