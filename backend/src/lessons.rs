@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use drydock_protocol::{Language, Lesson, LessonSummary, Quiz, Step};
 use tokio::sync::watch as channel;
 
-pub(crate) use definition::{Act, CheckKind, CommandCheck, Definition, Fault, Probe, Script, StepDefinition};
+pub(crate) use definition::{Act, CheckKind, CommandCheck, Definition, Probe, Script, StepDefinition};
 pub(crate) use folder::{Source, lessons as folders, read as read_folder};
 pub(crate) use import::{Broken, Imported};
 pub(crate) use program::{Program, Scope, Verdict};

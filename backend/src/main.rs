@@ -3,6 +3,7 @@
 
 mod commands;
 mod error;
+mod faults;
 mod files;
 mod lessons;
 mod live;

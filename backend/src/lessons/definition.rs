@@ -96,6 +96,13 @@ pub(crate) struct Fault {
     pub(crate) component: Option<String>,
 }
 
+impl Fault {
+    /// As the page and the engine speak of it.
+    pub(crate) fn told(&self) -> drydock_protocol::Fault {
+        drydock_protocol::Fault { kind: self.kind, node: self.node.clone(), component: self.component.clone() }
+    }
+}
+
 fn master() -> String {
     MASTER.to_owned()
 }

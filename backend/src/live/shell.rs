@@ -5,17 +5,13 @@ use std::time::Duration;
 
 use drydock_engine::host::{ExecOutput, HostError};
 use drydock_engine::native::{NODE_SHELL, WORKSTATION};
-use drydock_engine::{ComponentFault, Engine, NodeFault};
-use drydock_protocol::FaultKind;
+use drydock_engine::{Engine, NodeFault};
 
-use crate::lessons::{Act, Fault, Script};
+use crate::faults;
+use crate::lessons::{Act, Script};
 
 /// How much later than inside the node a command is given up outside of it.
 const SLACK: Duration = Duration::from_secs(2);
-/// Packets that a node loses by [`FaultKind::Loss`], per cent.
-const LOSS: u8 = 30;
-/// What [`FaultKind::SlowWrites`] adds to each write.
-const SLOW: Duration = Duration::from_millis(500);
 
 /// Runs things in one session.
 #[derive(Clone)]
@@ -89,22 +85,7 @@ impl Shell {
             }
             Act::Heal(node) => engine.fault_node(session, node, NodeFault::Heal).await,
             Act::AddNode => engine.add_node(session).await.map(|_| ()),
-            Act::Fault(Fault { kind, node, component }) => {
-                let component = component.as_deref().unwrap_or_default();
-                match kind {
-                    FaultKind::StopNode => engine.fault_node(session, node, NodeFault::Kill).await,
-                    FaultKind::FreezeNode => engine.fault_node(session, node, NodeFault::Freeze).await,
-                    FaultKind::CutNode => engine.fault_node(session, node, NodeFault::CutOff).await,
-                    FaultKind::Loss => engine.fault_node(session, node, NodeFault::Loss(LOSS)).await,
-                    FaultKind::KillComponent => {
-                        engine.fault_component(session, node, component, ComponentFault::Kill).await
-                    }
-                    FaultKind::PauseComponent => {
-                        engine.fault_component(session, node, component, ComponentFault::Pause).await
-                    }
-                    FaultKind::SlowWrites => engine.slow_writes(session, SLOW).await,
-                }
-            }
+            Act::Fault(fault) => faults::perform(engine, session, &fault.told(), true).await,
         };
         outcome.map_err(|error| crate::error::chain(&error))
     }

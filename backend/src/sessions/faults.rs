@@ -4,17 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drydock_engine::native::MASTER;
-use drydock_engine::{ComponentFault, NodeFault};
 use drydock_protocol::{Fault, FaultKind, Session};
 
 use super::nodes::{ends_with_start, refused};
 use super::{Hub, Sessions};
 use crate::error::Error;
+use crate::faults;
 
-/// Packets of a hundred that are lost.
-const LOSS_PERCENT: u8 = 30;
-/// How much longer a write of etcd takes.
-const WRITE_DELAY: Duration = Duration::from_millis(300);
 /// A node that hangs answers no command.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Components that can be killed or paused: each runs as a process of its own, the kubelet is the node itself.
@@ -59,38 +55,10 @@ impl Sessions {
     }
 
     async fn perform(&self, cluster: &str, fault: &Fault, on: bool) -> Result<(), Error> {
-        let (engine, node) = (&self.engine, fault.node.as_str());
-        let component = fault.component.as_deref().unwrap_or_default();
-        let work = async {
-            match (fault.kind, on) {
-                (FaultKind::StopNode, true) => engine.fault_node(cluster, node, NodeFault::Stop).await,
-                (FaultKind::StopNode, false) => Ok(engine.host().start_node(cluster, node).await?),
-                (FaultKind::FreezeNode, true) => engine.fault_node(cluster, node, NodeFault::Freeze).await,
-                (FaultKind::FreezeNode, false) => Ok(engine.host().resume_node(cluster, node).await?),
-                (FaultKind::CutNode, true) => engine.fault_node(cluster, node, NodeFault::CutOff).await,
-                (FaultKind::CutNode, false) => Ok(engine.host().attach_node(cluster, node).await?),
-                (FaultKind::Loss, on) => {
-                    let percent = if on { LOSS_PERCENT } else { 0 };
-                    engine.fault_node(cluster, node, NodeFault::Loss(percent)).await
-                }
-                (FaultKind::KillComponent, true) => {
-                    engine.fault_component(cluster, node, component, ComponentFault::Kill).await
-                }
-                (FaultKind::KillComponent, false) => Ok(()),
-                (FaultKind::PauseComponent, true) => {
-                    engine.fault_component(cluster, node, component, ComponentFault::Pause).await
-                }
-                (FaultKind::PauseComponent, false) => {
-                    engine.fault_component(cluster, node, component, ComponentFault::Resume).await
-                }
-                (FaultKind::SlowWrites, on) => {
-                    engine.slow_writes(cluster, if on { WRITE_DELAY } else { Duration::ZERO }).await
-                }
-            }
-        };
+        let work = faults::perform(&self.engine, cluster, fault, on);
         match tokio::time::timeout(PATIENCE, work).await {
             Ok(outcome) => outcome.map_err(refused),
-            Err(_) => Err(Error::Conflict(format!("{node} does not answer. Heal its other faults first."))),
+            Err(_) => Err(Error::Conflict(format!("{} does not answer. Heal its other faults first.", fault.node))),
         }
     }
 
