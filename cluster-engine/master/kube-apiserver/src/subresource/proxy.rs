@@ -35,8 +35,7 @@ pub(super) async fn serve(
         && exchange.query.get("path").is_none()
     {
         // So that relative links of the page behind it work.
-        let query = &exchange.raw_query;
-        let to = format!("{}/{}{query}", info.path, if query.is_empty() { "" } else { "?" });
+        let to = with_slash(&info.path, &exchange.raw_query);
         let mut response =
             encode::with_type(StatusCode::MOVED_PERMANENTLY, "text/html; charset=utf-8", bytes::Bytes::new());
         response.headers_mut().insert(header::LOCATION, HeaderValue::from_str(&to).map_err(Status::internal)?);
@@ -95,6 +94,11 @@ fn passed_back(answer: Response<Body>, rewrite: Rewrite) -> Response<Body> {
     }
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, links::rewritten(body, rewrite))
+}
+
+/// Where a page without a path is.
+fn with_slash(path: &str, query: &str) -> String {
+    if query.is_empty() { format!("{path}/") } else { format!("{path}/?{query}") }
 }
 
 /// Upstream's proxy says 503 when the other side cannot be reached.
@@ -259,6 +263,12 @@ fn path_escape(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_redirect_keeps_the_query() {
+        assert_eq!(with_slash("/p/proxy", ""), "/p/proxy/");
+        assert_eq!(with_slash("/p/proxy", "method=GET"), "/p/proxy/?method=GET");
+    }
 
     #[test]
     fn names_may_carry_scheme_and_port() {
