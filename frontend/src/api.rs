@@ -4,7 +4,7 @@ use std::fmt;
 
 use drydock_protocol::{
     Answer, AnswerVerdict, CreateSession, ErrorBody, Fault, HomeFile, HomeFiles, Language, Lesson, LessonSummary,
-    ManifestOutcome, ObjectDetails, RunManifest, Session, error::code, path,
+    ManifestOutcome, ObjectDetails, RunManifest, Session, TerminalControl, error::code, path,
 };
 use gloo::net::http::{Method, RequestBuilder};
 use leptos::prelude::window;
