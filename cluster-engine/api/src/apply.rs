@@ -147,6 +147,24 @@ impl Failure {
     }
 }
 
+/// Whether the kind's schema knows everything that `patch` says. What it does not know is a failure, whatever field validation was asked for.
+///
+/// # Errors
+/// 500 in upstream's words.
+pub fn check(patch: &Value, ty: Type<'_>) -> Result<(), Status> {
+    let errors = validate::validate(patch, Scope::Type(ty));
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let (namespace, name) = (meta::namespace(patch), meta::name(patch));
+    let text = format!(
+        "failed to create typed patch object ({namespace}/{name}; {}): {}",
+        meta::gvk(patch),
+        validate::join(errors)
+    );
+    Err(Status::failure(500, "", text))
+}
+
 /// Applies `patch` to `live` (an empty object of the kind when creating) and gives the merged object with its managedFields.
 ///
 /// Conflicts give 409 with a cause per field unless `force`. Manager `kubectl` takes over, without conflict, what client-side apply recorded in its
@@ -159,16 +177,7 @@ pub fn apply(live: &Value, patch: &Value, writer: Writer<'_>, force: bool, ty: T
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
     let scope = Scope::Type(ty);
-    let errors = validate::validate(patch, scope);
-    if !errors.is_empty() {
-        let (namespace, name) = (meta::namespace(patch), meta::name(patch));
-        let text = format!(
-            "failed to create typed patch object ({namespace}/{name}; {}): {}",
-            meta::gvk(patch),
-            validate::join(errors)
-        );
-        return Err(Status::failure(500, "", text));
-    }
+    check(patch, ty)?;
     let mut entries = managed::decode(live).unwrap_or_default();
     let plain = without_managed_fields(live);
     if entries.is_empty() {

@@ -108,7 +108,7 @@ pub(crate) fn CodeBlock(
         (true, false) => "whitespace-normal",
     };
     view! {
-        <div class=format!("{CODE} {}", if is_long { "items-start" } else { "flex-wrap" })>
+        <div class=format!("{CODE} {}", if is_long { "items-start flex-wrap" } else { "flex-wrap" })>
             <pre class=format!("min-w-0 grow basis-52 py-1.5 {looks}") tabindex=(!wraps).then_some("0")>
                 <code>{lines}</code>
             </pre>

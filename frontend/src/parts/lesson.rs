@@ -1,6 +1,7 @@
 //! The lesson: one idea, the commands to run, the checks that turn green, hints, and what just happened.
 
 mod hints;
+mod pictures;
 mod quiz;
 
 use std::collections::HashSet;
@@ -18,6 +19,7 @@ use crate::live::live;
 use crate::settings::{settings, words};
 use crate::{format, story};
 use hints::{Hints, LiveHints};
+use pictures::{Enlarged, enlargeable, picture_of};
 use quiz::Question;
 
 /// Where the reader is.
@@ -83,6 +85,20 @@ pub(crate) fn LessonPane(
     };
     let waits = Memo::new(move |_| waits_for());
     let current_done = Memo::new(move |_| is_done(current.get()));
+    let enlarged = RwSignal::new(None);
+    let click = move |event: web_sys::MouseEvent| {
+        if let Some(picture) = picture_of(&event) {
+            enlarged.set(Some(picture));
+        }
+    };
+    let key = move |event: web_sys::KeyboardEvent| {
+        if matches!(event.key().as_str(), "Enter" | " ")
+            && let Some(picture) = picture_of(&event)
+        {
+            event.prevent_default();
+            enlarged.set(Some(picture));
+        }
+    };
     let last = move || current.get() + 1 >= count;
     let finished = move || {
         (0..count).all(|it| {
@@ -94,7 +110,7 @@ pub(crate) fn LessonPane(
         })
     };
     view! {
-        <section node_ref=pane class="h-full overflow-y-auto bg-surface" class:challenge=is_challenge tabindex="0" aria-label=move || words.get().lesson_pane>
+        <section node_ref=pane class="h-full overflow-y-auto bg-surface" tabindex="0" on:click=click on:keydown=key aria-label=move || words.get().lesson_pane>
             <div class="mx-auto max-w-2xl px-5 pt-5 pb-10 text-[15px]">
                 <p class="flex items-center gap-2 text-sm text-muted">
                     {is_challenge.then(|| view! { <span class="rounded-full bg-warn-soft px-2 py-0.5 text-xs font-semibold text-warn-ink">{move || words.get().page.challenge}</span> })}
@@ -126,6 +142,7 @@ pub(crate) fn LessonPane(
                 </Show>
             </div>
             <Announcer lesson />
+            <Enlarged picture=enlarged />
         </section>
     }
 }
@@ -173,7 +190,7 @@ fn Progress(
 
 fn block(block: Block) -> AnyView {
     match block {
-        Block::Prose { html } => view! { <div class="prose my-3" inner_html=html></div> }.into_any(),
+        Block::Prose { html } => view! { <div class="prose my-3" inner_html=enlargeable(&html)></div> }.into_any(),
         Block::Code { code, run_on, file, .. } => view! { <CodeBlock code run_on file /> }.into_any(),
     }
 }

@@ -71,8 +71,9 @@ impl Runner {
 
     /// Types `command` and Enter into a shell on `node`: the one on show if it is on that node.
     pub(crate) fn run(self, node: &str, command: &str) {
-        let id = self.change(|tabs| tabs.shell(node));
-        self.order(id, Order::Run(command.to_owned()));
+        self.shell(node);
+        let shown = self.tabs.with_untracked(|it| it.shown(it.side()).map(|it| it.id.clone()));
+        self.order(shown.unwrap_or_default(), Order::Run(command.to_owned()));
     }
 
     /// Shows a shell on `node` and gives it the keyboard.

@@ -187,6 +187,10 @@ impl<'a> Attempt<'a> {
         if self.is(Operation::Update, "", "pods") && self.on("Priority") {
             pod_defaults::keep_priority(object, self.old);
         }
+        // Whoever replaces all tolerations keeps these.
+        if self.is(Operation::Update, "", "pods") && self.on("DefaultTolerationSeconds") {
+            pod_defaults::tolerations(self, object);
+        }
         if self.is(Operation::Create, "", "persistentvolumeclaims") && self.on("DefaultStorageClass") {
             defaults::storage_class(self, object);
         }

@@ -10,6 +10,7 @@ pub(crate) mod patch;
 pub(crate) mod select;
 pub(crate) mod update;
 pub(crate) mod watch;
+mod yaml;
 
 use bytes::Bytes;
 use drydock_api::Status;

@@ -117,6 +117,19 @@ async fn pods_get_what_admission_gives_and_go_gracefully() -> Result<()> {
     let (code, bound) = admin.post(&format!("{pods}/p/binding"), binding.clone()).await?;
     assert_eq!((code, &bound["status"]), (StatusCode::CREATED, &json!("Success")), "{bound}");
     assert_eq!(admin.post(&format!("{pods}/p/binding"), binding).await?.0, StatusCode::CONFLICT);
+    let (_, mut bound) = admin.get(&format!("{pods}/p")).await?;
+    assert_eq!(bound["metadata"]["generation"], 1, "a node is no change of what its author wrote");
+    bound["spec"]["tolerations"] = json!([{"key": "own", "operator": "Exists"}]);
+    let (code, kept) = admin.put(&format!("{pods}/p"), bound).await?;
+    let keys: Vec<&Value> =
+        kept["spec"]["tolerations"].as_array().into_iter().flatten().map(|one| &one["key"]).collect();
+    assert_eq!(code, StatusCode::OK, "{kept}");
+    assert_eq!(
+        keys,
+        ["own", "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"],
+        "admission gives back what was left out"
+    );
+    assert_eq!(kept["metadata"]["generation"], 2);
 
     let (_, going) = admin.delete(&format!("{pods}/p")).await?;
     assert_eq!(going["metadata"]["deletionGracePeriodSeconds"], 30, "{going}");

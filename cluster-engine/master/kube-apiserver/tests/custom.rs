@@ -81,6 +81,20 @@ async fn a_definition_brings_its_kind_and_takes_it_away() -> Result<()> {
         (StatusCode::CREATED, &json!({"f:name": {}})),
         "{applied}"
     );
+    let path = |how: &str| format!("{THINGS}/c?fieldManager=me&fieldValidation={how}");
+    const HEAD: &str = "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: c, more: x}\n";
+    let (code, refused) = admin.patch_text(&path("Ignore"), "apply-patch+yaml", HEAD).await?;
+    let told = "failed to create typed patch object (/c; example.com/v1, Kind=Thing): .metadata.more: field not declared in schema";
+    assert_eq!((code, refused["message"].as_str()), (StatusCode::INTERNAL_SERVER_ERROR, Some(told)));
+    const TWICE: &str = "\napiVersion: example.com/v1\nkind: Thing\nmetadata: {name: c}\nspec:\n  name: one\n  name: two\n";
+    let (code, refused) = admin.patch_text(&path("Strict"), "apply-patch+yaml", TWICE).await?;
+    assert_eq!(code, StatusCode::BAD_REQUEST);
+    assert!(
+        refused["message"].as_str().is_some_and(|text| text.contains("line 7: key \"name\" already set in map")),
+        "{refused}"
+    );
+    let (code, applied) = admin.patch_text(&path("Warn"), "apply-patch+yaml", TWICE).await?;
+    assert_eq!((code, &applied["spec"]["name"]), (StatusCode::OK, &json!("two")), "{applied}");
     let (_, openapi) = admin.get("/openapi/v3/apis/example.com/v1").await?;
     assert!(openapi["components"]["schemas"].to_string().contains("Thing"), "{openapi}");
     let events = admin.watch(&format!("{THINGS}?watch=1"), 1).await?;

@@ -158,7 +158,8 @@ async fn a_webhook_converts_between_versions() -> Result<()> {
     let version = |name: &str, storage: bool, fields: &[&str]| {
         let properties: serde_json::Map<_, _> =
             fields.iter().map(|field| ((*field).to_owned(), json!({"type": "string"}))).collect();
-        json!({"name": name, "served": true, "storage": storage, "schema": {"openAPIV3Schema": {"type": "object",
+        let selectable: Vec<Value> = fields.iter().map(|field| json!({"jsonPath": format!(".spec.{field}")})).collect();
+        json!({"name": name, "served": true, "storage": storage, "selectableFields": selectable, "schema": {"openAPIV3Schema": {"type": "object",
             "properties": {"spec": {"type": "object", "properties": properties}}}}})
     };
     let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "hosts.example.com"},
@@ -187,6 +188,27 @@ async fn a_webhook_converts_between_versions() -> Result<()> {
     assert_eq!(admin.get(&format!("{old}/a")).await?.1["spec"], json!({"host": "k", "port": "3"}));
     let events = admin.watch(&format!("{new}?watch=true&resourceVersion=0"), 2).await?;
     assert_eq!(events[0]["object"]["spec"], json!({"hostPort": "k:3"}));
+    let selected = format!("{new}?fieldSelector=spec.hostPort%3Dk:3");
+    for list in [selected.clone(), format!("{selected}&limit=1&resourceVersion=0&resourceVersionMatch=NotOlderThan")] {
+        let (_, list) = admin.get(&list).await?;
+        assert_eq!(list["items"][0]["metadata"]["name"], "a", "fields are those of the version that is read: {list}");
+        assert_eq!(list["items"].as_array().map(Vec::len), Some(1));
+    }
+    let (_, page) = admin.get(&format!("{new}?limit=1")).await?;
+    let (token, at) = (&page["metadata"]["continue"], &page["metadata"]["resourceVersion"]);
+    assert!(token.is_string(), "{page}");
+    let past = format!(
+        "{new}?fieldSelector=spec.hostPort%3Di:2&resourceVersionMatch=Exact&resourceVersion={}",
+        at.as_str().unwrap_or("")
+    );
+    assert_eq!(admin.get(&past).await?.1["items"][0]["metadata"]["name"], "b");
+    let events = admin.watch(&format!("{selected}&watch=true"), 1).await?;
+    assert_eq!(events[0]["object"]["metadata"]["name"], "a");
+    let (_, openapi) = admin.get("/openapi/v3/apis/example.com/v2").await?;
+    assert_eq!(
+        openapi["components"]["schemas"]["com.example.v2.Host"]["x-kubernetes-selectable-fields"],
+        json!([{"fieldPath": "spec.hostPort"}])
+    );
     assert_eq!(admin.delete(&format!("{new}/b")).await?.0, StatusCode::OK);
     trigger.shut_down();
     Ok(())

@@ -1,10 +1,12 @@
 //! What every part of the kubelet shares.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use drydock_api::quantity::Quantity;
 use drydock_client::{Client, EventRecorder, EventType, ObjectReference, Reflector};
 use drydock_container_runtime::ContainerRuntime;
 use drydock_pod_network::PodNetwork;
@@ -29,6 +31,8 @@ pub(crate) struct Kubelet {
     pub(crate) started_at: Millis,
     pub(crate) runtime: Arc<dyn ContainerRuntime>,
     pub(crate) images: Images,
+    /// What others say that the node has besides what the kubelet finds.
+    pub(crate) extended: Mutex<BTreeMap<String, Quantity>>,
     /// The pod network, once the node has its CIDR.
     pub(crate) network: watch::Sender<Option<Arc<PodNetwork>>>,
     pub(crate) pods: Pods,

@@ -39,7 +39,7 @@ mod worker;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use drydock_client::{Client, EventRecorder, ListOptions, Reflector};
 use drydock_component::Shutdown;
@@ -121,6 +121,7 @@ async fn run_with(
     let kubelet = Arc::new(Kubelet {
         node_ip: options.node_ip.unwrap_or_else(node_ip),
         machine: Machine::detect(&options.root_dir),
+        extended: Mutex::default(),
         network: watch::Sender::new(None),
         started_at: kubelet::now(),
         pods: Pods::default(),

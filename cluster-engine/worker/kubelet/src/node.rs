@@ -41,6 +41,7 @@ struct NodeSpec {
 struct NodeStatus {
     addresses: Vec<Address>,
     conditions: Vec<Condition>,
+    capacity: BTreeMap<String, Quantity>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -93,9 +94,10 @@ pub(crate) fn capacity(kubelet: &Kubelet) -> BTreeMap<String, Quantity> {
     .into()
 }
 
-/// What it gives to pods: without what the configuration reserves.
+/// What it gives to pods: without what the configuration reserves, and with what others say that the node has.
 pub(crate) fn allocatable(kubelet: &Kubelet) -> BTreeMap<String, Quantity> {
     let mut left = capacity(kubelet);
+    left.extend(kubelet.extended.lock().unwrap_or_else(PoisonError::into_inner).clone());
     let config = &kubelet.config;
     let eviction = config.eviction_hard.get("memory.available").map(|text| ("memory", text.as_str()));
     let reserved =
@@ -106,6 +108,21 @@ pub(crate) fn allocatable(kubelet: &Kubelet) -> BTreeMap<String, Quantity> {
         }
     }
     left
+}
+
+/// The resources in the node's capacity that are not the kubelet's own: a device's, or those that an administrator names.
+fn extended(capacity: &BTreeMap<String, Quantity>) -> BTreeMap<String, Quantity> {
+    let is_extended = |name: &str| name.contains('/') && !name.contains("kubernetes.io/");
+    capacity.iter().filter(|(name, _)| is_extended(name)).map(|(name, much)| (name.clone(), *much)).collect()
+}
+
+/// Whether they changed.
+fn learn_extended(kubelet: &Kubelet, node: &Node) -> bool {
+    let found = extended(&node.status.capacity);
+    let mut known = kubelet.extended.lock().unwrap_or_else(PoisonError::into_inner);
+    let news = *known != found;
+    *known = found;
+    news
 }
 
 /// Keeps the node registered and its network up, for ever.
@@ -131,6 +148,9 @@ pub(crate) async fn run(kubelet: Arc<Kubelet>) {
             drydock_client::Event::Applied(node, _) => {
                 set_uid(&node.metadata.uid);
                 kubelet.pods.set_node_labels(node.metadata.labels.clone());
+                if learn_extended(&kubelet, &node) {
+                    changed.notify_one();
+                }
                 if node.status.is_given_up() {
                     given_up.store(true, Ordering::Relaxed);
                     changed.notify_one();

@@ -34,7 +34,7 @@ fn specs(rows: &[&'static Resource]) -> Vec<PathSpec> {
             subresource: subresource.to_owned(),
             namespaced: row.namespaced,
             verbs,
-            schema: row.custom.map(|custom| custom.schema.clone()),
+            schema: row.custom.map(published),
         };
         specs.push(spec(
             Gvk::new(row.group, row.version, row.kind),
@@ -53,6 +53,16 @@ fn specs(rows: &[&'static Resource]) -> Vec<PathSpec> {
         }
     }
     specs
+}
+
+/// The schema of a custom kind with what clients can select by.
+fn published(custom: &crate::custom::CustomKind) -> Value {
+    let mut schema = custom.schema.clone();
+    if let Some(own) = schema.as_object_mut().filter(|_| !custom.selectable.is_empty()) {
+        let fields = custom.selectable.iter().map(|(name, _)| json!({"fieldPath": name})).collect();
+        own.insert("x-kubernetes-selectable-fields".to_owned(), Value::Array(fields));
+    }
+    schema
 }
 
 /// Names of the v3 documents: `api/v1`, `apis/apps/v1` …

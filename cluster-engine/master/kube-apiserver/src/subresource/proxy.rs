@@ -35,11 +35,11 @@ pub(super) async fn serve(
         && exchange.query.get("path").is_none()
     {
         // So that relative links of the page behind it work.
+        let query = &exchange.raw_query;
+        let to = format!("{}/{}{query}", info.path, if query.is_empty() { "" } else { "?" });
         let mut response =
             encode::with_type(StatusCode::MOVED_PERMANENTLY, "text/html; charset=utf-8", bytes::Bytes::new());
-        response
-            .headers_mut()
-            .insert(header::LOCATION, HeaderValue::from_str(&format!("{}/", info.path)).map_err(Status::internal)?);
+        response.headers_mut().insert(header::LOCATION, HeaderValue::from_str(&to).map_err(Status::internal)?);
         return Ok(response);
     }
     super::connect::admit(server, exchange, row, Subresource::Proxy).await?;

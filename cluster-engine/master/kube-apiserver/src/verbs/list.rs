@@ -17,7 +17,7 @@ use crate::encode::{self, Form};
 use crate::exchange::Exchange;
 use crate::row::Resource;
 use crate::server::Server;
-use crate::storage::{StorageError, continue_token};
+use crate::storage::{StorageError, Stored, continue_token};
 
 const EXACT: &str = "Exact";
 const NOT_OLDER: &str = "NotOlderThan";
@@ -124,7 +124,10 @@ pub(crate) async fn find(server: &Server, exchange: &Exchange, row: &'static Res
         "" => cache.wait(server.etcd.revision().await.map_err(storage_failure)?).await?,
         version => cache.wait(parse_version(version)?).await?,
     }
-    let (all, revision) = cache.list(&prefix, "");
+    let (mut all, revision) = cache.list(&prefix, "");
+    if selection.needs_version() {
+        conversion::served_all(server, row, &mut all).await?;
+    }
     let limit = if version == "0" { 0 } else { limit };
     Ok(page(all, &selection, limit, revision))
 }
@@ -219,9 +222,16 @@ async fn history(
         if at == 0 {
             at = page.revision;
         }
-        for (index, item) in page.items.iter().enumerate() {
-            let key = String::from_utf8_lossy(&item.key[base.len()..]).into_owned();
-            let entry = Arc::new(Entry::new(cache.row, &key, item.revision, &item.value));
+        let entry = |item: &Stored| {
+            let key = String::from_utf8_lossy(&item.key[base.len()..]);
+            Arc::new(Entry::new(cache.row, &key, item.revision, &item.value))
+        };
+        let mut found: Vec<Arc<Entry>> = page.items.iter().map(entry).collect();
+        if selection.needs_version() {
+            conversion::served_all(server, selection.row(), &mut found).await?;
+        }
+        for (index, entry) in found.into_iter().enumerate() {
+            let key = entry.key.clone();
             if !selection.matches(&entry) {
                 continue;
             }

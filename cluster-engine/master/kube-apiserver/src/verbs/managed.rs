@@ -41,6 +41,11 @@ pub(crate) fn update(
     Ok(())
 }
 
+/// Whether the kind's schema knows everything that an applied configuration says.
+pub(crate) fn check(row: &Resource, patch: &Value) -> Result<(), Status> {
+    super::types_of(row).map_or(Ok(()), |ty| apply::check(patch, ty))
+}
+
 /// Merges a server-side apply into `live`.
 pub(crate) fn apply(
     row: &Resource,

@@ -7,7 +7,7 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::update::{Change, change_object};
-use super::{create, gvk, managed, metadata};
+use super::{create, gvk, managed, metadata, yaml};
 use crate::encode;
 use crate::exchange::{Exchange, FieldValidation};
 use crate::row::{Resource, Subresource};
@@ -40,13 +40,7 @@ impl Patch {
             JSON_PATCH => Ok(Self::Json(body.to_vec())),
             MERGE_PATCH => Ok(Self::Merge(json(body)?)),
             STRATEGIC => Ok(Self::Strategic(json(body)?)),
-            APPLY => {
-                let text =
-                    std::str::from_utf8(body).map_err(|_| Status::bad_request("error decoding YAML: invalid UTF-8"))?;
-                let value: Value = serde_saphyr::from_str(text)
-                    .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
-                Ok(Self::Apply(value))
-            }
+            APPLY => Ok(Self::Apply(yaml::read(body)?)),
             _ => Err(Status::unsupported_media_type(&[JSON_PATCH, MERGE_PATCH, STRATEGIC, APPLY])),
         }
     }
@@ -90,7 +84,11 @@ pub(crate) async fn patch(
             return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", vec![error]));
         }
         options.field_manager = exchange.query.text("fieldManager").to_owned();
-        return apply(server, exchange, row, subresource, value, &options).await;
+        let duplicate = match options.field_validation {
+            FieldValidation::Ignore => None,
+            _ => yaml::duplicate(body),
+        };
+        return apply(server, exchange, row, subresource, Applied { value, duplicate }, &options).await;
     }
     if force.is_some() {
         let error = FieldError::forbidden(&Path::new("force"), "may not be specified for non-apply patch");
@@ -148,13 +146,20 @@ fn same_object(row: &Resource, mut new: Value, old: &Value) -> Result<Value, Sta
     Ok(new)
 }
 
+/// A configuration to apply.
+struct Applied<'a> {
+    value: &'a Value,
+    /// A key that is there twice.
+    duplicate: Option<String>,
+}
+
 /// Server-side apply: merges into the object, or creates it.
 async fn apply(
     server: &Server,
     exchange: &Exchange,
     row: &'static Resource,
     subresource: Option<Subresource>,
-    value: &Value,
+    Applied { value, duplicate }: Applied<'_>,
     options: &crate::exchange::WriteOptions,
 ) -> Result<Response<Body>, Status> {
     if meta::metadata(value).is_some_and(|metadata| {
@@ -162,14 +167,31 @@ async fn apply(
     }) {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
-    let value = crate::body::checked_value(exchange, value.clone(), &gvk(row), options.field_validation)?;
+    // The schema judges what was sent, before unknown fields would be dropped; only then may strictness about the text have its say.
+    let judged = managed::check(row, value);
+    let value = match crate::body::checked_value(exchange, value.clone(), &gvk(row), FieldValidation::Ignore) {
+        Ok(value) => judged.map(|()| value)?,
+        // Another kind than that of the path is told first.
+        Err(error) if judged.is_ok() || meta::gvk(value) != gvk(row) => return Err(error),
+        Err(error) => return Err(judged.err().unwrap_or(error)),
+    };
+    let strict = |object: Value| match &duplicate {
+        Some(text) if options.field_validation == FieldValidation::Strict => {
+            Err(Status::bad_request(format!("error strict decoding YAML: {text}")))
+        }
+        _ => Ok(object),
+    };
+    if let Some(text) = duplicate.as_ref().filter(|_| options.field_validation == FieldValidation::Warn) {
+        exchange.warn(text.clone());
+    }
     let force = exchange.query.flag("force");
     if !meta::name(&value).is_empty() {
         super::update::check_name(exchange, row, &value)?;
     }
     let change = Change { row, name: &exchange.info.name, subresource, options, managed: true };
-    let make =
-        |old: &Value| managed::apply(row, subresource, &options.field_manager, &exchange.now, old, &value, force);
+    let make = |old: &Value| {
+        managed::apply(row, subresource, &options.field_manager, &exchange.now, old, &value, force).and_then(strict)
+    };
     match change_object(server, exchange, &change, make).await {
         Err(status) if status.is("NotFound") && subresource.is_none() => {
             server.authorize_also(exchange, "create", "")?;
@@ -189,7 +211,8 @@ async fn apply(
             if row.namespaced {
                 empty["metadata"]["namespace"] = exchange.info.namespace.clone().into();
             }
-            let mut object = managed::apply(row, None, &options.field_manager, &exchange.now, &empty, &value, force)?;
+            let mut object = managed::apply(row, None, &options.field_manager, &exchange.now, &empty, &value, force)
+                .and_then(strict)?;
             super::default(row, &mut object);
             metadata::begin_create(exchange, row, &mut object)?;
             let bytes = create::finish(server, exchange, row, object, options).await?;

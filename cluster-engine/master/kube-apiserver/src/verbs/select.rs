@@ -5,6 +5,7 @@ use drydock_api::selector::{FieldSelector, Selector};
 use serde_json::Value;
 
 use crate::cache::Entry;
+use crate::custom::conversion;
 use crate::exchange::Exchange;
 use crate::row::Resource;
 
@@ -47,9 +48,19 @@ impl Selection {
         Ok(Self { row, stored, labels, fields })
     }
 
+    /// The row that is asked for.
+    pub(crate) fn row(&self) -> &'static Resource {
+        self.row
+    }
+
     /// Whether nothing is filtered out.
     pub(crate) fn is_everything(&self) -> bool {
         self.labels.is_everything() && self.fields.is_everything()
+    }
+
+    /// Whether entries have to be in the row's version before they can be matched: a webhook alone knows what their fields are there.
+    pub(crate) fn needs_version(&self) -> bool {
+        conversion::is_needed(self.row) && self.fields.terms.iter().any(|term| !is_name(&term.field))
     }
 
     /// Whether the entry is selected.
@@ -62,7 +73,7 @@ impl Selection {
         if self.fields.is_everything() {
             return true;
         }
-        let own = std::ptr::eq(self.row, self.stored).then_some(&entry.fields);
+        let own = (std::ptr::eq(self.row, self.stored) && !conversion::is_needed(self.row)).then_some(&entry.fields);
         let converted = match own {
             Some(_) => None,
             None => Some(self.converted(entry)),
@@ -90,6 +101,10 @@ impl Selection {
         let own = self.row.fields.iter().map(|(_, value)| value(&object));
         own.chain(self.row.custom.into_iter().flat_map(|custom| custom.selected(&object)).map(String::from)).collect()
     }
+}
+
+fn is_name(field: &str) -> bool {
+    matches!(field, "metadata.name" | "metadata.namespace")
 }
 
 /// The place of a custom kind's selectable field.

@@ -186,7 +186,10 @@ where
         Some(_) => (row.prepare_subresource)(&mut new, old, &context),
     }
     metadata::tidy(&mut new);
-    metadata::bump_generation(row, &mut new, old);
+    // A pod that gets its node is still as its author wrote it.
+    if subresource != Some(Subresource::Binding) {
+        metadata::bump_generation(row, &mut new, old);
+    }
     let mut errors = metadata::validate_update(&new, old);
     errors.extend(match subresource {
         None => (row.validate_update)(&new, old, &context),

@@ -76,7 +76,11 @@ pub(crate) async fn watch(
         Form::Table(version) => Some(Table::new(row, version, exchange.query.text("includeObject"))),
         _ => None,
     };
-    let mut entries: Vec<_> = entries.into_iter().filter(|entry| selection.matches(entry)).collect();
+    let mut entries = entries;
+    if selection.needs_version() {
+        conversion::served_all(server, row, &mut entries).await?;
+    }
+    entries.retain(|entry| selection.matches(entry));
     conversion::served_all(server, row, &mut entries).await?;
     let now = Instant::now();
     let mut watcher = Watcher {

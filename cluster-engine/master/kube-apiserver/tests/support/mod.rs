@@ -289,6 +289,12 @@ impl Client {
         .await
     }
 
+    /// A patch as it comes over the wire.
+    pub async fn patch_text(&self, path: &str, kind: &str, body: &str) -> Answer {
+        let kind = format!("application/{kind}");
+        self.json(Method::PATCH, path, &kind, "application/json", body.as_bytes().to_vec()).await
+    }
+
     pub async fn delete(&self, path: &str) -> Answer {
         self.json(Method::DELETE, path, "", "application/json", Vec::new()).await
     }

@@ -53,13 +53,21 @@ impl Reconcile for Controller {
         let Some(cron_job) = self.cron_jobs.get(&key.0, &key.1) else { return Ok(Next::Change) };
         let mut owned = self.jobs.list_in(&key.0);
         owned.retain(|job| job.metadata.controller().is_some_and(|owner| owner.uid == cron_job.uid()));
+        let jobs = Api::<Job>::namespaced(self.client.clone(), &key.0);
+        // A job that was made a moment ago may not have come by watch yet: only the API server knows that it is missing.
+        for active in &cron_job.status.active {
+            if !owned.iter().any(|job| job.uid() == active.uid)
+                && let Some(job) = jobs.get_opt(&active.name).await?.filter(|job| job.uid() == active.uid)
+            {
+                owned.push(Arc::new(job));
+            }
+        }
         let plan = plan(&cron_job, &owned, unix_now());
         let about = ObjectReference::of(&*cron_job);
         for (kind, reason, message) in &plan.events {
             self.recorder.event(&about, *kind, reason, message.clone());
         }
         let mut status = plan.status;
-        let jobs = Api::<Job>::namespaced(self.client.clone(), &key.0);
         let background = |job: &Job| DeleteOptions {
             propagation: Some(Propagation::Background),
             ..DeleteOptions::of_uid(job.uid())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use drydock_api::time::now_rfc3339;
 use drydock_client::{Api, Patch};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -28,7 +28,7 @@ pub(super) async fn run(kubelet: Arc<Kubelet>, changed: Arc<Notify>, given_up: A
         }
         let fresh = status(&kubelet, &told);
         if essence(&fresh) != essence(&told) || told_at.elapsed() >= kubelet.config.node_status_report_frequency {
-            let patch = json!({"status": fresh});
+            let patch = json!({"status": without_gone(&fresh, &told)});
             match nodes.patch_status(&kubelet.node_name, Patch::Strategic, &patch).await {
                 Ok(_) => {
                     for (reason, text) in transitions(&kubelet.node_name, &told, &fresh) {
@@ -46,6 +46,18 @@ pub(super) async fn run(kubelet: Arc<Kubelet>, changed: Arc<Notify>, given_up: A
         }
         let _ = tokio::time::timeout(kubelet.config.node_status_update_frequency, changed.notified()).await;
     }
+}
+
+/// The status as a patch: what was allocatable and is no more is taken away.
+fn without_gone(fresh: &Value, told: &Value) -> Value {
+    let mut patch = fresh.clone();
+    let before = told["allocatable"].as_object().into_iter().flat_map(Map::keys);
+    if let Some(now) = patch["allocatable"].as_object_mut() {
+        for name in before {
+            now.entry(name).or_insert(Value::Null);
+        }
+    }
+    patch
 }
 
 /// Keeps a pressure up for a while after its cause is gone, so that it does not come and go (upstream:
@@ -204,6 +216,17 @@ fn conditions(kubelet: &Kubelet, before: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_gone_is_taken_away() {
+        let fresh = json!({"allocatable": {"cpu": "2"}, "phase": "x"});
+        let told = json!({"allocatable": {"cpu": "1", "example.com/gpu": "3"}});
+        assert_eq!(
+            without_gone(&fresh, &told),
+            json!({"allocatable": {"cpu": "2", "example.com/gpu": null}, "phase": "x"})
+        );
+        assert_eq!(without_gone(&fresh, &Value::Null), fresh);
+    }
 
     #[test]
     fn changed_conditions_are_told() {

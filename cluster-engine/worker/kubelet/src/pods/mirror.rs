@@ -1,6 +1,7 @@
 //! Mirror pods: what the API server shows of static pods.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use crate::pod::{CONFIG_HASH, CONFIG_MIRROR, Pod};
 #[derive(Default)]
 pub(crate) struct Mirrors {
     seen: BTreeMap<String, Mirror>,
-    /// Full names that a task is working on.
-    busy: std::collections::BTreeSet<String>,
+    /// Full names that a task is working on, and whether something changed there since it began.
+    busy: BTreeMap<String, bool>,
     /// The first list of pods has arrived: what is not seen does not exist.
     synced: bool,
 }
@@ -88,8 +89,14 @@ pub(super) fn reconcile(kubelet: &Arc<Kubelet>) {
                         changed
                     });
                 }
-            } else if !matches && state.mirrors.busy.insert(name.clone()) {
-                work.push((name, wanted, there));
+            } else if !matches {
+                match state.mirrors.busy.entry(name.clone()) {
+                    Entry::Occupied(mut busy) => *busy.get_mut() = true,
+                    Entry::Vacant(free) => {
+                        free.insert(false);
+                        work.push((name, wanted, there));
+                    }
+                }
             }
         }
         work
@@ -98,10 +105,13 @@ pub(super) fn reconcile(kubelet: &Arc<Kubelet>) {
         let kubelet = kubelet.clone();
         tokio::spawn(async move {
             let result = step(&kubelet, wanted, there).await;
-            kubelet.pods.lock().mirrors.busy.remove(&name);
-            if let Err(error) = result {
+            // The watch may have told of the outcome before the answer came.
+            let changed = kubelet.pods.lock().mirrors.busy.remove(&name) == Some(true);
+            if let Err(error) = &result {
                 tracing::debug!(pod.name = name, %error, "cannot bring a mirror pod up to date yet");
                 tokio::time::sleep(PAUSE).await;
+            }
+            if changed || result.is_err() {
                 reconcile(&kubelet);
             }
         });

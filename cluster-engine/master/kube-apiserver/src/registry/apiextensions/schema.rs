@@ -20,7 +20,7 @@ pub(super) fn structural(errors: &mut Errors, root: &Value, path: &Path) {
     node(errors, root, path, true);
     if errors.is_empty() {
         let mut total = 0u64;
-        rules(errors, root, path, true, 1, &mut total);
+        rules(errors, root, path, Place { resource: true, times: 1, apart: None }, &mut total);
         if total > cel::check::SCHEMA_LIMIT {
             let what = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema";
             errors.push(FieldError::forbidden(path, cel::check::over_budget(what, total, cel::check::SCHEMA_LIMIT)));
@@ -28,31 +28,39 @@ pub(super) fn structural(errors: &mut Errors, root: &Value, path: &Path) {
     }
 }
 
-/// The CEL rules at and below a schema; `times` is how often its value can be there.
-fn rules(errors: &mut Errors, schema: &Value, path: &Path, resource: bool, times: u64, total: &mut u64) {
+/// Where in the root schema a schema is.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    /// It is that of a whole object.
+    resource: bool,
+    /// How often its value can be there.
+    times: u64,
+    /// The list above whose items cannot be told apart, so that old and new ones cannot be matched.
+    apart: Option<&'a Path>,
+}
+
+/// The CEL rules at and below a schema.
+fn rules(errors: &mut Errors, schema: &Value, path: &Path, place: Place<'_>, total: &mut u64) {
     for (index, rule) in schema.items("x-kubernetes-validations").iter().enumerate() {
         let own = path.child("x-kubernetes-validations").index(index);
-        one_rule(errors, schema, rule, &own, resource, times, total);
+        one_rule(errors, schema, rule, &own, place, total);
     }
+    let below = Place { resource: false, ..place };
     for (name, property) in schema.entries("properties") {
-        rules(errors, property, &path.child("properties").key(name), false, times, total);
+        rules(errors, property, &path.child("properties").key(name), below, total);
     }
     for key in ["additionalProperties", "items"] {
         if let Some(inner) = schema.get(key).filter(|inner| inner.is_object()) {
-            rules(errors, inner, &path.child(key), false, times.saturating_mul(cel::check::most(schema)), total);
+            let times = place.times.saturating_mul(cel::check::most(schema));
+            let unmatched = key == "items" && schema.text("x-kubernetes-list-type") != "map";
+            let apart = place.apart.or_else(|| unmatched.then_some(path));
+            rules(errors, inner, &path.child(key), Place { times, apart, ..below }, total);
         }
     }
 }
 
-fn one_rule(
-    errors: &mut Errors,
-    schema: &Value,
-    rule: &Value,
-    path: &Path,
-    resource: bool,
-    times: u64,
-    total: &mut u64,
-) {
+fn one_rule(errors: &mut Errors, schema: &Value, rule: &Value, path: &Path, place: Place<'_>, total: &mut u64) {
+    let Place { resource, times, apart } = place;
     let source = rule.text("rule").trim();
     if source.is_empty() {
         errors.push(FieldError::required(&path.child("rule"), "rule is not specified"));
@@ -104,6 +112,10 @@ fn one_rule(
     let transition = look("rule", source, true);
     if rule.has("messageExpression") {
         look("messageExpression", rule.text("messageExpression").trim(), false);
+    }
+    if let Some(list) = apart.filter(|_| transition) {
+        let text = format!("oldSelf cannot be used on the uncorrelatable portion of the schema within {list}");
+        errors.push(FieldError::invalid(&path.child("rule"), source, text));
     }
     if optional_old && !transition {
         errors.push(FieldError::invalid(
@@ -263,6 +275,19 @@ mod tests {
             &[],
         );
         check(json!({}), &["s.type: Required value: must not be empty at the root"]);
+        let rule = json!([{"rule": "self >= oldSelf"}]);
+        let items = json!({"type": "object", "required": ["k"], "properties": {"k": {"type": "string", "maxLength": 9}, "n": {"type": "integer", "x-kubernetes-validations": rule}}});
+        let list = |kind: &str| {
+            json!({"type": "object", "properties": {"l": {"type": "array", "maxItems": 9, "x-kubernetes-list-type": kind, "items": items,
+                "x-kubernetes-list-map-keys": if kind == "map" { json!(["k"]) } else { json!([]) }}}})
+        };
+        check(list("map"), &[]);
+        check(
+            list("atomic"),
+            &[
+                r#"s.properties[l].items.properties[n].x-kubernetes-validations[0].rule: Invalid value: "self >= oldSelf": oldSelf cannot be used on the uncorrelatable portion of the schema within s.properties[l]"#,
+            ],
+        );
         check(
             json!({"type": "object", "properties": {"a": {}, "b": {"type": "array"}, "c": {"type": "array", "items": {}}, "d": {"type": "text"}}}),
             &[

@@ -130,6 +130,12 @@ fn decide(cron_job: &CronJob, plan: &mut Plan, owned: &[Arc<Job>], next: &dyn Fn
         plan.events.push((EventType::Warning, "TooManyMissedTimes", message.to_owned()));
     }
     let Some(at) = missed else { return };
+    let name = job_name(cron_job, at);
+    if owned.iter().any(|job| job.name() == name) {
+        // Its job is there already; only the note of it has not come back yet.
+        plan.status.last_schedule_time = Some(format_seconds(at));
+        return;
+    }
     let is_running = |plan: &Plan| !plan.status.active.is_empty();
     match cron_job.spec.concurrency_policy.as_str() {
         "Forbid" if is_running(plan) => {
@@ -148,11 +154,15 @@ fn decide(cron_job: &CronJob, plan: &mut Plan, owned: &[Arc<Job>], next: &dyn Fn
     plan.status.last_schedule_time = Some(format_seconds(at));
 }
 
+fn job_name(cron_job: &CronJob, at: i64) -> String {
+    format!("{}-{}", cron_job.name(), at / 60)
+}
+
 /// The job for a time; its name says for which, so that it is made once.
 pub(super) fn new_job(cron_job: &CronJob, at: i64) -> Value {
     let template = cron_job.spec.job_template.value();
     let mut metadata = json!({
-        "name": format!("{}-{}", cron_job.name(), at / 60),
+        "name": job_name(cron_job, at),
         "namespace": cron_job.namespace(),
         "ownerReferences": [controller_reference::<CronJob>(&cron_job.metadata)],
         "annotations": {},
@@ -226,6 +236,15 @@ mod tests {
         let replaced = plan(&cron_job("Replace"), &running, at("10:02:00"));
         assert_eq!((replaced.start.is_some(), replaced.delete.len()), (true, 1));
         assert!(plan(&cron_job("Allow"), &running, at("10:02:00")).start.is_some());
+        let made = [job(&job_name(&cron_job("Replace"), at("10:02:00")), None)];
+        let again = plan(&cron_job("Replace"), &made, at("10:02:00"));
+        assert_eq!(
+            (again.start, again.delete.len()),
+            (None, 0),
+            "a job does not replace itself when its status is late"
+        );
+        assert_eq!(again.status.active.len(), 1);
+        assert_eq!(again.status.last_schedule_time.as_deref(), Some("2026-01-01T10:02:00Z"));
     }
 
     #[test]
