@@ -417,7 +417,8 @@ impl Plan<'_> {
         self.pods(&node.name, rect.x + PAD, pods_top, rect.w - 2.0 * PAD);
         // Right of the title there must be room for edges.
         let (details, width) = title(node, rect.w - 2.0 * PAD - 22.0);
-        let title = Rect::new(rect.x + PAD, rect.y + 7.0, width, 20.0);
+        // Between title and first pods, edges run.
+        let title = Rect::new(rect.x + PAD, rect.y + (head - 31.0).min(7.0), width, 20.0);
         let mut left = rect.x + PAD;
         let mut agents = Vec::new();
         for component in &node.components {
