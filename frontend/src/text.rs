@@ -13,7 +13,6 @@ use drydock_protocol::{Language, Notice, StartStage};
 pub use page::PageTexts;
 pub use scene::SceneTexts;
 
-
 /// All texts of a language.
 #[derive(Debug)]
 pub struct Texts {
@@ -265,6 +264,10 @@ pub struct Texts {
     pub scene: &'static SceneTexts,
     /// Notice.
     pub expires_soon: &'static str,
+    /// Notice.
+    pub lesson_changed: &'static str,
+    /// Notice.
+    pub setup_failed: &'static str,
     /// Length of a lesson.
     pub minutes: fn(usize) -> String,
     /// Number of steps.
@@ -314,6 +317,8 @@ impl Texts {
     pub fn notice(&self, notice: &Notice) -> String {
         match notice.code.as_str() {
             "expires_soon" => self.expires_soon.to_owned(),
+            "lesson_changed" => self.lesson_changed.to_owned(),
+            "setup_failed" => self.setup_failed.to_owned(),
             _ => notice.message.clone(),
         }
     }

@@ -222,7 +222,7 @@ impl State {
                 self.notice(
                     NoticeLevel::Info,
                     "lesson_changed",
-                    "The author has changed this lesson. Reload the page to read its new text.",
+                    "The author has changed this lesson. Ask for it again to read its new text.",
                 );
             }
             Err(reason) => tracing::error!(lesson.slug = self.judge.slug, reason, "a changed lesson is left out"),

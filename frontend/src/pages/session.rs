@@ -113,7 +113,11 @@ fn Frame() -> impl IntoView {
     let slug = live.session.with_untracked(|it| it.as_ref().and_then(|it| it.lesson.clone()));
     let has_lesson = slug.is_some();
     let lesson = RwSignal::new(None::<Result<Lesson, api::Error>>);
+    // An author's change comes to open pages by itself.
+    let changes =
+        Memo::new(move |_| live.notices.with(|it| it.iter().filter(|notice| notice.code == "lesson_changed").count()));
     Effect::new(move || {
+        changes.track();
         let language = language.get();
         if let Some(slug) = slug.clone() {
             spawn_local(async move {

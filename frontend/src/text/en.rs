@@ -128,6 +128,8 @@ pub(super) const TEXTS: Texts = Texts {
     resize_terminal: "Resize the terminal",
     scene: &super::scene::EN,
     expires_soon: "Five minutes left. Extend the session if you need more time.",
+    lesson_changed: "The author has just changed this lesson; this is its new text.",
+    setup_failed: "Something that this lesson needs could not be prepared. If it does not work out, reset the session.",
     minutes: |minutes| format!("{minutes} min"),
     step_count: |steps| if steps == 1 { "1 step".into() } else { format!("{steps} steps") },
     node_count: |nodes| if nodes == 1 { "1 node".into() } else { format!("{nodes} nodes") },

@@ -128,6 +128,8 @@ pub(super) const TEXTS: Texts = Texts {
     resize_terminal: "调整终端高度",
     scene: &super::scene::ZH_CN,
     expires_soon: "还剩五分钟。需要更多时间请按延长。",
+    lesson_changed: "作者刚刚更新了这节课，现在看到的是新的内容。",
+    setup_failed: "这节课需要的某个东西没有准备好。如果做不下去，请重置会话。",
     minutes: |minutes| format!("{minutes} 分钟"),
     step_count: |steps| format!("{steps} 个步骤"),
     node_count: |nodes| format!("{nodes} 个节点"),

@@ -128,6 +128,8 @@ pub(super) const TEXTS: Texts = Texts {
     resize_terminal: "調整終端機高度",
     scene: &super::scene::ZH_TW,
     expires_soon: "還剩五分鐘。需要更多時間請按延長。",
+    lesson_changed: "作者剛剛更新了這堂課，現在看到的是新的內容。",
+    setup_failed: "這堂課需要的某個東西沒有準備好。如果做不下去，請重設工作階段。",
     minutes: |minutes| format!("{minutes} 分鐘"),
     step_count: |steps| format!("{steps} 個步驟"),
     node_count: |nodes| format!("{nodes} 個節點"),

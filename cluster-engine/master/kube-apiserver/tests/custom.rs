@@ -86,7 +86,8 @@ async fn a_definition_brings_its_kind_and_takes_it_away() -> Result<()> {
     let (code, refused) = admin.patch_text(&path("Ignore"), "apply-patch+yaml", HEAD).await?;
     let told = "failed to create typed patch object (/c; example.com/v1, Kind=Thing): .metadata.more: field not declared in schema";
     assert_eq!((code, refused["message"].as_str()), (StatusCode::INTERNAL_SERVER_ERROR, Some(told)));
-    const TWICE: &str = "\napiVersion: example.com/v1\nkind: Thing\nmetadata: {name: c}\nspec:\n  name: one\n  name: two\n";
+    const TWICE: &str =
+        "\napiVersion: example.com/v1\nkind: Thing\nmetadata: {name: c}\nspec:\n  name: one\n  name: two\n";
     let (code, refused) = admin.patch_text(&path("Strict"), "apply-patch+yaml", TWICE).await?;
     assert_eq!(code, StatusCode::BAD_REQUEST);
     assert!(
