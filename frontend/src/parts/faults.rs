@@ -113,7 +113,7 @@ pub(crate) fn Tools(
             </ul>
             {move || hands.problem.get().map(|text| view! { <p class="truncate text-bad" role="alert" title=text.clone()>{text.clone()}</p> })}
             <label class="flex cursor-pointer items-center gap-1.5 whitespace-nowrap text-muted hover:text-ink">
-                <input type="checkbox" class="size-3 accent-accent" prop:checked=system on:change=move |event| system.set(event_target_checked(&event)) />
+                <input type="checkbox" class="m-1 size-4 accent-accent" prop:checked=system on:change=move |event| system.set(event_target_checked(&event)) />
                 {move || words.get().system}
             </label>
             <Show when=move || may_change.get()>
