@@ -63,9 +63,24 @@ pub fn fill(html: &str, values: &BTreeMap<String, String>) -> String {
     out
 }
 
-/// Shortens a Kubernetes name to `max` characters, keeping its begin and the random end that tells pods apart.
+/// Shortens a Kubernetes name to `max` characters of usual width, keeping its begin and the random end that tells pods apart.
 #[must_use]
 pub fn shorten(name: &str, max: usize) -> String {
+    // A name of many wide letters needs the room of more characters; half of one does not show.
+    let too_wide = |text: &str| {
+        let wide = text.chars().filter(|it| matches!(it, 'm' | 'w' | 'M' | 'W')).count();
+        2 * text.chars().count() + wide > 2 * max + 2
+    };
+    let mut room = max;
+    let mut out = cut(name, room);
+    while too_wide(&out) && room > 4 {
+        room -= 1;
+        out = cut(name, room);
+    }
+    out
+}
+
+fn cut(name: &str, max: usize) -> String {
     let count = name.chars().count();
     if count <= max {
         return name.to_owned();
@@ -134,5 +149,7 @@ mod tests {
         assert_eq!(shorten("web-7d9f6c5b8d-4kzqp", 12), "web-7d…4kzqp");
         assert_eq!(shorten("web-7d9f6c5b8d-4kzqp", 6), "web…qp");
         assert_eq!(shorten("服務網路叢集", 4), "服務…集");
+        assert_eq!(shorten("web-56c7456648-mbkmw", 15), "web-56c7…mbkmw");
+        assert_eq!(shorten("mmmm", 4), "mmmm");
     }
 }

@@ -210,7 +210,7 @@ fn Controls(player: Player, shown: Memo<Option<Trace>>) -> impl IntoView {
                         {SPEEDS.map(|(text, value)| view! { <option value=text selected=move || player.speed.get() == value>{text}"×"</option> }).collect_view()}
                     </select>
                 </label>
-                <span class="ms-auto text-xs text-muted tabular-nums max-lg:hidden">
+                <span class="ms-auto shrink-0 whitespace-nowrap text-xs text-muted tabular-nums max-lg:hidden">
                     {move || at().map(|act| (words.get().scene.act_of)(act + 1, count.get()))}
                 </span>
             </div>
