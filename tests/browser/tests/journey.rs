@@ -13,8 +13,9 @@ async fn a_learner_starts_types_sees_reloads_and_ends() -> anyhow::Result<()> {
     browser.click("button[aria-label='Start: Your first Pod']").await?;
     browser.wait_text("header", "3 nodes Ready").await?;
     browser.wait_text("main", "Meet your cluster").await?;
-    // The first step is fulfilled by the cluster itself: it turns green without a click.
-    browser.wait_for("li.check-met").await?;
+    browser.click("input[type=radio][value=master]").await?;
+    browser.click_button("Check answer").await?;
+    browser.wait_text(".quiz-right", "The NODE column says it").await?;
     browser.picture_shows("kube-apiserver").await?;
 
     browser.wait_text(".xterm-rows", "you@drydock").await?;
