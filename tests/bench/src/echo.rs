@@ -1,0 +1,102 @@
+//! How soon a typed character is on the screen while a whole class types: through server, supervisor, PTY and shell.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use drydock_tests_harness::{Product, Server};
+use futures_util::{SinkExt as _, StreamExt as _};
+use http::{Method, Request};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+
+/// Sessions at once.
+pub(crate) const SESSIONS: usize = 20;
+/// Characters typed in each.
+pub(crate) const KEYS: usize = 50;
+/// Between two characters: a fast typist's pace.
+const PACE: Duration = Duration::from_millis(150);
+/// How long a start or an answer may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The times of all echoes.
+pub(crate) async fn times(product: &Product) -> anyhow::Result<Vec<Duration>> {
+    let server = Server::start(product, &["--max-sessions", &SESSIONS.to_string()]);
+    let address = server.address();
+    let mut sessions = Vec::new();
+    for _ in 0..SESSIONS {
+        let session = ask(address, Method::POST, "/api/v1/sessions", r#"{"workers":2}"#).await?;
+        sessions.push(session["id"].as_str().with_context(|| format!("no session: {session}"))?.to_owned());
+    }
+    for id in &sessions {
+        ready(address, id).await?;
+    }
+    let typists: Vec<_> = sessions.iter().map(|id| tokio::spawn(typed(address.to_owned(), id.clone()))).collect();
+    let mut all = Vec::new();
+    for typist in typists {
+        all.extend(typist.await??);
+    }
+    Ok(all)
+}
+
+async fn ask(address: &str, method: Method, path: &str, body: &'static str) -> anyhow::Result<Value> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let request = Request::builder().method(method).uri(path).header("host", address);
+    let request =
+        request.header("content-type", "application/json").body(Full::new(Bytes::from_static(body.as_bytes())));
+    let answer = sender.send_request(request?).await?.into_body().collect().await?.to_bytes();
+    Ok(serde_json::from_slice(&answer)?)
+}
+
+async fn ready(address: &str, id: &str) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let session = ask(address, Method::GET, &format!("/api/v1/sessions/{id}"), "").await?;
+        match session["state"].as_str() {
+            Some("Ready") => return Ok(()),
+            Some("Pending" | "Starting") if Instant::now() < end => tokio::time::sleep(Duration::from_millis(50)).await,
+            _ => bail!("a session does not start: {session}"),
+        }
+    }
+}
+
+/// Types in one session's terminal.
+async fn typed(address: String, id: String) -> anyhow::Result<Vec<Duration>> {
+    let stream = TcpStream::connect(&address).await?;
+    stream.set_nodelay(true)?;
+    let path = format!("ws://{address}/api/v1/sessions/{id}/terminals/echo?node=workstation&cols=80&rows=24");
+    let (mut socket, _) = tokio_tungstenite::client_async(path, stream).await?;
+    until(&mut socket, "# ").await?;
+    let mut times = Vec::new();
+    for _ in 0..KEYS {
+        tokio::time::sleep(PACE).await;
+        let begun = Instant::now();
+        socket.send(Message::binary(&b"x"[..])).await?;
+        until(&mut socket, "x").await?;
+        times.push(begun.elapsed());
+        // Rubbed out again, so that the line stays short.
+        socket.send(Message::binary(&b"\x7f"[..])).await?;
+        until(&mut socket, "\u{8}").await?;
+    }
+    Ok(times)
+}
+
+async fn until<S>(socket: &mut tokio_tungstenite::WebSocketStream<S>, what: &str) -> anyhow::Result<()>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let mut seen = String::new();
+    while !seen.contains(what) {
+        let message = tokio::time::timeout(PATIENCE, socket.next()).await;
+        let message = message.with_context(|| format!("no {what:?} in {seen:?}"))?.context("the terminal closed")??;
+        if let Message::Binary(bytes) = message {
+            seen.push_str(&String::from_utf8_lossy(&bytes));
+        }
+    }
+    Ok(())
+}
