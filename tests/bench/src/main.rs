@@ -97,7 +97,9 @@ fn main() -> anyhow::Result<()> {
     let mut echoes: Vec<f64> =
         runtime.block_on(echo::times(&product))?.into_iter().map(|it| it.as_secs_f64() * 1000.0).collect();
     echoes.sort_by(f64::total_cmp);
-    let at = |share: usize| echoes.get((echoes.len() * share / 100).min(echoes.len().saturating_sub(1))).copied().unwrap_or_default();
+    let at = |share: usize| {
+        echoes.get((echoes.len() * share / 100).min(echoes.len().saturating_sub(1))).copied().unwrap_or_default()
+    };
     println!(
         "| a typed character back from the shell, {} people typing at once, {} characters each | p50 {:.1} ms, p99 {:.1} ms |",
         echo::SESSIONS,
