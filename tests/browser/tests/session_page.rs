@@ -128,7 +128,7 @@ async fn the_keyboard_alone_is_enough_and_nothing_is_hidden_from_those_who_liste
     browser.keys(&enter).await?;
     browser.wait_text(".xterm-rows", "you@drydock").await?;
     browser.wait_text("main", "Meet your cluster").await?;
-    browser.wait_for("li.check-met").await?;
+    browser.wait_for("input[type=radio][value=master]").await?;
     browser.is_accessible("session").await?;
 
     // F6 goes around; the terminal keeps Tab for itself.
