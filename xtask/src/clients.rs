@@ -73,13 +73,21 @@ pub(crate) fn locate() -> anyhow::Result<Clients> {
             None
         }
     };
-    let newest = told("the newest kubectl", debian(&folder, "kubectl", "forky")).or_else(|| tools::find("kubectl"));
+    let newest = told("the newest kubectl", debian_kubectl(&folder)).or_else(|| tools::find("kubectl"));
     let old = match Path::new(OLD) {
         file if file.is_file() => Some(file.to_owned()),
         _ => told("an old kubectl", debian(&folder, "kubernetes-client", "bookworm")),
     };
     let helm = told("Helm", HELM.fetch(&folder));
     Ok(Clients { kubectls: newest.into_iter().chain(old).collect(), helm })
+}
+
+/// The newest kubectl that Debian has.
+///
+/// # Errors
+/// When the machine is no Debian or the package cannot be fetched.
+pub(crate) fn debian_kubectl(folder: &Path) -> anyhow::Result<PathBuf> {
+    debian(folder, "kubectl", "forky")
 }
 
 /// The kubectl of a Debian package of another release than the machine's own.

@@ -1,4 +1,4 @@
-//! The genuine kubectl that learners type into: the one on PATH, else an official release.
+//! The genuine kubectl that learners type into: the one on PATH, else an official release, else Debian's newest.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
 
-use crate::tools;
+use crate::{clients, tools};
 
 /// The release that is fetched when PATH has none.
 const VERSION: &str = "v1.36.2";
@@ -23,11 +23,13 @@ pub(crate) fn locate(cache: &Path) -> anyhow::Result<PathBuf> {
     if cached.is_file() {
         return Ok(cached);
     }
-    fetch(&cached).with_context(|| {
+    let Err(error) = fetch(&cached) else { return Ok(cached) };
+    // Where the official releases cannot be reached, a mirror of Debian often can.
+    eprintln!("      the official kubectl cannot be fetched ({error:#}); trying Debian's");
+    clients::debian_kubectl(cache).map_err(|_| error).context(
         "kubectl is not on PATH and the official release cannot be fetched: \
-         install kubectl (https://kubernetes.io/docs/tasks/tools/) and run this again"
-    })?;
-    Ok(cached)
+         install kubectl (https://kubernetes.io/docs/tasks/tools/) and run this again",
+    )
 }
 
 fn fetch(target: &Path) -> anyhow::Result<()> {
