@@ -117,6 +117,8 @@ fn debian(folder: &Path, package: &str, release: &str) -> anyhow::Result<PathBuf
             "Dir::State::status=/dev/null".to_owned(),
             "Dir::Etc::sourceparts=-".to_owned(),
             "Acquire::Languages=none".to_owned(),
+            // A mirror may be some days behind; who signed its lists is checked all the same.
+            "Acquire::Check-Valid-Until=false".to_owned(),
             "Debug::NoLocking=true".to_owned(),
         ];
         options.iter().for_each(|option| {
