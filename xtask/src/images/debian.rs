@@ -106,7 +106,9 @@ pub(super) fn unpack(package: &Path, layer: &mut Layer) -> anyhow::Result<()> {
             tar::EntryType::Directory => layer.directory(&path, mode),
             tar::EntryType::Symlink => {
                 let target = entry.link_name()?.context("a link names its target")?;
-                layer.link(&path, &target.to_string_lossy())
+                let target = target.to_string_lossy();
+                // From trixie on, base-files brings `/bin` → `usr/bin` itself; the layer has it already.
+                if is_merger(&path, &target) { Ok(()) } else { layer.link(&path, &target) }
             }
             tar::EntryType::Link => {
                 let target = entry.link_name()?.context("a link names its target")?;
@@ -157,6 +159,11 @@ fn each_entry(
         bail!("dpkg-deb --fsys-tarfile {} ended with {status}", package.display());
     }
     Ok(())
+}
+
+/// Whether a link, its path already merged, is the one that merges a folder with `/usr`.
+fn is_merger(path: &str, target: &str) -> bool {
+    path == target.trim_matches('/') && path.starts_with("usr/")
 }
 
 /// Without leading `./`, and with `/bin`, `/sbin`, `/lib` and `/lib64` below `/usr`.
@@ -212,6 +219,8 @@ mod tests {
         check("./bin/bash", "usr/bin/bash");
         check("./lib64/ld-linux-x86-64.so.2", "usr/lib64/ld-linux-x86-64.so.2");
         check("./usr/bin/curl", "usr/bin/curl");
+        assert!(is_merger(&merged("./bin"), "usr/bin") && is_merger(&merged("./lib64"), "/usr/lib64"));
+        assert!(!is_merger("usr/bin/awk", "mawk"));
         check("./", "");
         check("./library/x", "library/x");
     }
