@@ -2,14 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
-use bytes::Bytes;
-use drydock_tests_harness::{Product, Server};
+use anyhow::Context as _;
+use drydock_tests_harness::http::request;
+use drydock_tests_harness::{Product, Server, wait_for_within};
 use futures_util::{SinkExt as _, StreamExt as _};
-use http::{Method, Request};
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::rt::TokioIo;
-use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -28,11 +24,11 @@ pub(crate) async fn times(product: &Product) -> anyhow::Result<Vec<Duration>> {
     let address = server.address();
     let mut sessions = Vec::new();
     for _ in 0..SESSIONS {
-        let session = ask(address, Method::POST, "/api/v1/sessions", r#"{"workers":2}"#).await?;
+        let session = request(address, "POST", "/api/v1/sessions", r#"{"workers":2}"#);
         sessions.push(session["id"].as_str().with_context(|| format!("no session: {session}"))?.to_owned());
     }
     for id in &sessions {
-        ready(address, id).await?;
+        ready(address, id);
     }
     let typists: Vec<_> = sessions.iter().map(|id| tokio::spawn(typed(address.to_owned(), id.clone()))).collect();
     let mut all = Vec::new();
@@ -42,27 +38,11 @@ pub(crate) async fn times(product: &Product) -> anyhow::Result<Vec<Duration>> {
     Ok(all)
 }
 
-async fn ask(address: &str, method: Method, path: &str, body: &'static str) -> anyhow::Result<Value> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    let request = Request::builder().method(method).uri(path).header("host", address);
-    let request =
-        request.header("content-type", "application/json").body(Full::new(Bytes::from_static(body.as_bytes())));
-    let answer = sender.send_request(request?).await?.into_body().collect().await?.to_bytes();
-    Ok(serde_json::from_slice(&answer)?)
-}
-
-async fn ready(address: &str, id: &str) -> anyhow::Result<()> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let session = ask(address, Method::GET, &format!("/api/v1/sessions/{id}"), "").await?;
-        match session["state"].as_str() {
-            Some("Ready") => return Ok(()),
-            Some("Pending" | "Starting") if Instant::now() < end => tokio::time::sleep(Duration::from_millis(50)).await,
-            _ => bail!("a session does not start: {session}"),
-        }
-    }
+fn ready(address: &str, id: &str) {
+    wait_for_within(PATIENCE, "a session", || {
+        let session = request(address, "GET", &format!("/api/v1/sessions/{id}"), "");
+        if session["state"] == "Ready" { Ok(()) } else { Err(session.to_string()) }
+    });
 }
 
 /// Types in one session's terminal.

@@ -4,6 +4,7 @@
 pub mod census;
 mod cluster;
 mod follow;
+pub mod http;
 mod product;
 pub mod registry;
 mod server;

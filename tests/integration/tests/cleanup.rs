@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use drydock_tests_harness::http::request;
 use drydock_tests_harness::{Census, Cluster, Product, Server, wait_for, wait_for_within};
 use nix::mount::{MsFlags, mount, umount};
 use nix::sys::signal::Signal;
@@ -141,18 +142,4 @@ fn start_session(address: &str) -> String {
 
 fn get(address: &str, path: &str) -> serde_json::Value {
     request(address, "GET", path, "")
-}
-
-fn request(address: &str, method: &str, path: &str, body: &str) -> serde_json::Value {
-    use std::io::{Read, Write};
-    let mut stream = std::net::TcpStream::connect(address).expect("the server listens");
-    let length = body.len();
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
-    );
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).expect("the request is sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
-    serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {answer}"))
 }

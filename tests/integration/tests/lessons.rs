@@ -1,11 +1,12 @@
 //! The lesson engine on real clusters: every kind of check, hints, questions, setup, lessons that change, and the proof.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use drydock_tests_harness::http::{raw, request};
 use drydock_tests_harness::{Product, Server, wait_for, wait_for_within};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -305,23 +306,4 @@ fn the_proof_tells_good_lessons_from_bad_ones() {
     assert!(outcome.stdout.contains("no-such.yaml"), "{outcome:?}");
     assert!(outcome.failed().contains("1 of 1 proofs failed: fails (en)"));
     assert_eq!(product.drydock(["cluster", "list", "--output", "json"]).ok(), "[]\n", "proofs leave no cluster");
-}
-
-#[track_caller]
-fn request(address: &str, method: &str, path: &str, body: &str) -> Value {
-    let answer = raw(address, method, path, body);
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
-    serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {answer}"))
-}
-
-fn raw(address: &str, method: &str, path: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("the server listens");
-    let length = body.len();
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
-    );
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).expect("the request is sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    answer
 }
