@@ -117,9 +117,7 @@ pub(super) fn v1_update(new: &Value, old: &Value, _: &Context<'_>) -> Errors {
         ("reportingController", "reportingController"),
         ("reportingInstance", "reportingInstance"),
     ] {
-        if !same(new.at(key), old.at(key)) {
-            check::immutable(&mut errors, new.at(key), old.at(key), &Path::new(name));
-        }
+        check::immutable(&mut errors, new.at(key), old.at(key), &Path::new(name));
     }
     errors
 }
