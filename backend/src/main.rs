@@ -1,6 +1,7 @@
 //! `drydock`: the server and the engine's command line in one file.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
+mod backup;
 mod commands;
 mod config;
 mod error;
@@ -9,6 +10,7 @@ mod files;
 mod lessons;
 mod live;
 mod metrics;
+mod notify;
 mod routes;
 mod sessions;
 mod store;
