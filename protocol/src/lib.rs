@@ -6,6 +6,7 @@
 //!
 //! *Invariant:* depends on nothing else of the workspace and compiles for `wasm32-unknown-unknown`.
 
+pub mod account;
 pub mod check;
 pub mod editor;
 pub mod error;
@@ -21,6 +22,10 @@ pub mod terminal;
 pub mod topology;
 pub mod trace;
 
+pub use account::{
+    Account, AccountLink, ChangePassword, CreateAccountLink, CreateInvite, Deed, Invite, May, Me, RedeemInvite, Role,
+    Setup, SignIn, SignInWays,
+};
 pub use check::{CheckState, CheckStatus};
 pub use editor::{ManifestAction, ManifestOutcome, ManifestProblem, RunManifest};
 pub use error::{ErrorBody, ErrorDetail};

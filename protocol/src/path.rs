@@ -24,10 +24,20 @@
 //! | POST | `/sessions/{id}/faults`, `…/faults/heal` | `Fault` → `Session` |
 //! | GET | `/sessions/{id}/objects/{kind}?namespace=&name=` | → `ObjectDetails` |
 //! | GET | `/sessions/{id}/logs?namespace=&pod=&container=&previous=` | server-sent events of `LogChunk` |
+//! | GET | `/me` | → `Me` |
 //! | GET | `/openapi.json` | → OpenAPI document |
 
 /// Prefix of every address.
 pub const PREFIX: &str = "/api/v1";
+
+/// Where a browser goes to sign in with OpenID Connect; no part of the API.
+pub const OIDC_START: &str = "/auth/oidc/start";
+
+/// `/api/v1/me`.
+#[must_use]
+pub fn me() -> String {
+    format!("{PREFIX}/me")
+}
 
 /// `/api/v1/lessons?lang=`.
 #[must_use]
