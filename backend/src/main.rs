@@ -1,10 +1,13 @@
 //! `drydock`: the server and the engine's command line in one file.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
+mod access;
 mod commands;
 mod error;
 mod faults;
 mod files;
+mod front;
+mod identity;
 mod lessons;
 mod live;
 mod routes;

@@ -151,11 +151,11 @@ impl Sessions {
         Ok(hub::describe(&row, steps, self.store.answered(id).await?, &self.policy))
     }
 
-    /// Accepts a session and starts it in the background.
+    /// Accepts a session of a person and starts it in the background.
     ///
     /// # Errors
     /// When the lesson is unknown, the number of workers too large or there is no room.
-    pub(crate) async fn create(self: &Arc<Self>, request: &CreateSession) -> Result<Session, Error> {
+    pub(crate) async fn create(self: &Arc<Self>, request: &CreateSession, owner: &str) -> Result<Session, Error> {
         let definition = match &request.lesson {
             Some(slug) => Some(self.library.find(slug).await?.definition),
             None => None,
@@ -173,6 +173,7 @@ impl Sessions {
         let row = SessionRow {
             id,
             name,
+            owner: owner.to_owned(),
             lesson: request.lesson.clone(),
             workers: u16::from(workers),
             state: SessionState::Starting,
@@ -409,7 +410,8 @@ fn random_id() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn now_millis() -> u64 {
+/// Milliseconds since the epoch.
+pub(crate) fn now_millis() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map(millis).unwrap_or_default()
 }
 

@@ -2,6 +2,7 @@
 
 mod faults;
 mod lessons;
+mod people;
 mod progress;
 mod sessions;
 

@@ -14,6 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Common;
 use crate::files::Files;
+use crate::front::{self, Front};
+use crate::identity::Identity;
 use crate::lessons::{Broken, Library};
 use crate::routes::{self, App, Assets};
 use crate::sessions::{Policy, Sessions};
@@ -50,6 +52,8 @@ pub(crate) struct Options {
     /// Disk space of one node, in MiB.
     #[arg(long, env = "DRYDOCK_NODE_DISK", default_value_t = 10_240, value_parser = clap::value_parser!(u64).range(256..))]
     node_disk: u64,
+    #[command(flatten)]
+    front: front::Options,
     #[command(flatten)]
     pulling: super::pulling::Options,
 }
@@ -93,10 +97,11 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
     let policy = options.policy(&files)?;
     let sessions = Sessions::resume(engine, store.clone(), library.clone(), policy).await?;
     let assets = Arc::new(Assets::load(&files.bundle.join("web"))?);
-    let app = routes::router(App { sessions: sessions.clone(), store, library: library.clone(), assets });
+    let identity = Arc::new(Identity::open(&store, Front::new(options.front)).await?);
+    let app = routes::router(App { sessions: sessions.clone(), store, library: library.clone(), assets, identity });
     let address = listener.local_addr()?;
     eprintln!("Drydock is ready: http://{address}");
-    let server = axum::serve(listener, app);
+    let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>());
     let follow = async {
         library.follow().await;
         std::future::pending::<()>().await;
