@@ -15,6 +15,7 @@ pub mod file;
 pub mod language;
 pub mod lesson;
 pub mod object;
+pub mod operator;
 pub mod path;
 pub mod session;
 pub mod terminal;

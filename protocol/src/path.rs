@@ -24,6 +24,8 @@
 //! | POST | `/sessions/{id}/faults`, `…/faults/heal` | `Fault` → `Session` |
 //! | GET | `/sessions/{id}/objects/{kind}?namespace=&name=` | → `ObjectDetails` |
 //! | GET | `/sessions/{id}/logs?namespace=&pod=&container=&previous=` | server-sent events of `LogChunk` |
+//! | GET | `/operator/overview` | → `operator::Overview` |
+//! | GET | `/operator/history?hours=` | → `operator::History` |
 //! | GET | `/openapi.json` | → OpenAPI document |
 
 /// Prefix of every address.
@@ -131,6 +133,18 @@ pub fn file(id: &str, path: &str) -> String {
 #[must_use]
 pub fn manifest(id: &str) -> String {
     format!("{}/manifest", session(id))
+}
+
+/// `/api/v1/operator/overview`.
+#[must_use]
+pub fn operator_overview() -> String {
+    format!("{PREFIX}/operator/overview")
+}
+
+/// `/api/v1/operator/history?hours=`, of at most 168 hours.
+#[must_use]
+pub fn operator_history(hours: u32) -> String {
+    format!("{PREFIX}/operator/history?hours={hours}")
 }
 
 /// Percent-encodes all but RFC 3986's unreserved characters.
