@@ -3,6 +3,7 @@
 
 mod access;
 mod commands;
+mod config;
 mod error;
 mod faults;
 mod files;
@@ -10,17 +11,16 @@ mod front;
 mod identity;
 mod lessons;
 mod live;
+mod metrics;
 mod routes;
 mod sessions;
 mod store;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let options = commands::Options::parse();
-    match commands::run(options) {
+    let line: Vec<_> = std::env::args_os().collect();
+    match commands::parse(&line).and_then(|(options, settings)| commands::run(options, &settings)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("drydock: {}", error::chain(error.as_ref()));

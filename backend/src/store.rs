@@ -1,6 +1,7 @@
 //! All SQL of Drydock. One SQLite file, migrated at start.
 
 mod faults;
+mod history;
 mod lessons;
 mod people;
 mod progress;
