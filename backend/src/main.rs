@@ -1,12 +1,15 @@
 //! `drydock`: the server and the engine's command line in one file.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
+mod access;
 mod backup;
 mod commands;
 mod config;
 mod error;
 mod faults;
 mod files;
+mod front;
+mod identity;
 mod lessons;
 mod live;
 mod metrics;

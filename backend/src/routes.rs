@@ -4,6 +4,7 @@ mod assets;
 mod events;
 mod files;
 mod lessons;
+mod me;
 pub(crate) mod metrics;
 mod nodes;
 mod objects;
@@ -27,7 +28,9 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 pub(crate) use assets::Assets;
 
+use crate::access;
 use crate::error::Error;
+use crate::identity::{self, Identity};
 use crate::lessons::Library;
 use crate::metrics::monitor::Monitor;
 use crate::sessions::Sessions;
@@ -47,6 +50,8 @@ pub(crate) struct App {
     pub(crate) store: Store,
     /// Lessons.
     pub(crate) library: Arc<Library>,
+    /// What tells people apart.
+    pub(crate) identity: Arc<Identity>,
     /// The web app.
     pub(crate) assets: Arc<Assets>,
     /// How the whole server is.
@@ -82,6 +87,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/sessions/{id}/events", get(events::stream))
         .route("/sessions/{id}/terminals/{terminal}", get(terminal::open))
         .route("/sessions/{id}/files", get(files::list))
+        .route("/me", get(me::show))
         .route("/operator/overview", get(operator::overview))
         .route("/operator/history", get(operator::history))
         .route("/openapi.json", get(openapi::document))
@@ -90,7 +96,10 @@ pub(crate) fn router(app: App) -> Router {
         })
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
         .merge(files)
-        .layer(middleware::from_fn(origin::same_site));
+        // The last is the first to see a request.
+        .layer(middleware::from_fn_with_state(app.clone(), access::guard))
+        .layer(middleware::from_fn_with_state(app.clone(), origin::same_site))
+        .layer(middleware::from_fn_with_state(app.clone(), identity::know));
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };

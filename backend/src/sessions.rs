@@ -152,11 +152,11 @@ impl Sessions {
         Ok(hub::describe(&row, steps, self.store.answered(id).await?, &self.policy))
     }
 
-    /// Accepts a session and starts it in the background.
+    /// Accepts a session of a person and starts it in the background.
     ///
     /// # Errors
     /// When the lesson is unknown, the number of workers too large or there is no room.
-    pub(crate) async fn create(self: &Arc<Self>, request: &CreateSession) -> Result<Session, Error> {
+    pub(crate) async fn create(self: &Arc<Self>, request: &CreateSession, owner: &str) -> Result<Session, Error> {
         let definition = match &request.lesson {
             Some(slug) => Some(self.library.find(slug).await?.definition),
             None => None,
@@ -174,6 +174,7 @@ impl Sessions {
         let row = SessionRow {
             id,
             name,
+            owner: owner.to_owned(),
             lesson: request.lesson.clone(),
             workers: u16::from(workers),
             state: SessionState::Starting,

@@ -3,6 +3,7 @@
 mod faults;
 mod history;
 mod lessons;
+mod people;
 mod progress;
 mod sessions;
 pub(crate) mod snapshot;

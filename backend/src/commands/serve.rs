@@ -16,6 +16,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::Common;
 use crate::backup;
 use crate::files::Files;
+use crate::front::{self, Front};
+use crate::identity::Identity;
 use crate::lessons::{Broken, Library};
 use crate::metrics::monitor::Monitor;
 use crate::notify;
@@ -54,6 +56,8 @@ pub(crate) struct Options {
     /// Disk space of one node, in MiB.
     #[arg(long, env = "DRYDOCK_NODE_DISK", default_value_t = 10_240, value_parser = clap::value_parser!(u64).range(256..))]
     node_disk: u64,
+    #[command(flatten)]
+    front: front::Options,
     #[command(flatten)]
     metrics: routes::metrics::Options,
     #[command(flatten)]
@@ -99,6 +103,7 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
     let policy = options.policy(&files)?;
     let sessions = Sessions::resume(engine, store.clone(), library.clone(), policy).await?;
     let assets = Arc::new(Assets::load(&files.bundle.join("web"))?);
+    let identity = Arc::new(Identity::open(&store, Front::new(options.front)).await?);
     let monitor = Monitor::new(sessions.clone(), files.data.clone(), database, options.max_sessions);
     let monitor = Arc::new(monitor);
     let metrics = match options.metrics.metrics_listen {
@@ -112,6 +117,7 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
         sessions: sessions.clone(),
         store: store.clone(),
         library: library.clone(),
+        identity,
         assets,
         monitor: monitor.clone(),
         metrics_token: options.metrics.metrics_token.map(Into::into),

@@ -50,11 +50,9 @@ async fn a_database_of_every_earlier_version_is_migrated_with_all_its_rows() {
         let version = all[length - 1].version;
         let file = folder.path().join(format!("{version}.db"));
         let mut old = open(&file).await;
-        Migrator::with_migrations(all[..length].to_vec())
-            .run_direct(None, &mut old, false)
-            .await
-            .expect("earlier migrations");
-        for migration in &all[..length] {
+        for (index, migration) in all[..length].iter().enumerate() {
+            let so_far = Migrator::with_migrations(all[..=index].to_vec());
+            so_far.run_direct(None, &mut old, false).await.expect("earlier migrations");
             let fixture = fixtures.join(format!("{:04}.sql", migration.version));
             if let Ok(text) = std::fs::read_to_string(&fixture) {
                 let outcome = sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut old).await;
