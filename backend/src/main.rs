@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
 mod access;
+mod classroom;
 mod commands;
 mod error;
 mod faults;

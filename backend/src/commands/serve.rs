@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Common;
+use crate::classroom::Classroom;
 use crate::files::Files;
 use crate::front::{self, Front};
 use crate::identity::Identity;
@@ -54,6 +55,9 @@ pub(crate) struct Options {
     node_disk: u64,
     #[command(flatten)]
     front: front::Options,
+    /// Days for which the data of a class is kept after its end: names, progress, what was told.
+    #[arg(long, env = "DRYDOCK_CLASS_KEEP_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=3_650))]
+    class_keep_days: u64,
     #[command(flatten)]
     pulling: super::pulling::Options,
 }
@@ -96,9 +100,12 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
     }
     let policy = options.policy(&files)?;
     let sessions = Sessions::resume(engine, store.clone(), library.clone(), policy).await?;
+    let keep = Duration::from_secs(options.class_keep_days * 24 * 60 * 60);
+    let classroom = Classroom::open(store.clone(), sessions.clone(), library.clone(), keep).await?;
     let assets = Arc::new(Assets::load(&files.bundle.join("web"))?);
     let identity = Arc::new(Identity::open(&store, Front::new(options.front)).await?);
-    let app = routes::router(App { sessions: sessions.clone(), store, library: library.clone(), assets, identity });
+    let app = App { sessions: sessions.clone(), store, library: library.clone(), classroom, assets, identity };
+    let app = routes::router(app);
     let address = listener.local_addr()?;
     eprintln!("Drydock is ready: http://{address}");
     let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>());
