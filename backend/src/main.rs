@@ -3,6 +3,7 @@
 
 mod access;
 mod backup;
+mod classroom;
 mod commands;
 mod config;
 mod error;

@@ -1,8 +1,10 @@
 //! HTTP: the API under /api/v1, health, metrics and the web app.
 
 mod assets;
+mod classes;
 mod events;
 mod files;
+mod join;
 mod lessons;
 mod me;
 pub(crate) mod metrics;
@@ -29,6 +31,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 pub(crate) use assets::Assets;
 
 use crate::access;
+use crate::classroom::Classroom;
 use crate::error::Error;
 use crate::identity::{self, Identity};
 use crate::lessons::Library;
@@ -50,6 +53,8 @@ pub(crate) struct App {
     pub(crate) store: Store,
     /// Lessons.
     pub(crate) library: Arc<Library>,
+    /// Classes.
+    pub(crate) classroom: Arc<Classroom>,
     /// What tells people apart.
     pub(crate) identity: Arc<Identity>,
     /// The web app.
@@ -87,6 +92,19 @@ pub(crate) fn router(app: App) -> Router {
         .route("/sessions/{id}/events", get(events::stream))
         .route("/sessions/{id}/terminals/{terminal}", get(terminal::open))
         .route("/sessions/{id}/files", get(files::list))
+        .route("/sessions/{id}/class", post(join::act))
+        .route("/classes", get(classes::list).post(classes::create))
+        .route("/classes/{class}", get(classes::show).merge(delete(classes::remove)))
+        .route("/classes/{class}/actions", post(classes::act))
+        .route("/classes/{class}/events", get(classes::stream))
+        .route("/classes/{class}/posts", post(classes::post))
+        .route("/classes/{class}/posts/{post}", delete(classes::take_back))
+        .route("/classes/{class}/progress.csv", get(classes::progress))
+        .route("/classes/{class}/learners/{learner}", delete(classes::remove_learner))
+        .route("/classes/{class}/learners/{learner}/hand", delete(classes::lower_hand))
+        .route("/classes/{class}/learners/{learner}/joint", post(classes::ask_joint).delete(classes::end_joint))
+        .route("/classes/{class}/learners/{learner}/terminal", get(classes::watch))
+        .route("/join/{code}", get(join::look).post(join::join))
         .route("/me", get(me::show))
         .route("/operator/overview", get(operator::overview))
         .route("/operator/history", get(operator::history))

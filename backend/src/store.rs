@@ -1,5 +1,6 @@
 //! All SQL of Drydock. One SQLite file, migrated at start.
 
+mod classes;
 mod faults;
 mod history;
 mod lessons;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
+pub(crate) use classes::{ClassRow, MemberRow};
 pub(crate) use lessons::{LessonFile, LessonRow};
 pub(crate) use sessions::SessionRow;
 

@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Common;
 use crate::backup;
+use crate::classroom::Classroom;
 use crate::files::Files;
 use crate::front::{self, Front};
 use crate::identity::Identity;
@@ -58,6 +59,9 @@ pub(crate) struct Options {
     node_disk: u64,
     #[command(flatten)]
     front: front::Options,
+    /// Days for which the data of a class is kept after its end: names, progress, what was told.
+    #[arg(long, env = "DRYDOCK_CLASS_KEEP_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=3_650))]
+    class_keep_days: u64,
     #[command(flatten)]
     metrics: routes::metrics::Options,
     #[command(flatten)]
@@ -102,6 +106,8 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
     }
     let policy = options.policy(&files)?;
     let sessions = Sessions::resume(engine, store.clone(), library.clone(), policy).await?;
+    let keep = Duration::from_secs(options.class_keep_days * 24 * 60 * 60);
+    let classroom = Classroom::open(store.clone(), sessions.clone(), library.clone(), keep).await?;
     let assets = Arc::new(Assets::load(&files.bundle.join("web"))?);
     let identity = Arc::new(Identity::open(&store, Front::new(options.front)).await?);
     let monitor = Monitor::new(sessions.clone(), files.data.clone(), database, options.max_sessions);
@@ -117,6 +123,7 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
         sessions: sessions.clone(),
         store: store.clone(),
         library: library.clone(),
+        classroom,
         identity,
         assets,
         monitor: monitor.clone(),

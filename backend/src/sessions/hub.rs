@@ -1,5 +1,6 @@
 //! One session's state and its stream of events: a page that comes back gets what it missed, or a snapshot.
 
+mod class;
 mod cluster;
 mod lesson;
 
@@ -14,6 +15,7 @@ use drydock_protocol::{
 };
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 
+pub(crate) use class::{OpenTerminal, Progress};
 pub(crate) use lesson::{Found, Looked};
 
 use super::{Policy, millis, now_millis, start_stage};
@@ -39,6 +41,7 @@ pub(crate) struct Hub {
     log_streams: Arc<Semaphore>,
     warned: AtomicBool,
     desk: lesson::Desk,
+    lectern: class::Lectern,
 }
 
 struct Inner {
@@ -119,6 +122,7 @@ impl Hub {
             log_streams: Arc::new(Semaphore::new(cluster::LOG_STREAMS)),
             warned: AtomicBool::new(false),
             desk: lesson::Desk::new(),
+            lectern: class::Lectern::new(),
         }
     }
 
@@ -319,6 +323,16 @@ impl Hub {
         });
         self.warned.store(false, Ordering::Relaxed);
         extended
+    }
+
+    /// Sets when the session ends, whatever its time limit.
+    pub(super) fn end_at(&self, millis: u64) {
+        self.change(|row, session| {
+            row.expires_millis = millis;
+            session.expires_millis = millis;
+            session.extend_millis = 0;
+        });
+        self.warned.store(false, Ordering::Relaxed);
     }
 
     /// Says once that the end is near.
