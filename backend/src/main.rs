@@ -7,6 +7,7 @@ mod faults;
 mod files;
 mod lessons;
 mod live;
+mod preview;
 mod routes;
 mod sessions;
 mod store;

@@ -9,6 +9,7 @@ mod nodes;
 mod objects;
 mod openapi;
 mod origin;
+mod previews;
 mod sessions;
 mod terminal;
 
@@ -18,7 +19,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware;
-use axum::routing::{delete, get, post};
+use axum::routing::{any, delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -28,6 +29,7 @@ pub(crate) use assets::Assets;
 
 use crate::error::Error;
 use crate::lessons::Library;
+use crate::preview::{self, Previews};
 use crate::sessions::Sessions;
 use crate::store::Store;
 
@@ -47,6 +49,8 @@ pub(crate) struct App {
     pub(crate) library: Arc<Library>,
     /// The web app.
     pub(crate) assets: Arc<Assets>,
+    /// What sessions serve.
+    pub(crate) previews: Arc<Previews>,
 }
 
 /// Every route of the server.
@@ -56,6 +60,10 @@ pub(crate) fn router(app: App) -> Router {
         .route("/sessions/{id}/files/{*path}", get(files::read).put(files::write))
         .route("/sessions/{id}/manifest", post(files::manifest))
         .layer(DefaultBodyLimit::max(FILE_BODY_LIMIT));
+    // A learner's manifests may be as large as the API server takes them.
+    let kube = Router::new()
+        .route("/sessions/{id}/kube", any(previews::kube))
+        .route("/sessions/{id}/kube/{*path}", any(previews::kube));
     let api = Router::new()
         .route("/lessons", get(lessons::list))
         .route("/lessons/{slug}", get(lessons::show))
@@ -76,12 +84,16 @@ pub(crate) fn router(app: App) -> Router {
         .route("/sessions/{id}/events", get(events::stream))
         .route("/sessions/{id}/terminals/{terminal}", get(terminal::open))
         .route("/sessions/{id}/files", get(files::list))
+        .route("/sessions/{id}/ports", get(previews::list))
+        .route("/sessions/{id}/preview", get(previews::open))
+        .route("/sessions/{id}/kubeconfig", get(previews::kubeconfig).delete(previews::revoke))
         .route("/openapi.json", get(openapi::document))
         .fallback(|| async {
             Error::NotFound("There is no such address in the API; see /api/v1/openapi.json.".to_owned())
         })
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
         .merge(files)
+        .merge(kube)
         .layer(middleware::from_fn(origin::same_site));
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
@@ -93,6 +105,7 @@ pub(crate) fn router(app: App) -> Router {
         .fallback(assets::serve)
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "no-referrer"))
+        .layer(middleware::from_fn_with_state(app.clone(), preview::by_host))
         .layer(CatchPanicLayer::new())
         .layer(TraceLayer::new_for_http())
         .with_state(app)

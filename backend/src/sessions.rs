@@ -117,6 +117,11 @@ impl Sessions {
         self.lock().values().cloned().collect()
     }
 
+    /// The open session of a name.
+    pub(crate) fn named(&self, name: &str) -> Option<Arc<Hub>> {
+        self.lock().values().find(|hub| hub.name() == name).cloned()
+    }
+
     /// The engine, for terminals and nodes.
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
@@ -409,7 +414,7 @@ fn random_id() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn now_millis() -> u64 {
+pub(crate) fn now_millis() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map(millis).unwrap_or_default()
 }
 

@@ -2,6 +2,7 @@
 
 mod faults;
 mod lessons;
+mod previews;
 mod progress;
 mod sessions;
 

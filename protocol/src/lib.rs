@@ -16,6 +16,7 @@ pub mod language;
 pub mod lesson;
 pub mod object;
 pub mod path;
+pub mod preview;
 pub mod session;
 pub mod terminal;
 pub mod topology;
@@ -33,6 +34,7 @@ pub use lesson::{
     QuizOption, Step,
 };
 pub use object::{LogChunk, ObjectDetails, ObjectEvent};
+pub use preview::{Port, Target};
 pub use session::{CreateSession, Session, SessionState, StartStage, StartStep, StepState};
 pub use terminal::TerminalControl;
 pub use topology::{

@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::Common;
 use crate::files::Files;
 use crate::lessons::{Broken, Library};
+use crate::preview::{self, Certificate, Doors, Peer, Previews};
 use crate::routes::{self, App, Assets};
 use crate::sessions::{Policy, Sessions};
 use crate::store::Store;
@@ -50,6 +51,8 @@ pub(crate) struct Options {
     /// Disk space of one node, in MiB.
     #[arg(long, env = "DRYDOCK_NODE_DISK", default_value_t = 10_240, value_parser = clap::value_parser!(u64).range(256..))]
     node_disk: u64,
+    #[command(flatten)]
+    previews: preview::Options,
     #[command(flatten)]
     pulling: super::pulling::Options,
 }
@@ -93,10 +96,14 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
     let policy = options.policy(&files)?;
     let sessions = Sessions::resume(engine, store.clone(), library.clone(), policy).await?;
     let assets = Arc::new(Assets::load(&files.bundle.join("web"))?);
-    let app = routes::router(App { sessions: sessions.clone(), store, library: library.clone(), assets });
+    let certificate = own_certificate(&store).await?;
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &rand::random::<[u8; 32]>());
+    let previews = Arc::new(Previews::new(options.previews, key, certificate.clone())?);
+    let app = routes::router(App { sessions: sessions.clone(), store, library: library.clone(), assets, previews });
     let address = listener.local_addr()?;
+    let doors = Doors::open(listener, &certificate, address)?;
     eprintln!("Drydock is ready: http://{address}");
-    let server = axum::serve(listener, app);
+    let server = axum::serve(doors, app.into_make_service_with_connect_info::<Peer>());
     let follow = async {
         library.follow().await;
         std::future::pending::<()>().await;
@@ -115,6 +122,16 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
     }
     drop(own_database);
     Ok(())
+}
+
+/// The certificate by which kubectl knows this server; made at the first start.
+async fn own_certificate(store: &Store) -> anyhow::Result<Certificate> {
+    if let Some(certificate) = store.certificate().await? {
+        return Ok(certificate);
+    }
+    let certificate = Certificate::make()?;
+    store.put_certificate(&certificate).await?;
+    Ok(certificate)
 }
 
 /// The folder for imported lessons; created where needed.

@@ -37,6 +37,8 @@ pub(crate) struct Hub {
     nodes_changed: Notify,
     nodes_turn: tokio::sync::Mutex<()>,
     log_streams: Arc<Semaphore>,
+    previews: Arc<Semaphore>,
+    gateway: Arc<Semaphore>,
     warned: AtomicBool,
     desk: lesson::Desk,
 }
@@ -115,6 +117,8 @@ impl Hub {
             nodes_changed: Notify::new(),
             nodes_turn: tokio::sync::Mutex::default(),
             log_streams: Arc::new(Semaphore::new(cluster::LOG_STREAMS)),
+            previews: Arc::new(Semaphore::new(cluster::PREVIEWS)),
+            gateway: Arc::new(Semaphore::new(cluster::GATEWAY)),
             warned: AtomicBool::new(false),
             desk: lesson::Desk::new(),
         }
@@ -161,6 +165,11 @@ impl Hub {
             traces: inner.traces.iter().cloned().collect(),
         };
         (vec![Envelope { seq: inner.seq, event: SessionEvent::Snapshot(Box::new(snapshot)) }], receiver)
+    }
+
+    /// Looks at the cluster's objects.
+    pub(crate) fn observe<T>(&self, at: impl FnOnce(&Topology) -> T) -> T {
+        at(&self.lock().topology)
     }
 
     /// Whether a page listens.
