@@ -147,7 +147,9 @@ fn number(text: &str) -> u64 {
 #[must_use]
 pub fn ports(topology: &Topology) -> Vec<Port> {
     let ingresses = topology.ingresses.iter().flat_map(|it| of_ingress(it, topology));
-    ingresses.chain(topology.services.iter().flat_map(of_service)).collect()
+    // The cluster's own, such as the ingress controller's, opens by the Ingresses.
+    let services = topology.services.iter().filter(|it| it.namespace != "kube-system");
+    ingresses.chain(services.flat_map(of_service)).collect()
 }
 
 /// What opens of an Ingress.

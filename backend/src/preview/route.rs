@@ -227,32 +227,27 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(word: &str, expected: Result<(&str, Option<&str>, bool, Option<&str>), Reason>) {
+    fn check(word: &str, addr: &str, from: Option<&str>, tls: bool, host: Option<&str>) {
         let found = way(&Target::parse(word).expect("word"), &topology());
-        let expected = expected.map(|(addr, from, tls, host)| Way {
-            addr: addr.parse().expect("address"),
-            from: from.map(str::to_owned),
-            tls,
-            host: host.map(str::to_owned),
-        });
-        assert_eq!(found, expected, "{word}");
+        let (from, host) = (from.map(str::to_owned), host.map(str::to_owned));
+        assert_eq!(found, Ok(Way { addr: addr.parse().expect("address"), from, tls, host }), "{word}");
     }
 
     #[test]
     fn ways() {
-        check("30080", Ok(("10.20.0.12:30080", None, false, None)));
-        check("30081", Ok(("10.20.0.11:30081", None, false, None)));
-        check("30443", Ok(("10.20.0.11:30443", None, true, None)));
-        check("31000", Ok(("10.20.0.11:31000", None, false, None)));
-        check("10-20-0-200-81", Ok(("10.20.0.200:81", None, false, None)));
-        check("10-96-0-10-80", Ok(("10.96.0.10:80", Some("worker-1"), false, None)));
-        check("10-20-0-12-443", Ok(("10.20.0.12:443", None, true, None)));
-        check("workstation-8080", Ok(("127.0.0.1:8080", Some("workstation"), false, None)));
-        check("shop-example-com--ingress", Ok(("10.20.0.201:443", None, true, Some("shop.example.com"))));
-        check("any-wild-io--ingress", Ok(("10.20.0.201:80", None, false, Some("any.wild.io"))));
-        check("nobody-example-com--ingress", Ok(("10.20.0.201:80", None, false, Some("nobody.example.com"))));
-        check("ingress", Ok(("10.20.0.201:80", None, false, Some("10.20.0.201"))));
-        check("00000000000000ff--host", Err(Reason::NoIngress));
+        check("30080", "10.20.0.12:30080", None, false, None);
+        check("30081", "10.20.0.11:30081", None, false, None);
+        check("30443", "10.20.0.11:30443", None, true, None);
+        check("31000", "10.20.0.11:31000", None, false, None);
+        check("10-20-0-200-81", "10.20.0.200:81", None, false, None);
+        check("10-96-0-10-80", "10.96.0.10:80", Some("worker-1"), false, None);
+        check("10-20-0-12-443", "10.20.0.12:443", None, true, None);
+        check("workstation-8080", "127.0.0.1:8080", Some("workstation"), false, None);
+        check("shop-example-com--ingress", "10.20.0.201:443", None, true, Some("shop.example.com"));
+        check("any-wild-io--ingress", "10.20.0.201:80", None, false, Some("any.wild.io"));
+        check("nobody-example-com--ingress", "10.20.0.201:80", None, false, Some("nobody.example.com"));
+        check("ingress", "10.20.0.201:80", None, false, Some("10.20.0.201"));
+        assert_eq!(way(&Target::Long(255), &topology()), Err(Reason::NoIngress));
         assert_eq!(way(&Target::Node(30080), &Topology::default()), Err(Reason::NoNode));
     }
 
