@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
+use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 use axum::middleware::Next;
@@ -38,7 +39,9 @@ use host::{Kind, PreviewHost};
 use page::Reason;
 use route::Way;
 
+use crate::access::{self, Use};
 use crate::error::{Error, chain};
+use crate::identity::Caller;
 use crate::routes::App;
 use crate::sessions::{Hub, now_millis};
 
@@ -97,26 +100,28 @@ impl Previews {
     }
 }
 
-/// Who asks, as far as the connection tells. It lies in every request's extensions.
+/// Who asks, as far as connection and believed proxies tell. It lies in every request's extensions.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     /// The host that the browser asked for, with its port.
     host: String,
     /// Whether it speaks TLS.
     secure: bool,
+    /// Whether it speaks to this server itself, as far as can be seen.
+    direct: bool,
 }
 
-fn asked(request: &mut Request) -> Asked {
-    let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|it| it.0);
+fn asked(app: &App, parts: &mut Parts) -> Asked {
+    let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|it| it.0);
     if let Some(peer) = peer {
-        // What other rooms know of connections.
-        request.extensions_mut().insert(ConnectInfo(peer.addr));
+        // As other rooms know connections.
+        parts.extensions.insert(ConnectInfo(peer.addr));
     }
-    let headers = request.headers();
-    let host = host::asked(headers, request.uri()).unwrap_or_default().to_ascii_lowercase();
-    let secure = host::forwarded_tls(headers).unwrap_or_else(|| peer.is_some_and(|it| it.tls));
-    let asked = Asked { host, secure };
-    request.extensions_mut().insert(asked.clone());
+    let client = app.identity.front().look(parts);
+    let told = ["x-forwarded-for", "x-forwarded-proto", "forwarded", "via"];
+    let direct = !told.iter().any(|it| parts.headers.contains_key(*it));
+    let asked = Asked { host: client.host, secure: client.secure || peer.is_some_and(|it| it.tls && direct), direct };
+    parts.extensions.insert(asked.clone());
     asked
 }
 
@@ -126,14 +131,19 @@ impl Asked {
     }
 }
 
-/// Whether a person may look at what a session serves.
-async fn may_open(_app: &App, _person: &str, _hub: &Hub) -> bool {
-    true
+/// Whether a person may look at what a session serves, now.
+async fn may_open(app: &App, person: &str, hub: &Hub) -> Result<bool, sqlx::Error> {
+    let Some((relation, _)) = app.store.relation(hub.id(), person).await? else { return Ok(false) };
+    let role = app.store.person_role(person).await?;
+    let caller = Caller { person: person.to_owned(), name: None, role, sign_in: None };
+    Ok(access::may(&caller, &relation, Use::Preview))
 }
 
 /// Stands before all routes: what is asked of a preview's host never reaches them.
-pub(crate) async fn by_host(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let asked = asked(&mut request);
+pub(crate) async fn by_host(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let asked = asked(&app, &mut parts);
+    let request = Request::from_parts(parts, body);
     // What a page may write into a header must not make a preview's host the app's.
     let own = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let previews = app.previews.clone();
@@ -258,10 +268,14 @@ async fn below(app: &App, asked: &Asked, request: Request) -> Response {
 /// The session of a preview, when the person may look at it and it runs.
 async fn open(app: &App, person: &str, session: &str) -> Result<Arc<Hub>, Reason> {
     let hub = app.sessions.named(session).ok_or(Reason::Away)?;
-    if !may_open(app, person, &hub).await {
-        return Err(Reason::Closed);
+    match may_open(app, person, &hub).await {
+        Ok(true) => Ok(hub),
+        Ok(false) => Err(Reason::Closed),
+        Err(error) => {
+            tracing::error!(error = chain(&error), "cannot tell who may open a preview");
+            Err(Reason::Closed)
+        }
     }
-    Ok(hub)
 }
 
 /// Carries one request into a session and its answer back.
@@ -389,16 +403,8 @@ fn plain(path: &str) -> String {
 ///
 /// # Errors
 /// When kubectl could not use it from where the browser came, or the database fails.
-pub(crate) async fn kubeconfig(
-    app: &App,
-    hub: &Hub,
-    person: &str,
-    asked: &Asked,
-    headers: &HeaderMap,
-) -> Result<Response, Error> {
-    let proxied =
-        ["x-forwarded-for", "x-forwarded-proto", "forwarded", "via"].iter().any(|it| headers.contains_key(*it));
-    if proxied && !asked.secure {
+pub(crate) async fn kubeconfig(app: &App, hub: &Hub, person: &str, asked: &Asked) -> Result<Response, Error> {
+    if !asked.direct && !asked.secure {
         return Err(Error::Conflict(
             "kubectl sends its token over TLS only, and a proxy without TLS stands before this server. Its operator can change that."
                 .to_owned(),
@@ -407,7 +413,7 @@ pub(crate) async fn kubeconfig(
     let token = kube::new_token();
     app.store.put_kube_token(&kube::digest(&token), hub.id(), person, now_millis()).await?;
     let server = format!("https://{}{}/kube", asked.host, drydock_protocol::path::session(hub.id()));
-    let ca = (!proxied).then_some(app.previews.certificate.ca.as_str());
+    let ca = asked.direct.then_some(app.previews.certificate.ca.as_str());
     let text = kube::kubeconfig(hub.name(), &server, ca, &token);
     let file = format!("attachment; filename=\"{}.kubeconfig\"", hub.name());
     let mut response = text.into_response();

@@ -4,12 +4,15 @@ mod assets;
 mod events;
 mod files;
 mod lessons;
-mod metrics;
+mod me;
+pub(crate) mod metrics;
 mod nodes;
 mod objects;
 mod openapi;
+mod operator;
 mod origin;
 mod previews;
+mod request_id;
 mod sessions;
 mod terminal;
 
@@ -23,12 +26,14 @@ use axum::routing::{any, delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::trace::TraceLayer;
 
 pub(crate) use assets::Assets;
 
+use crate::access;
 use crate::error::Error;
+use crate::identity::{self, Identity};
 use crate::lessons::Library;
+use crate::metrics::monitor::Monitor;
 use crate::preview::{self, Previews};
 use crate::sessions::Sessions;
 use crate::store::Store;
@@ -47,10 +52,16 @@ pub(crate) struct App {
     pub(crate) store: Store,
     /// Lessons.
     pub(crate) library: Arc<Library>,
+    /// What tells people apart.
+    pub(crate) identity: Arc<Identity>,
     /// The web app.
     pub(crate) assets: Arc<Assets>,
     /// What sessions serve.
     pub(crate) previews: Arc<Previews>,
+    /// How the whole server is.
+    pub(crate) monitor: Arc<Monitor>,
+    /// What /metrics wants to be shown.
+    pub(crate) metrics_token: Option<Arc<str>>,
 }
 
 /// Every route of the server.
@@ -87,6 +98,9 @@ pub(crate) fn router(app: App) -> Router {
         .route("/sessions/{id}/ports", get(previews::list))
         .route("/sessions/{id}/preview", get(previews::open))
         .route("/sessions/{id}/kubeconfig", get(previews::kubeconfig).delete(previews::revoke))
+        .route("/me", get(me::show))
+        .route("/operator/overview", get(operator::overview))
+        .route("/operator/history", get(operator::history))
         .route("/openapi.json", get(openapi::document))
         .fallback(|| async {
             Error::NotFound("There is no such address in the API; see /api/v1/openapi.json.".to_owned())
@@ -94,20 +108,24 @@ pub(crate) fn router(app: App) -> Router {
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
         .merge(files)
         .merge(kube)
-        .layer(middleware::from_fn(origin::same_site));
+        // The last is the first to see a request.
+        .layer(middleware::from_fn_with_state(app.clone(), access::guard))
+        .layer(middleware::from_fn_with_state(app.clone(), origin::same_site))
+        .layer(middleware::from_fn_with_state(app.clone(), identity::know));
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };
     Router::new()
         .nest(drydock_protocol::path::PREFIX, api)
         .route("/healthz", get(health))
-        .route("/metrics", get(metrics::text))
+        .route("/metrics", get(metrics::guarded))
         .fallback(assets::serve)
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "no-referrer"))
         .layer(middleware::from_fn_with_state(app.clone(), preview::by_host))
         .layer(CatchPanicLayer::new())
-        .layer(TraceLayer::new_for_http())
+        .layer(middleware::from_fn(metrics::count))
+        .layer(middleware::from_fn(request_id::name))
         .with_state(app)
 }
 

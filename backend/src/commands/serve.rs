@@ -14,7 +14,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Common;
 use crate::files::Files;
+use crate::front::{self, Front};
+use crate::identity::Identity;
 use crate::lessons::{Broken, Library};
+use crate::metrics::monitor::Monitor;
 use crate::preview::{self, Certificate, Doors, Peer, Previews};
 use crate::routes::{self, App, Assets};
 use crate::sessions::{Policy, Sessions};
@@ -31,7 +34,7 @@ pub(crate) struct Options {
     #[arg(long, env = "DRYDOCK_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Leaves sessions running at the end; the next start finds them again.
-    #[arg(long)]
+    #[arg(long, env = "DRYDOCK_KEEP_SESSIONS")]
     keep_sessions: bool,
     /// Minutes until a session ends, and what extending it adds.
     #[arg(long, env = "DRYDOCK_SESSION_MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=1440))]
@@ -53,6 +56,10 @@ pub(crate) struct Options {
     node_disk: u64,
     #[command(flatten)]
     previews: preview::Options,
+    #[command(flatten)]
+    front: front::Options,
+    #[command(flatten)]
+    metrics: routes::metrics::Options,
     #[command(flatten)]
     pulling: super::pulling::Options,
 }
@@ -97,9 +104,28 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
     let sessions = Sessions::resume(engine, store.clone(), library.clone(), policy).await?;
     let assets = Arc::new(Assets::load(&files.bundle.join("web"))?);
     let certificate = own_certificate(&store).await?;
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &rand::random::<[u8; 32]>());
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &store.secret("previews").await?);
     let previews = Arc::new(Previews::new(options.previews, key, certificate.clone())?);
-    let app = routes::router(App { sessions: sessions.clone(), store, library: library.clone(), assets, previews });
+    let identity = Arc::new(Identity::open(&store, Front::new(options.front)).await?);
+    let monitor = Monitor::new(sessions.clone(), files.data.clone(), database, options.max_sessions);
+    let monitor = Arc::new(monitor);
+    let metrics = match options.metrics.metrics_listen {
+        Some(address) => {
+            let listener = TcpListener::bind(address).await;
+            Some(listener.with_context(|| format!("cannot serve metrics on {address}: see --metrics-listen"))?)
+        }
+        None => None,
+    };
+    let app = routes::router(App {
+        sessions: sessions.clone(),
+        store: store.clone(),
+        library: library.clone(),
+        identity,
+        assets,
+        monitor: monitor.clone(),
+        previews,
+        metrics_token: options.metrics.metrics_token.map(Into::into),
+    });
     let address = listener.local_addr()?;
     let doors = Doors::open(listener, &certificate, address)?;
     eprintln!("Drydock is ready: http://{address}");
@@ -108,7 +134,15 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
         library.follow().await;
         std::future::pending::<()>().await;
     };
+    let metrics = async {
+        match metrics {
+            Some(listener) => axum::serve(listener, routes::metrics::alone(monitor.clone())).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
+        outcome = metrics => outcome.context("the server of the metrics failed")?,
+        () = monitor.clone().follow(store) => {}
         outcome = server => outcome.context("the server failed")?,
         () = follow => {}
         () = asked_to_stop() => {}

@@ -2,7 +2,8 @@
 
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-/// Cookies of the server's own begin so; a cluster neither sees nor sets them.
+/// Cookies of the server's own begin so; a cluster neither sees nor sets them. That is every cookie of
+/// `identity`, of today and of earlier versions.
 const OWN: [&str; 2] = ["drydock_", "__host-drydock_"];
 /// Headers that concern one connection only.
 const HOP: [&str; 9] = [

@@ -1,8 +1,5 @@
 //! Which requests are for a preview: read from the host that the browser asked.
 
-use axum::http::uri::Scheme;
-use axum::http::{HeaderMap, Uri, header};
-
 /// The parts of a preview's host, `<word>--<session>.<domain>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PreviewHost<'a> {
@@ -44,22 +41,6 @@ pub(crate) fn kind<'a>(host: &'a str, domain: Option<&str>) -> Kind<'a> {
         }
         _ => Kind::Nothing,
     }
-}
-
-/// The host that the browser asked: what a proxy in front of the server says counts, as it does for the app.
-pub(crate) fn asked<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let first = |value: &'a str| value.split(',').next().unwrap_or_default().trim();
-    text("x-forwarded-host")
-        .map(first)
-        .or_else(|| text(header::HOST.as_str()))
-        .or_else(|| uri.authority().map(|it| it.as_str()))
-}
-
-/// Whether the browser came by TLS, as a proxy in front of the server says; `None` where none says anything.
-pub(crate) fn forwarded_tls(headers: &HeaderMap) -> Option<bool> {
-    let value = headers.get("x-forwarded-proto")?.to_str().ok()?;
-    Some(value.split(',').next()?.trim().eq_ignore_ascii_case(Scheme::HTTPS.as_str()))
 }
 
 /// Where previews of a session can be opened from the app at `host`: domain and port, or none where only paths serve.

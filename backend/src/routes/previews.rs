@@ -8,6 +8,7 @@ use drydock_protocol::Port;
 use drydock_protocol::preview::ports;
 
 use super::App;
+use crate::access::Seat;
 use crate::error::Error;
 use crate::preview::{self, Asked, Wanted};
 
@@ -20,23 +21,24 @@ pub(super) async fn list(State(app): State<App>, Path(id): Path<String>) -> Resu
 pub(super) async fn open(
     State(app): State<App>,
     Path(id): Path<String>,
+    seat: Seat,
     Query(wanted): Query<Wanted>,
     Extension(asked): Extension<Asked>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let hub = app.sessions.hub(&id).await?;
-    Ok(preview::hand_over(&app, &hub, "", &wanted, &asked, &headers))
+    Ok(preview::hand_over(&app, &hub, &seat.caller.person, &wanted, &asked, &headers))
 }
 
 /// GET /sessions/{id}/kubeconfig
 pub(super) async fn kubeconfig(
     State(app): State<App>,
     Path(id): Path<String>,
+    seat: Seat,
     Extension(asked): Extension<Asked>,
-    headers: HeaderMap,
 ) -> Result<Response, Error> {
     let hub = app.sessions.hub(&id).await?;
-    preview::kubeconfig(&app, &hub, "", &asked, &headers).await
+    preview::kubeconfig(&app, &hub, &seat.caller.person, &asked).await
 }
 
 /// DELETE /sessions/{id}/kubeconfig: all that were downloaded are void.
