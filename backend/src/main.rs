@@ -3,6 +3,7 @@
 
 mod access;
 mod backup;
+mod classroom;
 mod commands;
 mod config;
 mod error;
@@ -14,6 +15,7 @@ mod lessons;
 mod live;
 mod metrics;
 mod notify;
+mod preview;
 mod routes;
 mod sessions;
 mod store;

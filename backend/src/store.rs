@@ -1,9 +1,11 @@
 //! All SQL of Drydock. One SQLite file, migrated at start.
 
+mod classes;
 mod faults;
 mod history;
 mod lessons;
 mod people;
+mod previews;
 mod progress;
 mod sessions;
 pub(crate) mod snapshot;
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
+pub(crate) use classes::{ClassRow, MemberRow};
 pub(crate) use lessons::{LessonFile, LessonRow};
 pub(crate) use sessions::SessionRow;
 
