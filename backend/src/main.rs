@@ -1,6 +1,7 @@
 //! `drydock`: the server and the engine's command line in one file.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
+mod admission;
 mod commands;
 mod error;
 mod faults;

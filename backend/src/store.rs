@@ -1,5 +1,6 @@
 //! All SQL of Drydock. One SQLite file, migrated at start.
 
+mod admission;
 mod faults;
 mod lessons;
 mod progress;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
+pub(crate) use admission::{ClockRow, WarmRow};
 pub(crate) use lessons::{LessonFile, LessonRow};
 pub(crate) use sessions::SessionRow;
 

@@ -33,7 +33,9 @@ pub use lesson::{
     QuizOption, Step,
 };
 pub use object::{LogChunk, ObjectDetails, ObjectEvent};
-pub use session::{CreateSession, Session, SessionState, StartStage, StartStep, StepState};
+pub use session::{
+    CreateSession, EndReason, QueuePlace, Session, SessionState, StartStage, StartStep, StepState, WaitsFor,
+};
 pub use terminal::TerminalControl;
 pub use topology::{
     Component, ComponentState, Container, Deployment, Endpoint, Ingress, IngressRoute, Namespace, Node, NodeRole,

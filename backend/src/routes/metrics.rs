@@ -20,7 +20,13 @@ pub(super) async fn text(State(app): State<App>) -> impl IntoResponse {
             let _ = writeln!(out, "{name}{labels} {value}");
         }
     };
-    let states = [SessionState::Pending, SessionState::Starting, SessionState::Ready, SessionState::Ending];
+    let states = [
+        SessionState::Pending,
+        SessionState::Starting,
+        SessionState::Ready,
+        SessionState::Suspended,
+        SessionState::Ending,
+    ];
     let by_state = states.map(|state| {
         let count = sessions.iter().filter(|session| session.state == state).count();
         (format!("{{state=\"{state:?}\"}}"), count as f64)

@@ -2,10 +2,12 @@
 
 mod cluster;
 mod lesson;
+mod life;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use drydock_engine::Stage;
 use drydock_protocol::{
@@ -17,7 +19,7 @@ use tokio::sync::{Notify, Semaphore, broadcast, watch};
 pub(crate) use lesson::{Found, Looked};
 
 use super::{Policy, millis, now_millis, start_stage};
-use crate::error::{Error, chain};
+use crate::error::Error;
 use crate::store::{SessionRow, Store};
 
 /// Events kept for pages that come back.
@@ -29,7 +31,9 @@ const TRACES: usize = 20;
 pub(crate) struct Hub {
     store: Store,
     id: String,
+    /// The name that its cluster gets, unless it is given one that is there already.
     name: String,
+    given: OnceLock<String>,
     inner: Mutex<Inner>,
     events: broadcast::Sender<Envelope>,
     /// Counts clusters that are over.
@@ -39,6 +43,7 @@ pub(crate) struct Hub {
     log_streams: Arc<Semaphore>,
     warned: AtomicBool,
     desk: lesson::Desk,
+    life: life::Life,
 }
 
 struct Inner {
@@ -60,6 +65,9 @@ pub(super) fn describe(row: &SessionRow, steps_done: Vec<String>, answered: Vec<
         lesson: row.lesson.clone(),
         state: row.state,
         reason: row.reason.clone(),
+        ended: None,
+        queue: None,
+        manifests: false,
         created_millis: row.created_millis,
         expires_millis: row.expires_millis,
         now_millis: now_millis(),
@@ -99,6 +107,7 @@ impl Hub {
             store,
             id: row.id.clone(),
             name: row.name.clone(),
+            given: OnceLock::new(),
             inner: Mutex::new(Inner {
                 row,
                 session,
@@ -117,6 +126,7 @@ impl Hub {
             log_streams: Arc::new(Semaphore::new(cluster::LOG_STREAMS)),
             warned: AtomicBool::new(false),
             desk: lesson::Desk::new(),
+            life: life::Life::new(Instant::now()),
         }
     }
 
@@ -127,7 +137,7 @@ impl Hub {
 
     /// The cluster's name.
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        self.given.get().unwrap_or(&self.name)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -263,19 +273,17 @@ impl Hub {
         });
     }
 
-    /// The learner can begin.
-    pub(super) fn started(&self) {
+    /// The learner can begin, unless the session is ending already.
+    pub(super) fn started(&self) -> bool {
+        let mut started = false;
         self.change(|row, session| {
-            row.state = SessionState::Ready;
-            session.state = SessionState::Ready;
-        });
-        let row = self.lock().row.clone();
-        let store = self.store.clone();
-        tokio::spawn(async move {
-            if let Err(error) = store.put_session(&row).await {
-                tracing::error!(session.name = row.name, error = chain(&error), "cannot store a session");
+            if session.state == SessionState::Starting {
+                row.state = SessionState::Ready;
+                session.state = SessionState::Ready;
+                started = true;
             }
         });
+        started
     }
 
     /// Begins anew: nothing of the old cluster is shown any more.
@@ -342,14 +350,6 @@ impl Hub {
     pub(super) async fn save(&self) -> Result<(), Error> {
         let row = self.lock().row.clone();
         Ok(self.store.put_session(&row).await?)
-    }
-
-    /// Stores the end and ends the watch.
-    pub(super) async fn close(&self) {
-        if let Err(error) = self.save().await {
-            tracing::error!(session.name = self.name, error = chain(&error), "cannot store a session's end");
-        }
-        self.closed.send_modify(|clusters| *clusters += 1);
     }
 
     /// Whether the session is over or ending.
