@@ -24,10 +24,10 @@ pub(crate) struct Amount {
 
 impl Amount {
     /// What a session of `workers` workers is expected to grow to in the hands of a learner. Measured on 2026-11-21: idle with
-    /// two workers it has 26 to 59 MB (PSS), 25 MB of disk and about 110 threads; the rest is room for the learner's pods.
+    /// two workers it has 26 to 59 MB (PSS), 18 MB of disk and 38 threads; the rest is room for the learner's pods.
     pub(crate) fn expected(workers: u16) -> Amount {
         let nodes = u64::from(workers) + 1;
-        Amount { memory: (40 + 48 * nodes) * MIB, disk: (64 + 64 * nodes) * MIB, pids: 100 + 60 * nodes }
+        Amount { memory: (40 + 48 * nodes) * MIB, disk: (64 + 64 * nodes) * MIB, pids: 40 + 40 * nodes }
     }
 
     fn grows(self, used: Amount) -> Amount {

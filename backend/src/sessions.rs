@@ -30,6 +30,7 @@ use crate::admission::Rules;
 use crate::error::{Error, chain};
 use crate::lessons::Library;
 use crate::live;
+use crate::metrics;
 use crate::store::{SessionRow, Store};
 
 /// What every session is given.
@@ -210,11 +211,11 @@ impl Sessions {
         Ok(Session { ended: end.reason, manifests: end.manifests, ..session })
     }
 
-    /// Accepts a session: it starts in the background, or waits for its turn.
+    /// Accepts a session of a person: it starts in the background, or waits for its turn.
     ///
     /// # Errors
     /// When the lesson is unknown, or the number of workers too large, or larger than this machine can ever run.
-    pub(crate) async fn create(self: &Arc<Self>, request: &CreateSession) -> Result<Session, Error> {
+    pub(crate) async fn create(self: &Arc<Self>, request: &CreateSession, owner: &str) -> Result<Session, Error> {
         let definition = match &request.lesson {
             Some(slug) => Some(self.library.find(slug).await?.definition),
             None => None,
@@ -229,6 +230,7 @@ impl Sessions {
         let row = SessionRow {
             id,
             name,
+            owner: owner.to_owned(),
             lesson: request.lesson.clone(),
             workers: u16::from(workers),
             state: SessionState::Pending,
@@ -239,6 +241,7 @@ impl Sessions {
         };
         self.store.put_session(&row).await?;
         let number = self.store.put_in_queue(&row.id).await?;
+        metrics::SESSIONS_CREATED.add();
         let hub = self.open_hub(row, number).await?;
         self.advance().await;
         Ok(hub.session())
@@ -274,6 +277,7 @@ impl Sessions {
                 tracing::error!(session.name = hub.name(), error = chain(&error), "cannot start a session");
                 let reason = format!("The cluster could not be started: {error}.");
                 if hub.begin_end(EndReason::Failure, &reason).is_some() {
+                    metrics::SESSIONS_FAILED.add();
                     hub.set_state(SessionState::Failed, None);
                     self.put_away(&hub).await;
                 }
@@ -328,7 +332,7 @@ impl Sessions {
     /// # Errors
     /// When it is over or cannot live longer.
     pub(crate) async fn extend(&self, id: &str) -> Result<Session, Error> {
-        let hub = self.hub(id).await?;
+        let hub = self.peek(id).await?;
         if !hub.extend(&self.policy) {
             return Err(Error::Conflict("This session cannot be extended any more.".to_owned()));
         }
@@ -421,7 +425,7 @@ impl Sessions {
     /// The name of a session whose workstation can be used.
     async fn usable(&self, id: &str) -> Result<String, Error> {
         let hub = self.hub(id).await?;
-        if hub.session().state != SessionState::Ready {
+        if hub.state() != SessionState::Ready {
             return Err(Error::Conflict("The workstation is not ready yet. Wait until the cluster is.".to_owned()));
         }
         Ok(hub.name().to_owned())
@@ -461,9 +465,10 @@ impl Sessions {
 
     /// Ends every session that has a cluster, at the server's end. Who waits goes on waiting for the next start.
     pub(crate) async fn end_all(self: &Arc<Self>) {
+        self.close_line().await;
         let mut tasks = tokio::task::JoinSet::new();
         for hub in self.open() {
-            if hub.session().state == SessionState::Pending {
+            if hub.state() == SessionState::Pending {
                 continue;
             }
             let Some(before) = hub.begin_end(EndReason::Server, "The server was stopped.") else { continue };
@@ -497,7 +502,8 @@ fn random_id() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn now_millis() -> u64 {
+/// This machine's clock, in milliseconds since the epoch.
+pub(crate) fn now_millis() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map(millis).unwrap_or_default()
 }
 

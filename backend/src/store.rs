@@ -2,7 +2,9 @@
 
 mod admission;
 mod faults;
+mod history;
 mod lessons;
+mod people;
 mod progress;
 mod sessions;
 

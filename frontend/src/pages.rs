@@ -3,6 +3,7 @@
 mod catalogue;
 mod not_found;
 mod session;
+mod waiting;
 
 pub(crate) use catalogue::Catalogue;
 pub(crate) use not_found::NotFound;

@@ -6,7 +6,9 @@
 //!
 //! *Invariant:* depends on nothing else of the workspace and compiles for `wasm32-unknown-unknown`.
 
+pub mod account;
 pub mod check;
+pub mod class;
 pub mod editor;
 pub mod error;
 pub mod event;
@@ -15,13 +17,22 @@ pub mod file;
 pub mod language;
 pub mod lesson;
 pub mod object;
+pub mod operator;
 pub mod path;
 pub mod session;
 pub mod terminal;
 pub mod topology;
 pub mod trace;
 
+pub use account::{
+    Account, AccountLink, ChangePassword, CreateAccountLink, CreateInvite, Deed, Invite, May, Me, RedeemInvite, Role,
+    Setup, SignIn, SignInWays,
+};
 pub use check::{CheckState, CheckStatus};
+pub use class::{
+    Class, ClassAction, ClassEnvelope, ClassEvent, ClassPlace, ClassSeat, ClassState, CreateClass, CreatePost,
+    Invitation, JoinClass, Joint, Learner, LearnerAction, Post, PostKind, Stuck, WatchControl,
+};
 pub use editor::{ManifestAction, ManifestOutcome, ManifestProblem, RunManifest};
 pub use error::{ErrorBody, ErrorDetail};
 pub use event::{Envelope, Notice, NoticeLevel, SessionEvent, Snapshot};

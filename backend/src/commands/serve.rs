@@ -13,8 +13,13 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Common;
+use crate::admission::measure::machine;
+use crate::admission::{Amount, Rules};
 use crate::files::Files;
+use crate::front::{self, Front};
+use crate::identity::Identity;
 use crate::lessons::{Broken, Library};
+use crate::metrics::monitor::Monitor;
 use crate::routes::{self, App, Assets};
 use crate::sessions::{Policy, Sessions};
 use crate::store::Store;
@@ -30,7 +35,7 @@ pub(crate) struct Options {
     #[arg(long, env = "DRYDOCK_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Leaves sessions running at the end; the next start finds them again.
-    #[arg(long)]
+    #[arg(long, env = "DRYDOCK_KEEP_SESSIONS")]
     keep_sessions: bool,
     /// Minutes until a session ends, and what extending it adds.
     #[arg(long, env = "DRYDOCK_SESSION_MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=1440))]
@@ -41,6 +46,30 @@ pub(crate) struct Options {
     /// Sessions at once.
     #[arg(long, env = "DRYDOCK_MAX_SESSIONS", default_value_t = 20)]
     max_sessions: usize,
+    /// Clusters that are started ahead and handed out at once.
+    #[arg(long, env = "DRYDOCK_WARM", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=100))]
+    warm: u16,
+    /// Minutes without use after which a session is frozen until somebody uses it again; 0: never.
+    #[arg(long, env = "DRYDOCK_SUSPEND_MINUTES", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=1440))]
+    suspend_minutes: u64,
+    /// Seconds after which somebody who waits loses the place in the queue when the page was closed.
+    #[arg(long, env = "DRYDOCK_QUEUE_LEASE", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    queue_lease: u64,
+    /// Memory that sessions leave to the machine, in MiB [default: a sixteenth, at least 512].
+    #[arg(long, env = "DRYDOCK_RESERVE_MEMORY", value_name = "MIB", value_parser = clap::value_parser!(u64).range(0..=1 << 40))]
+    reserve_memory: Option<u64>,
+    /// Disk space that sessions leave to the machine, in MiB.
+    #[arg(long, env = "DRYDOCK_RESERVE_DISK", default_value_t = 2048, value_parser = clap::value_parser!(u64).range(0..=1 << 40))]
+    reserve_disk: u64,
+    /// Days for which what learners made can still be downloaded after the end of their session.
+    #[arg(long, env = "DRYDOCK_KEEP_MANIFESTS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(0..=3650))]
+    keep_manifests: u64,
+    /// Memory of a whole session, in MiB.
+    #[arg(long, env = "DRYDOCK_SESSION_MEMORY", default_value_t = 3072, value_parser = clap::value_parser!(u64).range(128..=1 << 40))]
+    session_memory: u64,
+    /// Processes and threads of a whole session.
+    #[arg(long, env = "DRYDOCK_SESSION_PIDS", default_value_t = 6144, value_parser = clap::value_parser!(u64).range(256..))]
+    session_pids: u64,
     /// Memory of one node, in MiB.
     #[arg(long, env = "DRYDOCK_NODE_MEMORY", default_value_t = 1024)]
     node_memory: u64,
@@ -50,6 +79,10 @@ pub(crate) struct Options {
     /// Disk space of one node, in MiB.
     #[arg(long, env = "DRYDOCK_NODE_DISK", default_value_t = 10_240, value_parser = clap::value_parser!(u64).range(256..))]
     node_disk: u64,
+    #[command(flatten)]
+    front: front::Options,
+    #[command(flatten)]
+    metrics: routes::metrics::Options,
     #[command(flatten)]
     pulling: super::pulling::Options,
 }
@@ -93,15 +126,41 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
     let policy = options.policy(&files)?;
     let sessions = Sessions::resume(engine, store.clone(), library.clone(), policy).await?;
     let assets = Arc::new(Assets::load(&files.bundle.join("web"))?);
-    let app = routes::router(App { sessions: sessions.clone(), store, library: library.clone(), assets });
+    let identity = Arc::new(Identity::open(&store, Front::new(options.front)).await?);
+    let monitor = Monitor::new(sessions.clone(), files.data.clone(), database, options.max_sessions);
+    let monitor = Arc::new(monitor);
+    let metrics = match options.metrics.metrics_listen {
+        Some(address) => {
+            let listener = TcpListener::bind(address).await;
+            Some(listener.with_context(|| format!("cannot serve metrics on {address}: see --metrics-listen"))?)
+        }
+        None => None,
+    };
+    let app = routes::router(App {
+        sessions: sessions.clone(),
+        store: store.clone(),
+        library: library.clone(),
+        identity,
+        assets,
+        monitor: monitor.clone(),
+        metrics_token: options.metrics.metrics_token.map(Into::into),
+    });
     let address = listener.local_addr()?;
     eprintln!("Drydock is ready: http://{address}");
-    let server = axum::serve(listener, app);
+    let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>());
     let follow = async {
         library.follow().await;
         std::future::pending::<()>().await;
     };
+    let metrics = async {
+        match metrics {
+            Some(listener) => axum::serve(listener, routes::metrics::alone(monitor.clone())).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
+        outcome = metrics => outcome.context("the server of the metrics failed")?,
+        () = monitor.clone().follow(store) => {}
         outcome = server => outcome.context("the server failed")?,
         () = follow => {}
         () = asked_to_stop() => {}
@@ -133,7 +192,17 @@ impl Options {
         Ok(Policy {
             time_limit: minutes(self.session_minutes),
             longest: minutes(self.session_minutes_max.max(self.session_minutes)),
-            max_sessions: self.max_sessions,
+            rules: Rules { places: self.max_sessions, reserve: self.reserve(&files.data) },
+            warm: usize::from(self.warm),
+            suspend: (self.suspend_minutes > 0).then(|| minutes(self.suspend_minutes)),
+            queue_lease: Duration::from_secs(self.queue_lease),
+            keep_manifests: minutes(self.keep_manifests * 24 * 60),
+            data: files.data.clone(),
+            session_limits: NodeLimits {
+                memory_bytes: Some(self.session_memory * 1024 * 1024),
+                pids: Some(self.session_pids),
+                ..NodeLimits::default()
+            },
             workstation: WorkstationSpec { image: "drydock/tools:latest".to_owned(), kubectl: files.kubectl()? },
             node_shell: files.program("busybox"),
             limits: NodeLimits {
@@ -143,6 +212,19 @@ impl Options {
                 disk_bytes: Some(self.node_disk * 1024 * 1024),
             },
         })
+    }
+}
+
+impl Options {
+    /// What is left to the machine.
+    fn reserve(&self, data: &Path) -> Amount {
+        /// Processes of the machine itself.
+        const PIDS: u64 = 1000;
+        let memory = match self.reserve_memory {
+            Some(megabytes) => megabytes << 20,
+            None => (machine(data).total.memory / 16).max(512 << 20),
+        };
+        Amount { memory, disk: self.reserve_disk << 20, pids: PIDS }
     }
 }
 
@@ -159,7 +241,9 @@ pub(super) fn patient_policy(files: &Files) -> anyhow::Result<Policy> {
     let defaults = <Defaults as clap::Parser>::try_parse_from(["drydock"])?;
     let hours = Duration::from_secs(24 * 60 * 60);
     let policy = defaults.options.policy(files)?;
-    Ok(Policy { time_limit: hours, longest: hours, max_sessions: usize::MAX, ..policy })
+    // Nobody looks at these sessions, and they are no reason to start others.
+    let rules = Rules { places: usize::MAX, ..policy.rules };
+    Ok(Policy { time_limit: hours, longest: hours, rules, warm: 0, suspend: None, queue_lease: hours, ..policy })
 }
 
 /// Resolves with SIGINT or SIGTERM.

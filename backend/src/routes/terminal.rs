@@ -1,6 +1,7 @@
 //! Terminals: a WebSocket on one side, the host's PTY on the other.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -14,7 +15,8 @@ use serde::Deserialize;
 
 use super::App;
 use crate::error::{Error, chain};
-use crate::sessions::Hub;
+use crate::metrics;
+use crate::sessions::{Hub, Sessions};
 
 /// How long the exit code may come after the last output; without one, the host has cut off a page that was too slow.
 const LINGER: Duration = Duration::from_millis(500);
@@ -74,10 +76,13 @@ pub(super) async fn open(
         rows: size.rows.clamp(2, 1000),
     };
     let name = hub.name().to_owned();
+    let sessions = app.sessions.clone();
     Ok(upgrade.max_message_size(FRAME_LIMIT).on_upgrade(move |mut socket| async move {
+        let _connected = metrics::TERMINALS.hold();
+        metrics::TERMINALS_OPENED.add();
         match host.terminal(&name, &size.node, &spec).await {
             Ok(terminal) => {
-                if carry(&mut socket, terminal, &hub).await == Ended::Closed
+                if carry(&mut socket, terminal, &sessions, &hub).await == Ended::Closed
                     && let Err(error) = host.close_terminal(&name, &spec.id).await
                 {
                     tracing::warn!(session.name = name, error = chain(&error), "cannot close a terminal");
@@ -123,7 +128,7 @@ impl Flow {
 
 /// Carries bytes both ways. The channels hold little and the page tells what it has shown, so a flood of output waits in
 /// the PTY, not in memory, and an interrupt is seen at once.
-async fn carry(socket: &mut WebSocket, terminal: Terminal, hub: &Hub) -> Ended {
+async fn carry(socket: &mut WebSocket, terminal: Terminal, sessions: &Arc<Sessions>, hub: &Arc<Hub>) -> Ended {
     let Terminal { mut output, input, resize, mut exit } = terminal;
     let mut flow = Flow::default();
     loop {
@@ -146,6 +151,7 @@ async fn carry(socket: &mut WebSocket, terminal: Terminal, hub: &Hub) -> Ended {
             },
             message = socket.recv() => match message {
                 Some(Ok(Message::Binary(bytes))) => {
+                    sessions.typed_in(hub);
                     // A line that is ended may have done what a lesson waits for.
                     if bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
                         hub.typed();

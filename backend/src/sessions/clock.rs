@@ -23,14 +23,11 @@ impl Moment {
     fn now() -> Moment {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         // Counts while the machine is suspended, too: a session's time goes on then, as people's does.
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        let since_boot = Duration::new(
-            u64::try_from(time.tv_sec).unwrap_or_default(),
-            u32::try_from(time.tv_nsec).unwrap_or_default(),
-        );
+        let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+        let since_boot = uptime.split_whitespace().next().and_then(|it| it.parse().ok()).unwrap_or_default();
         Moment {
             boot: boot.trim().to_owned(),
-            since_boot_millis: super::millis(since_boot),
+            since_boot_millis: super::millis(Duration::try_from_secs_f64(since_boot).unwrap_or_default()),
             wall_millis: now_millis(),
         }
     }

@@ -82,7 +82,7 @@ impl Sessions {
     /// Frees what nobody uses when the machine lacks something for some time; for how long it has lacked it.
     async fn relieve(self: &Arc<Self>, lacking: u64) -> u64 {
         let mut sleepers = self.open();
-        sleepers.retain(|hub| hub.session().state == SessionState::Suspended);
+        sleepers.retain(|hub| hub.state() == SessionState::Suspended);
         let Some(relief) = relieve(&self.measured(), &self.policy.rules, self.warm(), sleepers.len()) else { return 0 };
         if lacking < RELIEF_TICKS {
             return lacking + 1;

@@ -1,6 +1,7 @@
 //! The queue: who waits, in which order, for what and for how long; and who has a turn.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use drydock_protocol::{EndReason, QueuePlace, SessionState, WaitsFor};
@@ -11,9 +12,10 @@ use super::{Hub, Sessions, millis};
 use crate::admission::measure::machine;
 use crate::admission::{self, Amount, Decision, Held, Measured, Taught};
 use crate::error::{Error, chain};
+use crate::metrics;
 
 /// Memory, disk and processes of a session that nobody has looked at yet (docs/PERFORMANCE.md).
-const IDLE: Amount = Amount { memory: 26_000_000, disk: 25_000_000, pids: 110 };
+const IDLE: Amount = Amount { memory: 26_000_000, disk: 18_000_000, pids: 38 };
 /// Expected times are told in steps of this, so that pages are not told every second.
 const STEP: Duration = Duration::from_secs(5);
 
@@ -21,13 +23,15 @@ const STEP: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(super) struct Line {
     turn: Mutex<()>,
+    /// The server ends: nobody gets a turn any more.
+    closed: AtomicBool,
 }
 
 impl Sessions {
     /// Who waits, the next one first.
     pub(super) fn waiting(&self) -> Vec<Arc<Hub>> {
         let mut waiting = self.open();
-        waiting.retain(|hub| hub.session().state == SessionState::Pending);
+        waiting.retain(|hub| hub.state() == SessionState::Pending);
         waiting.sort_by_key(|hub| hub.number());
         waiting
     }
@@ -73,6 +77,9 @@ impl Sessions {
     pub(super) fn advance(self: &Arc<Self>) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let _turn = self.line.turn.lock().await;
+            if self.line.closed.load(Ordering::Relaxed) {
+                return;
+            }
             let waiting = self.waiting();
             for (index, hub) in waiting.iter().enumerate() {
                 if let Some(lack) = self.admit(hub).await {
@@ -81,6 +88,13 @@ impl Sessions {
                 }
             }
         })
+    }
+
+    /// Nobody gets a turn any more.
+    pub(super) async fn close_line(&self) {
+        self.line.closed.store(true, Ordering::Relaxed);
+        // Whoever is about to get one has it when this returns.
+        drop(self.line.turn.lock().await);
     }
 
     /// Gives one a turn, or says what it waits for.
@@ -128,6 +142,9 @@ impl Sessions {
     async fn note_turn(&self, hub: &Arc<Hub>, given: Option<&str>) {
         let (waited, places) = hub.turn(given, &self.policy);
         hub.keep().await;
+        if places > 0 {
+            metrics::QUEUE_WAIT.observe(waited);
+        }
         if places > 0
             && let Err(error) = self.store.put_waited(hub.id(), millis(waited), places).await
         {
@@ -139,7 +156,7 @@ impl Sessions {
     async fn tell(&self, waiting: &[Arc<Hub>], lack: WaitsFor) {
         let taught = self.taught().await;
         let running = self.open().into_iter().filter(|hub| {
-            matches!(hub.session().state, SessionState::Starting | SessionState::Ready | SessionState::Suspended)
+            matches!(hub.state(), SessionState::Starting | SessionState::Ready | SessionState::Suspended)
         });
         let ends: Vec<Duration> = running
             .map(|hub| {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use drydock_engine::EngineError;
 use drydock_engine::host::HostError;
-use drydock_protocol::{Session, SessionState};
+use drydock_protocol::SessionState;
 
 use super::{Hub, Sessions};
 use crate::error::{Error, chain};
@@ -32,7 +32,7 @@ impl Sessions {
     /// A key was pressed in a terminal of the session: it wakes in the background.
     pub(crate) fn typed_in(self: &Arc<Self>, hub: &Arc<Hub>) {
         hub.mark_used();
-        if hub.session().state == SessionState::Suspended {
+        if hub.state() == SessionState::Suspended {
             let (sessions, hub) = (self.clone(), hub.clone());
             tokio::spawn(async move {
                 if let Err(error) = sessions.wake(&hub).await {
@@ -42,20 +42,12 @@ impl Sessions {
         }
     }
 
-    /// Wakes a session.
-    ///
-    /// # Errors
-    /// When there is none of that identifier, it is over, or it does not wake.
-    pub(crate) async fn wake_up(&self, id: &str) -> Result<Session, Error> {
-        Ok(self.hub(id).await?.session())
-    }
-
     /// Freezes the sessions that nobody uses.
     pub(super) async fn suspend_idle(self: &Arc<Self>) {
         for hub in self.open() {
             // Asked for every session: that notes whether a page is there.
             let (no_page, no_use) = hub.quiet();
-            if hub.session().state == SessionState::Ready
+            if hub.state() == SessionState::Ready
                 && self.policy.suspend.is_some_and(|after| is_idle(after, no_page, no_use))
                 && let Err(error) = self.suspend(&hub).await
             {
@@ -67,7 +59,7 @@ impl Sessions {
 
     pub(super) async fn suspend(&self, hub: &Arc<Hub>) -> Result<(), Error> {
         let _turn = hub.nodes_turn().await;
-        if hub.session().state != SessionState::Ready {
+        if hub.state() != SessionState::Ready {
             return Ok(());
         }
         // Whoever watches the cluster would take its silence for a failure.
@@ -85,12 +77,12 @@ impl Sessions {
 
     /// Lets a session go on; one that is awake already is fine.
     pub(super) async fn wake(&self, hub: &Arc<Hub>) -> Result<(), Error> {
-        if hub.session().state != SessionState::Suspended {
+        if hub.state() != SessionState::Suspended {
             return Ok(());
         }
         let started = Instant::now();
         let _turn = hub.nodes_turn().await;
-        if hub.session().state != SessionState::Suspended {
+        if hub.state() != SessionState::Suspended {
             return Ok(());
         }
         self.go_on(hub).await?;

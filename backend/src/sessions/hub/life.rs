@@ -49,6 +49,11 @@ impl Hub {
         look(&mut self.life.times.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Where it is in its life.
+    pub(in crate::sessions) fn state(&self) -> SessionState {
+        self.lock().session.state
+    }
+
     /// Its number in the queue: less is earlier.
     pub(in crate::sessions) fn number(&self) -> i64 {
         self.life.number.load(Ordering::Relaxed)
