@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use drydock_client::Client;
 use drydock_protocol::SessionState;
+use futures_util::future::join_all;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ use crate::error::{Error, chain};
 use crate::routes::yaml;
 
 /// A cluster that does not answer must not hold off its end.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Objects of one kind that are looked at.
 const MOST: usize = 500;
 /// More text than this is not kept.
@@ -69,25 +70,18 @@ async fn read(client: &Client) -> Result<String, drydock_client::Error> {
         let version = group.preferred_version.group_version;
         groups.push((version.clone(), format!("/apis/{version}")));
     }
+    // All at once: one connection carries them.
+    let lists = join_all(groups.iter().map(|(version, path)| lists(client, version, path))).await;
     let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
-    for (version, path) in groups {
-        // A group whose server does not answer (an APIService of the learner's) is left out.
-        let Ok(resources) = client.get::<Resources>(&path).await else { continue };
-        for resource in resources.resources {
-            let listed = resource.verbs.iter().any(|verb| verb == "list") && !resource.name.contains('/');
+    for (version, kind, objects) in lists.into_iter().flatten() {
+        for mut object in objects {
+            let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
             // The same objects may be served by several groups.
-            if !listed || clean::IS_MADE_BY_CONTROLLERS.contains(&resource.kind.as_str()) {
-                continue;
-            }
-            let Ok(list) = client.get::<List>(&format!("{path}/{}?limit={MOST}", resource.name)).await else { continue };
-            for mut object in list.items {
-                let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
-                if clean::is_own(&resource.kind, &object) && seen.insert(uid) {
-                    object["apiVersion"] = version.clone().into();
-                    object["kind"] = resource.kind.clone().into();
-                    clean::clean(&mut object);
-                    found.push(object);
-                }
+            if clean::is_own(&kind, &object) && seen.insert(uid) {
+                object["apiVersion"] = version.clone().into();
+                object["kind"] = kind.clone().into();
+                clean::clean(&mut object);
+                found.push(object);
             }
         }
     }
@@ -105,6 +99,21 @@ async fn read(client: &Client) -> Result<String, drydock_client::Error> {
         text.push_str(&document);
     }
     Ok(text)
+}
+
+/// Version, kind and objects of everything in a group that may be the learner's. A group whose server does not answer (an
+/// APIService of the learner's) is left out.
+async fn lists(client: &Client, version: &str, path: &str) -> Vec<(String, String, Vec<Value>)> {
+    let Ok(resources) = client.get::<Resources>(path).await else { return Vec::new() };
+    let wanted = resources.resources.into_iter().filter(|resource| {
+        let listed = resource.verbs.iter().any(|verb| verb == "list") && !resource.name.contains('/');
+        listed && !clean::IS_MADE_BY_CONTROLLERS.contains(&resource.kind.as_str())
+    });
+    let lists = join_all(wanted.map(|resource| async move {
+        let list = client.get::<List>(&format!("{path}/{}?limit={MOST}", resource.name)).await.ok()?;
+        Some((version.to_owned(), resource.kind, list.items))
+    }));
+    lists.await.into_iter().flatten().collect()
 }
 
 impl Sessions {
@@ -126,7 +135,10 @@ impl Sessions {
         let silent = || Error::Conflict("The cluster does not answer.".to_owned());
         let cluster = self.engine.get(hub.name()).await?;
         let client = cluster.client().map_err(|_| silent())?;
-        let text = tokio::time::timeout(PATIENCE, read(&client)).await.map_err(|_| silent())?;
+        let text = tokio::time::timeout(PATIENCE, read(&client)).await.map_err(|_| {
+            tracing::debug!(session.name = hub.name(), "it takes too long to read what the learner made");
+            silent()
+        })?;
         text.map_err(|error| {
             tracing::debug!(session.name = hub.name(), %error, "cannot read what the learner made");
             silent()

@@ -1,6 +1,6 @@
 //! Which objects are the learner's own, and what of them they wrote themselves: not what the cluster added.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Groups that hold nothing that anybody would apply elsewhere.
 pub(super) const IS_OF_MACHINES: [&str; 7] = [
@@ -65,7 +65,7 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 }
 
 fn is_of_system(name: &str) -> bool {
-    name.starts_with("kube-") || name.starts_with("system:") || name.starts_with("system-")
+    ["kube-", "system:", "system-", "drydock:"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether the learner made it.
@@ -107,6 +107,12 @@ pub(super) fn clean(object: &mut Value) {
             clean_map(metadata, "labels", is_of_job);
         }
     }
+    // Of custom resources nobody here knows what is a default.
+    let version = all.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+    let known = !version.split('/').next().unwrap_or_default().contains('.') || version.starts_with("networking.k8s.io/");
+    if let Some(spec) = all.get_mut("spec").filter(|_| known) {
+        drop_defaults(spec, &defaults());
+    }
     let Some(spec) = all.get_mut("spec").and_then(Value::as_object_mut) else { return };
     match kind.as_str() {
         "Service" => {
@@ -140,6 +146,41 @@ pub(super) fn clean(object: &mut Value) {
         if let Some(metadata) = object.pointer_mut(path).and_then(Value::as_object_mut) {
             metadata.remove("creationTimestamp");
         }
+    }
+}
+
+/// What the API server writes where nobody said anything.
+fn defaults() -> [(&'static str, Value); 16] {
+    let quarters = json!({"maxSurge": "25%", "maxUnavailable": "25%"});
+    [
+        ("terminationMessagePath", json!("/dev/termination-log")),
+        ("terminationMessagePolicy", json!("File")),
+        ("schedulerName", json!("default-scheduler")),
+        ("dnsPolicy", json!("ClusterFirst")),
+        ("restartPolicy", json!("Always")),
+        ("terminationGracePeriodSeconds", json!(30)),
+        ("progressDeadlineSeconds", json!(600)),
+        ("revisionHistoryLimit", json!(10)),
+        ("strategy", json!({"type": "RollingUpdate", "rollingUpdate": quarters})),
+        ("resources", json!({})),
+        ("securityContext", json!({})),
+        ("sessionAffinity", json!("None")),
+        ("internalTrafficPolicy", json!("Cluster")),
+        ("ipFamilyPolicy", json!("SingleStack")),
+        ("ipFamilies", json!(["IPv4"])),
+        ("preemptionPolicy", json!("PreemptLowerPriority")),
+    ]
+}
+
+/// Removes what would be the same without being said.
+fn drop_defaults(value: &mut Value, defaults: &[(&str, Value)]) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, value| !defaults.iter().any(|(name, default)| name == key && default == value));
+            map.values_mut().for_each(|value| drop_defaults(value, defaults));
+        }
+        Value::Array(list) => list.iter_mut().for_each(|value| drop_defaults(value, defaults)),
+        _ => {}
     }
 }
 
@@ -211,8 +252,6 @@ pub(super) fn order(object: &Value) -> (usize, String, String, String) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[track_caller]
@@ -260,6 +299,17 @@ mod tests {
         let metadata = json!({"name": "web", "namespace": "default", "labels": {"app": "web"}});
         let wanted = json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 80}]}});
         assert_eq!(service, wanted);
+        let mut deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {
+            "replicas": 2, "revisionHistoryLimit": 10, "template": {"spec": {"restartPolicy": "Always",
+            "containers": [{"name": "c", "resources": {}, "imagePullPolicy": "IfNotPresent"}]}},
+        }});
+        clean(&mut deployment);
+        let container = json!({"name": "c", "imagePullPolicy": "IfNotPresent"});
+        let wanted = json!({"replicas": 2, "template": {"spec": {"containers": [container]}}});
+        assert_eq!(deployment["spec"], wanted);
+        let mut custom = json!({"apiVersion": "shop.example/v1", "kind": "Till", "spec": {"resources": {}}});
+        clean(&mut custom);
+        assert_eq!(custom["spec"], json!({"resources": {}}), "of those nobody knows the defaults");
         let mut headless = json!({"kind": "Service", "metadata": {}, "spec": {"clusterIP": "None", "clusterIPs": ["None"]}});
         clean(&mut headless);
         assert_eq!(headless["spec"]["clusterIP"], "None");
