@@ -14,6 +14,5 @@ CREATE TABLE certificate (
     id          INTEGER PRIMARY KEY CHECK (id = 1),
     ca          TEXT NOT NULL,
     certificate TEXT NOT NULL,
-    key         TEXT NOT NULL,
-    made_millis INTEGER NOT NULL
+    key         TEXT NOT NULL
 ) STRICT;

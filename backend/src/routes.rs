@@ -1,8 +1,10 @@
 //! HTTP: the API under /api/v1, health, metrics and the web app.
 
 mod assets;
+mod classes;
 mod events;
 mod files;
+mod join;
 mod lessons;
 mod me;
 pub(crate) mod metrics;
@@ -30,6 +32,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 pub(crate) use assets::Assets;
 
 use crate::access;
+use crate::classroom::Classroom;
 use crate::error::Error;
 use crate::identity::{self, Identity};
 use crate::lessons::Library;
@@ -52,6 +55,8 @@ pub(crate) struct App {
     pub(crate) store: Store,
     /// Lessons.
     pub(crate) library: Arc<Library>,
+    /// Classes.
+    pub(crate) classroom: Arc<Classroom>,
     /// What tells people apart.
     pub(crate) identity: Arc<Identity>,
     /// The web app.
@@ -95,6 +100,19 @@ pub(crate) fn router(app: App) -> Router {
         .route("/sessions/{id}/events", get(events::stream))
         .route("/sessions/{id}/terminals/{terminal}", get(terminal::open))
         .route("/sessions/{id}/files", get(files::list))
+        .route("/sessions/{id}/class", post(join::act))
+        .route("/classes", get(classes::list).post(classes::create))
+        .route("/classes/{class}", get(classes::show).merge(delete(classes::remove)))
+        .route("/classes/{class}/actions", post(classes::act))
+        .route("/classes/{class}/events", get(classes::stream))
+        .route("/classes/{class}/posts", post(classes::post))
+        .route("/classes/{class}/posts/{post}", delete(classes::take_back))
+        .route("/classes/{class}/progress.csv", get(classes::progress))
+        .route("/classes/{class}/learners/{learner}", delete(classes::remove_learner))
+        .route("/classes/{class}/learners/{learner}/hand", delete(classes::lower_hand))
+        .route("/classes/{class}/learners/{learner}/joint", post(classes::ask_joint).delete(classes::end_joint))
+        .route("/classes/{class}/learners/{learner}/terminal", get(classes::watch))
+        .route("/join/{code}", get(join::look).post(join::join))
         .route("/sessions/{id}/ports", get(previews::list))
         .route("/sessions/{id}/preview", get(previews::open))
         .route("/sessions/{id}/kubeconfig", get(previews::kubeconfig).delete(previews::revoke))

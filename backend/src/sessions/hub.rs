@@ -1,5 +1,6 @@
 //! One session's state and its stream of events: a page that comes back gets what it missed, or a snapshot.
 
+mod class;
 mod cluster;
 mod lesson;
 
@@ -14,6 +15,7 @@ use drydock_protocol::{
 };
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 
+pub(crate) use class::{OpenTerminal, Progress};
 pub(crate) use lesson::{Found, Looked};
 
 use super::{Policy, millis, now_millis, start_stage};
@@ -41,6 +43,7 @@ pub(crate) struct Hub {
     gateway: Arc<Semaphore>,
     warned: AtomicBool,
     desk: lesson::Desk,
+    lectern: class::Lectern,
 }
 
 struct Inner {
@@ -123,6 +126,7 @@ impl Hub {
             gateway: Arc::new(Semaphore::new(cluster::GATEWAY)),
             warned: AtomicBool::new(false),
             desk: lesson::Desk::new(),
+            lectern: class::Lectern::new(),
         }
     }
 
@@ -328,6 +332,16 @@ impl Hub {
         });
         self.warned.store(false, Ordering::Relaxed);
         extended
+    }
+
+    /// Sets when the session ends, whatever its time limit.
+    pub(super) fn end_at(&self, millis: u64) {
+        self.change(|row, session| {
+            row.expires_millis = millis;
+            session.expires_millis = millis;
+            session.extend_millis = 0;
+        });
+        self.warned.store(false, Ordering::Relaxed);
     }
 
     /// Says once that the end is near.

@@ -88,10 +88,12 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let owner: String = row.try_get("owner")?;
         let guest: Option<String> = row.try_get("may")?;
+        let class = self.class_instructors(session).await?.into_iter().find(|(instructor, _)| instructor == person);
         let relation = Relation {
             owner: !owner.is_empty() && owner == person,
             guest: guest.as_deref().map(may),
-            ..Relation::default()
+            instructor: class.is_some(),
+            joint: class.is_some_and(|(_, joint)| joint),
         };
         Ok(Some((relation, owner.is_empty())))
     }
