@@ -2,8 +2,10 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
 mod access;
+mod backup;
 mod classroom;
 mod commands;
+mod config;
 mod error;
 mod faults;
 mod files;
@@ -11,17 +13,17 @@ mod front;
 mod identity;
 mod lessons;
 mod live;
+mod metrics;
+mod notify;
 mod routes;
 mod sessions;
 mod store;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let options = commands::Options::parse();
-    match commands::run(options) {
+    let line: Vec<_> = std::env::args_os().collect();
+    match commands::parse(&line).and_then(|(options, settings)| commands::run(options, &settings)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("drydock: {}", error::chain(error.as_ref()));

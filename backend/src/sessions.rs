@@ -22,6 +22,7 @@ pub(crate) use hub::{Found, Hub, Looked, OpenTerminal, Progress};
 use crate::error::{Error, chain};
 use crate::lessons::Library;
 use crate::live;
+use crate::metrics;
 use crate::store::{SessionRow, Store};
 
 /// How often times are checked.
@@ -188,6 +189,7 @@ impl Sessions {
             start_millis: None,
         };
         self.store.put_session(&row).await?;
+        metrics::SESSIONS_CREATED.add();
         let hub = self.open_hub(row).await?;
         tokio::spawn(self.clone().start(hub.clone(), spec));
         Ok(hub.session())
@@ -228,6 +230,7 @@ impl Sessions {
             }
             Err(error) => {
                 tracing::error!(session.name = hub.name(), error = chain(&error), "cannot start a session");
+                metrics::SESSIONS_FAILED.add();
                 hub.set_state(SessionState::Failed, Some(format!("The cluster could not be started: {error}.")));
                 hub.close().await;
                 self.lock().remove(hub.id());
@@ -425,7 +428,7 @@ fn random_id() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Milliseconds since the epoch.
+/// This machine's clock, in milliseconds since the epoch.
 pub(crate) fn now_millis() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map(millis).unwrap_or_default()
 }

@@ -1,5 +1,6 @@
 //! `drydock serve`: the web app.
 
+use std::future::IntoFuture as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,17 +14,20 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Common;
+use crate::backup;
 use crate::classroom::Classroom;
 use crate::files::Files;
 use crate::front::{self, Front};
 use crate::identity::Identity;
 use crate::lessons::{Broken, Library};
+use crate::metrics::monitor::Monitor;
+use crate::notify;
 use crate::routes::{self, App, Assets};
 use crate::sessions::{Policy, Sessions};
 use crate::store::Store;
 
-/// Folder in the data folder for lessons that were imported beside the product's own.
-const OWN_LESSONS: &str = "lessons";
+/// How long answers that have begun may take at the end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How to serve.
 #[derive(Args, Debug)]
@@ -33,7 +37,7 @@ pub(crate) struct Options {
     #[arg(long, env = "DRYDOCK_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Leaves sessions running at the end; the next start finds them again.
-    #[arg(long)]
+    #[arg(long, env = "DRYDOCK_KEEP_SESSIONS")]
     keep_sessions: bool,
     /// Minutes until a session ends, and what extending it adds.
     #[arg(long, env = "DRYDOCK_SESSION_MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=1440))]
@@ -59,6 +63,8 @@ pub(crate) struct Options {
     #[arg(long, env = "DRYDOCK_CLASS_KEEP_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=3_650))]
     class_keep_days: u64,
     #[command(flatten)]
+    metrics: routes::metrics::Options,
+    #[command(flatten)]
     pulling: super::pulling::Options,
 }
 
@@ -75,16 +81,16 @@ pub(super) enum Lessons {
 /// # Errors
 /// When the address is taken, the machine cannot run nodes or the data folder cannot be used.
 pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(options.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}: choose another address with --listen", options.listen))?;
+    let listener = listener(options.listen).await?;
     let (files, engine) = common.engine(&options.pulling, false).await?;
     // Kept until the end.
     let mut own_database = None;
+    let mut lock = None;
     let (database, folders) = match lessons {
         Lessons::All => {
+            lock = Some(backup::lock(&files.data)?);
             let own = own_lessons(&files.data)?;
-            (files.data.join("drydock.db"), vec![files.bundle.join("lessons"), own])
+            (files.data.join(backup::DATABASE), vec![files.bundle.join("lessons"), own])
         }
         Lessons::Only(folders) => {
             let folder = tempfile::tempdir()?;
@@ -104,20 +110,56 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
     let classroom = Classroom::open(store.clone(), sessions.clone(), library.clone(), keep).await?;
     let assets = Arc::new(Assets::load(&files.bundle.join("web"))?);
     let identity = Arc::new(Identity::open(&store, Front::new(options.front)).await?);
-    let app = App { sessions: sessions.clone(), store, library: library.clone(), classroom, assets, identity };
-    let app = routes::router(app);
+    let monitor = Monitor::new(sessions.clone(), files.data.clone(), database, options.max_sessions);
+    let monitor = Arc::new(monitor);
+    let metrics = match options.metrics.metrics_listen {
+        Some(address) => {
+            let listener = TcpListener::bind(address).await;
+            Some(listener.with_context(|| format!("cannot serve metrics on {address}: see --metrics-listen"))?)
+        }
+        None => None,
+    };
+    let app = routes::router(App {
+        sessions: sessions.clone(),
+        store: store.clone(),
+        library: library.clone(),
+        classroom,
+        identity,
+        assets,
+        monitor: monitor.clone(),
+        metrics_token: options.metrics.metrics_token.map(Into::into),
+    });
     let address = listener.local_addr()?;
     eprintln!("Drydock is ready: http://{address}");
+    notify::ready(&format!("Serving http://{address}"));
+    let (stop, mut stopped) = tokio::sync::watch::channel(false);
     let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>());
+    let server = server.with_graceful_shutdown(async move {
+        // The sender lives as long as this does.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    });
+    let mut server = std::pin::pin!(server.into_future());
     let follow = async {
         library.follow().await;
         std::future::pending::<()>().await;
     };
+    let metrics = async {
+        match metrics {
+            Some(listener) => axum::serve(listener, routes::metrics::alone(monitor.clone())).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
-        outcome = server => outcome.context("the server failed")?,
+        outcome = metrics => outcome.context("the server of the metrics failed")?,
+        () = monitor.clone().follow(store) => {}
+        outcome = &mut server => outcome.context("the server failed")?,
         () = follow => {}
         () = asked_to_stop() => {}
     }
+    notify::stopping();
+    stop.send_replace(true);
+    // Streams and terminals never end by themselves.
+    let _ = tokio::time::timeout(LAST_WORDS, server).await;
     if options.keep_sessions {
         let open = sessions.open().len();
         eprintln!("Sessions that go on, for the next start to find again: {open}");
@@ -125,8 +167,18 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
         eprintln!("Ending all sessions …");
         sessions.end_all().await;
     }
-    drop(own_database);
+    drop((own_database, lock));
     Ok(())
+}
+
+/// The address that systemd holds for the server, or one of its own.
+async fn listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    if let Some(held) = listenfd::ListenFd::from_env().take_tcp_listener(0).context("cannot use systemd's socket")? {
+        held.set_nonblocking(true)?;
+        return Ok(TcpListener::from_std(held)?);
+    }
+    let own = TcpListener::bind(address).await;
+    own.with_context(|| format!("cannot listen on {address}: choose another address with --listen"))
 }
 
 /// The folder for imported lessons; created where needed.
@@ -134,7 +186,7 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
 /// # Errors
 /// When it cannot be created.
 pub(super) fn own_lessons(data: &Path) -> anyhow::Result<PathBuf> {
-    let own = data.join(OWN_LESSONS);
+    let own = data.join(backup::LESSONS);
     std::fs::create_dir_all(&own).with_context(|| format!("cannot create {}", own.display()))?;
     Ok(own)
 }

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::App;
 use crate::classroom::{BEFORE_COMMAND, CommandLines};
 use crate::error::{Error, chain};
+use crate::metrics;
 use crate::sessions::{Hub, OpenTerminal};
 
 /// How long the exit code may come after the last output; without one, the host has cut off a page that was too slow.
@@ -81,6 +82,8 @@ pub(super) async fn open(
     let shown = OpenTerminal { id: spec.id.clone(), node: size.node.clone(), cols: spec.cols, rows: spec.rows };
     let name = hub.name().to_owned();
     Ok(upgrade.max_message_size(FRAME_LIMIT).on_upgrade(move |mut socket| async move {
+        let _connected = metrics::TERMINALS.hold();
+        metrics::TERMINALS_OPENED.add();
         match host.terminal(&name, &size.node, &spec).await {
             Ok(terminal) => {
                 hub.shows_terminal(&shown, true);

@@ -58,7 +58,7 @@ async fn classes_and_members_come_back_as_they_were() {
     store.put_member("a", &member(2, "Bob")).await.expect("put");
     let post = Post { id: 1, at_millis: 5, to: Some(2), kind: PostKind::Command, text: "ls".to_owned() };
     store.put_post("a", &post).await.expect("put");
-    assert_eq!(store.classes().await.expect("get"), [first.clone()]);
+    assert_eq!(store.classes().await.expect("get"), std::slice::from_ref(&first));
     assert_eq!(store.members("a").await.expect("get"), [ada, member(2, "Bob")]);
     assert_eq!(store.posts("a").await.expect("get"), [post]);
     assert_eq!(store.class_instructors("s").await.expect("get"), [("ines".to_owned(), true)]);
