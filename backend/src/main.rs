@@ -15,6 +15,7 @@ mod lessons;
 mod live;
 mod metrics;
 mod notify;
+mod preview;
 mod routes;
 mod sessions;
 mod store;

@@ -123,6 +123,11 @@ impl Sessions {
         self.lock().get(id).cloned()
     }
 
+    /// The open session of a name.
+    pub(crate) fn named(&self, name: &str) -> Option<Arc<Hub>> {
+        self.lock().values().find(|hub| hub.name() == name).cloned()
+    }
+
     /// The engine, for terminals and nodes.
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine

@@ -5,6 +5,7 @@ mod faults;
 mod history;
 mod lessons;
 mod people;
+mod previews;
 mod progress;
 mod sessions;
 pub(crate) mod snapshot;

@@ -22,6 +22,7 @@ use crate::identity::Identity;
 use crate::lessons::{Broken, Library};
 use crate::metrics::monitor::Monitor;
 use crate::notify;
+use crate::preview::{self, Certificate, Doors, Peer, Previews};
 use crate::routes::{self, App, Assets};
 use crate::sessions::{Policy, Sessions};
 use crate::store::Store;
@@ -57,6 +58,8 @@ pub(crate) struct Options {
     /// Disk space of one node, in MiB.
     #[arg(long, env = "DRYDOCK_NODE_DISK", default_value_t = 10_240, value_parser = clap::value_parser!(u64).range(256..))]
     node_disk: u64,
+    #[command(flatten)]
+    previews: preview::Options,
     #[command(flatten)]
     front: front::Options,
     /// Days for which the data of a class is kept after its end: names, progress, what was told.
@@ -109,6 +112,9 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
     let keep = Duration::from_secs(options.class_keep_days * 24 * 60 * 60);
     let classroom = Classroom::open(store.clone(), sessions.clone(), library.clone(), keep).await?;
     let assets = Arc::new(Assets::load(&files.bundle.join("web"))?);
+    let certificate = own_certificate(&store).await?;
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &store.secret("previews").await?);
+    let previews = Arc::new(Previews::new(options.previews, key, certificate.clone())?);
     let identity = Arc::new(Identity::open(&store, Front::new(options.front)).await?);
     let monitor = Monitor::new(sessions.clone(), files.data.clone(), database, options.max_sessions);
     let monitor = Arc::new(monitor);
@@ -127,13 +133,15 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
         identity,
         assets,
         monitor: monitor.clone(),
+        previews,
         metrics_token: options.metrics.metrics_token.map(Into::into),
     });
     let address = listener.local_addr()?;
+    let doors = Doors::open(listener, &certificate, address)?;
     eprintln!("Drydock is ready: http://{address}");
     notify::ready(&format!("Serving http://{address}"));
     let (stop, mut stopped) = tokio::sync::watch::channel(false);
-    let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>());
+    let server = axum::serve(doors, app.into_make_service_with_connect_info::<Peer>());
     let server = server.with_graceful_shutdown(async move {
         // The sender lives as long as this does.
         let _ = stopped.wait_for(|stopped| *stopped).await;
@@ -179,6 +187,16 @@ async fn listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
     }
     let own = TcpListener::bind(address).await;
     own.with_context(|| format!("cannot listen on {address}: choose another address with --listen"))
+}
+
+/// The certificate by which kubectl knows this server; made at the first start.
+async fn own_certificate(store: &Store) -> anyhow::Result<Certificate> {
+    if let Some(certificate) = store.certificate().await? {
+        return Ok(certificate);
+    }
+    let certificate = Certificate::make()?;
+    store.put_certificate(&certificate).await?;
+    Ok(certificate)
 }
 
 /// The folder for imported lessons; created where needed.

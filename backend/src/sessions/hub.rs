@@ -39,6 +39,8 @@ pub(crate) struct Hub {
     nodes_changed: Notify,
     nodes_turn: tokio::sync::Mutex<()>,
     log_streams: Arc<Semaphore>,
+    previews: Arc<Semaphore>,
+    gateway: Arc<Semaphore>,
     warned: AtomicBool,
     desk: lesson::Desk,
     lectern: class::Lectern,
@@ -120,6 +122,8 @@ impl Hub {
             nodes_changed: Notify::new(),
             nodes_turn: tokio::sync::Mutex::default(),
             log_streams: Arc::new(Semaphore::new(cluster::LOG_STREAMS)),
+            previews: Arc::new(Semaphore::new(cluster::PREVIEWS)),
+            gateway: Arc::new(Semaphore::new(cluster::GATEWAY)),
             warned: AtomicBool::new(false),
             desk: lesson::Desk::new(),
             lectern: class::Lectern::new(),
@@ -168,6 +172,11 @@ impl Hub {
             class: inner.class.clone(),
         };
         (vec![Envelope { seq: inner.seq, event: SessionEvent::Snapshot(Box::new(snapshot)) }], receiver)
+    }
+
+    /// Looks at the cluster's objects.
+    pub(crate) fn observe<T>(&self, at: impl FnOnce(&Topology) -> T) -> T {
+        at(&self.lock().topology)
     }
 
     /// Whether a page listens.
