@@ -166,6 +166,7 @@ impl ContainerOf<'_> {
             exposed_ports: is_gateway.then(|| vec![port.clone()]),
             host_config: Some(HostConfig {
                 cap_add: Some(profile::CAPABILITIES.map(str::to_owned).to_vec()),
+                device_cgroup_rules: Some(profile::DEVICES.map(str::to_owned).to_vec()),
                 security_opt: Some(profile::security_options(security)),
                 cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
                 mounts: Some(mounts),
