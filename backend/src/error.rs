@@ -1,7 +1,7 @@
 //! Every failure that a browser may see: one enum, one place that turns it into an answer.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use drydock_engine::EngineError;
 use drydock_engine::host::HostError;
@@ -37,6 +37,9 @@ pub(crate) enum Error {
     /// Known, but not allowed.
     #[error("{0}")]
     Forbidden(String),
+    /// Too often; this many seconds later it may be tried again.
+    #[error("Too many tries. Try again in {0} seconds.")]
+    TooOften(u64),
     /// Nobody said who asks: a route without the layers that do.
     #[error("it is not known who asks")]
     Unknown,
@@ -67,6 +70,7 @@ impl Error {
             Error::Capacity(_) => (StatusCode::SERVICE_UNAVAILABLE, code::CAPACITY),
             Error::Gone(_) => (StatusCode::GONE, code::GONE),
             Error::SignInNeeded => (StatusCode::UNAUTHORIZED, code::SIGN_IN),
+            Error::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, code::TOO_OFTEN),
             Error::Forbidden(_) => (StatusCode::FORBIDDEN, code::FORBIDDEN),
             Error::ForeignOrigin => (StatusCode::FORBIDDEN, code::FOREIGN_ORIGIN),
             Error::Host(HostError::NoNode { .. } | HostError::NoSession { .. }) => {
@@ -94,7 +98,11 @@ impl IntoResponse for Error {
         } else {
             self.to_string()
         };
-        (status, Json(ErrorBody::new(code, message))).into_response()
+        let mut response = (status, Json(ErrorBody::new(code, message))).into_response();
+        if let Error::TooOften(seconds) = self {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod access;
 mod admission;
+mod backup;
+mod classroom;
 mod commands;
 mod config;
 mod error;
@@ -13,6 +15,8 @@ mod identity;
 mod lessons;
 mod live;
 mod metrics;
+mod notify;
+mod preview;
 mod routes;
 mod sessions;
 mod store;

@@ -131,7 +131,8 @@ mod tests {
         assert_eq!(kib("", "MemTotal:"), None);
         assert_eq!(load("0.57 0.38 0.97 2/345 12345\n"), (0.57, 345));
         assert_eq!(load(""), (0.0, 0));
-        let pressure = "some avg10=14.50 avg60=3.94 avg300=2.52 total=2\nfull avg10=3.25 avg60=0.00 avg300=0.00 total=0\n";
+        let pressure =
+            "some avg10=14.50 avg60=3.94 avg300=2.52 total=2\nfull avg10=3.25 avg60=0.00 avg300=0.00 total=0\n";
         assert!((stall(pressure) - 3.25).abs() < 1e-9);
         assert!(stall("").abs() < 1e-9);
     }

@@ -87,7 +87,11 @@ fn wishes() {
     let starting = Held { starting: true, ..grown() };
     check("one starts", |_, held, _, _| held.push(starting), Accept);
     check("two start on two CPUs", |_, held, _, _| held.extend([starting; 2]), Queue(WaitsFor::Turn));
-    check("warm starts count", |_, held, _, _| held.extend([Held { warm: true, ..starting }; 2]), Queue(WaitsFor::Turn));
+    check(
+        "warm starts count",
+        |_, held, _, _| held.extend([Held { warm: true, ..starting }; 2]),
+        Queue(WaitsFor::Turn),
+    );
     check(
         "a busy machine starts one after the other",
         |it, held, _, _| {

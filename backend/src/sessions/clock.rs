@@ -44,11 +44,7 @@ impl Moment {
     }
 
     fn row(&self) -> ClockRow {
-        ClockRow {
-            boot: self.boot.clone(),
-            since_boot_millis: self.since_boot_millis,
-            wall_millis: self.wall_millis,
-        }
+        ClockRow { boot: self.boot.clone(), since_boot_millis: self.since_boot_millis, wall_millis: self.wall_millis }
     }
 }
 

@@ -78,7 +78,8 @@ impl Pool {
         let inner = self.lock();
         let expected = Amount::expected(WORKERS);
         let ready = inner.ready.iter().map(|_| Held { expected, used: idle, starting: false, warm: true });
-        let making = inner.making.iter().map(|_| Held { expected, used: Amount::default(), starting: true, warm: true });
+        let making =
+            inner.making.iter().map(|_| Held { expected, used: Amount::default(), starting: true, warm: true });
         ready.chain(making).collect()
     }
 

@@ -112,15 +112,10 @@ mod tests {
 
     #[test]
     fn idleness() {
-        let minutes = |count| Duration::from_secs(60 * count);
-        for (no_page, no_use, idle) in [
-            (0, 0, false),
-            (9, 20, false),
-            (20, 9, false),
-            (10, 10, true),
-            (0, 29, false),
-            (0, 30, true),
-        ] {
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        for (no_page, no_use, idle) in
+            [(0, 0, false), (9, 20, false), (20, 9, false), (10, 10, true), (0, 29, false), (0, 30, true)]
+        {
             assert_eq!(is_idle(minutes(10), minutes(no_page), minutes(no_use)), idle, "{no_page} {no_use}");
         }
     }

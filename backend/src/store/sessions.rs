@@ -64,9 +64,10 @@ impl Store {
 
     /// Sessions that are not over.
     pub(crate) async fn open_sessions(&self) -> sqlx::Result<Vec<SessionRow>> {
-        let rows = sqlx::query("SELECT * FROM sessions WHERE state NOT IN ('Ended', 'Failed') ORDER BY queue_number, rowid")
-            .fetch_all(&self.pool)
-            .await?;
+        let rows =
+            sqlx::query("SELECT * FROM sessions WHERE state NOT IN ('Ended', 'Failed') ORDER BY queue_number, rowid")
+                .fetch_all(&self.pool)
+                .await?;
         rows.iter().map(read).collect()
     }
 }

@@ -84,7 +84,8 @@ pub(super) fn is_own(kind: &str, object: &Value) -> bool {
         || label("kubernetes.io/cluster-service")
         || cluster_wide && (label("k8s-app") || label("addonmanager.kubernetes.io/mode"))
         || kind == "Secret" && text(object, "/type") == "kubernetes.io/service-account-token"
-        || kind == "PersistentVolume" && !text(object, "/metadata/annotations/pv.kubernetes.io~1provisioned-by").is_empty())
+        || kind == "PersistentVolume"
+            && !text(object, "/metadata/annotations/pv.kubernetes.io~1provisioned-by").is_empty())
 }
 
 /// Leaves what can be applied to another cluster.
@@ -93,7 +94,9 @@ pub(super) fn clean(object: &mut Value) {
     let Some(all) = object.as_object_mut() else { return };
     all.remove("status");
     if let Some(metadata) = all.get_mut("metadata").and_then(Value::as_object_mut) {
-        for key in ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink", "generateName"] {
+        for key in
+            ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink", "generateName"]
+        {
             metadata.remove(key);
         }
         // What they name has another identity elsewhere.
@@ -109,7 +112,8 @@ pub(super) fn clean(object: &mut Value) {
     }
     // Of custom resources nobody here knows what is a default.
     let version = all.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
-    let known = !version.split('/').next().unwrap_or_default().contains('.') || version.starts_with("networking.k8s.io/");
+    let known =
+        !version.split('/').next().unwrap_or_default().contains('.') || version.starts_with("networking.k8s.io/");
     if let Some(spec) = all.get_mut("spec").filter(|_| known) {
         drop_defaults(spec, &defaults());
     }
@@ -280,7 +284,8 @@ mod tests {
             json!({"metadata": {"name": "admin", "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}}}),
             false,
         );
-        let owned = json!({"metadata": {"namespace": "default", "name": "web-1", "ownerReferences": [{"controller": true}]}});
+        let owned =
+            json!({"metadata": {"namespace": "default", "name": "web-1", "ownerReferences": [{"controller": true}]}});
         check("Pod", owned, false);
         check("Secret", json!({"metadata": {"name": "a"}, "type": "kubernetes.io/service-account-token"}), false);
         check("Pod", json!({"metadata": {"name": "a", "namespace": "b", "deletionTimestamp": "now"}}), false);
@@ -297,7 +302,8 @@ mod tests {
         });
         clean(&mut service);
         let metadata = json!({"name": "web", "namespace": "default", "labels": {"app": "web"}});
-        let wanted = json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 80}]}});
+        let wanted =
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 80}]}});
         assert_eq!(service, wanted);
         let mut deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {
             "replicas": 2, "revisionHistoryLimit": 10, "template": {"spec": {"restartPolicy": "Always",
@@ -310,7 +316,8 @@ mod tests {
         let mut custom = json!({"apiVersion": "shop.example/v1", "kind": "Till", "spec": {"resources": {}}});
         clean(&mut custom);
         assert_eq!(custom["spec"], json!({"resources": {}}), "of those nobody knows the defaults");
-        let mut headless = json!({"kind": "Service", "metadata": {}, "spec": {"clusterIP": "None", "clusterIPs": ["None"]}});
+        let mut headless =
+            json!({"kind": "Service", "metadata": {}, "spec": {"clusterIP": "None", "clusterIPs": ["None"]}});
         clean(&mut headless);
         assert_eq!(headless["spec"]["clusterIP"], "None");
         let mut pod = json!({"kind": "Pod", "metadata": {"name": "a"}, "spec": {
