@@ -47,8 +47,8 @@ pub(crate) struct Hub {
     gateway: Arc<Semaphore>,
     warned: AtomicBool,
     desk: lesson::Desk,
-    life: life::Life,
     lectern: class::Lectern,
+    life: life::Life,
 }
 
 struct Inner {
@@ -135,8 +135,8 @@ impl Hub {
             gateway: Arc::new(Semaphore::new(cluster::GATEWAY)),
             warned: AtomicBool::new(false),
             desk: lesson::Desk::new(),
-            life: life::Life::new(Instant::now()),
             lectern: class::Lectern::new(),
+            life: life::Life::new(Instant::now()),
         }
     }
 
