@@ -26,7 +26,7 @@ use crate::metrics::monitor::Monitor;
 use crate::notify;
 use crate::preview::{self, Certificate, Doors, Peer, Previews};
 use crate::routes::{self, App, Assets};
-use crate::sessions::{Policy, Sessions};
+use crate::sessions::{Policy, Sessions, now_millis};
 use crate::store::Store;
 
 /// How long answers that have begun may take at the end.
@@ -215,13 +215,15 @@ async fn listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
     own.with_context(|| format!("cannot listen on {address}: choose another address with --listen"))
 }
 
-/// The certificate by which kubectl knows this server; made at the first start.
+/// The certificate by which kubectl knows this server: made at the first start, and anew long before its year is over.
 async fn own_certificate(store: &Store) -> anyhow::Result<Certificate> {
-    if let Some(certificate) = store.certificate().await? {
+    const RENEWED_AFTER: u64 = 90 * 24 * 60 * 60 * 1000;
+    let now = now_millis();
+    if let Some(certificate) = store.certificate(now.saturating_sub(RENEWED_AFTER)).await? {
         return Ok(certificate);
     }
     let certificate = Certificate::make()?;
-    store.put_certificate(&certificate).await?;
+    store.put_certificate(&certificate, now).await?;
     Ok(certificate)
 }
 
