@@ -25,6 +25,7 @@ use drydock_protocol::{
 use tokio::sync::oneshot;
 
 pub(crate) use hub::{Found, Hub, Looked, OpenTerminal, Progress};
+pub(crate) use pool::WORKERS as WARM_WORKERS;
 
 use crate::admission::Rules;
 use crate::error::{Error, chain};
