@@ -1,5 +1,6 @@
 //! All SQL of Drydock. One SQLite file, migrated at start.
 
+mod admission;
 mod classes;
 mod faults;
 mod history;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
+pub(crate) use admission::{ClockRow, WarmRow};
 pub(crate) use classes::{ClassRow, MemberRow};
 pub(crate) use lessons::{LessonFile, LessonRow};
 pub(crate) use sessions::SessionRow;

@@ -92,8 +92,8 @@ fn page(monitor: &Monitor) -> impl IntoResponse + use<> {
 }
 
 /// Every state that a session that is not over can have: a state without sessions has a row, too.
-const STATES: [SessionState; 4] =
-    [SessionState::Pending, SessionState::Starting, SessionState::Ready, SessionState::Ending];
+const STATES: [SessionState; 5] =
+    [SessionState::Pending, SessionState::Starting, SessionState::Ready, SessionState::Suspended, SessionState::Ending];
 
 fn sessions(page: &mut Page, monitor: &Monitor) {
     let sessions = monitor.sessions();

@@ -1,6 +1,7 @@
 //! Terminals: a WebSocket on one side, the host's PTY on the other.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -16,7 +17,7 @@ use super::App;
 use crate::classroom::{BEFORE_COMMAND, CommandLines};
 use crate::error::{Error, chain};
 use crate::metrics;
-use crate::sessions::{Hub, OpenTerminal};
+use crate::sessions::{Hub, OpenTerminal, Sessions};
 
 /// How long the exit code may come after the last output; without one, the host has cut off a page that was too slow.
 const LINGER: Duration = Duration::from_millis(500);
@@ -81,13 +82,14 @@ pub(super) async fn open(
     };
     let shown = OpenTerminal { id: spec.id.clone(), node: size.node.clone(), cols: spec.cols, rows: spec.rows };
     let name = hub.name().to_owned();
+    let sessions = app.sessions.clone();
     Ok(upgrade.max_message_size(FRAME_LIMIT).on_upgrade(move |mut socket| async move {
         let _connected = metrics::TERMINALS.hold();
         metrics::TERMINALS_OPENED.add();
         match host.terminal(&name, &size.node, &spec).await {
             Ok(terminal) => {
                 hub.shows_terminal(&shown, true);
-                let ended = carry(&mut socket, terminal, &hub, shown).await;
+                let ended = carry(&mut socket, terminal, &sessions, &hub, shown).await;
                 hub.hides_terminal(&spec.id);
                 if ended == Ended::Closed
                     && let Err(error) = host.close_terminal(&name, &spec.id).await
@@ -135,7 +137,13 @@ impl Flow {
 
 /// Carries bytes both ways. The channels hold little and the page tells what it has shown, so a flood of output waits in
 /// the PTY, not in memory, and an interrupt is seen at once.
-async fn carry(socket: &mut WebSocket, terminal: Terminal, hub: &Hub, mut shown: OpenTerminal) -> Ended {
+async fn carry(
+    socket: &mut WebSocket,
+    terminal: Terminal,
+    sessions: &Arc<Sessions>,
+    hub: &Arc<Hub>,
+    mut shown: OpenTerminal,
+) -> Ended {
     let Terminal { mut output, input, resize, mut exit } = terminal;
     let mut flow = Flow::default();
     let mut lines = hub.is_in_class().then(CommandLines::default);
@@ -166,6 +174,7 @@ async fn carry(socket: &mut WebSocket, terminal: Terminal, hub: &Hub, mut shown:
                 // The instructor asked for attention.
                 Some(Ok(Message::Binary(_))) if hub.is_paused() => {}
                 Some(Ok(Message::Binary(bytes))) => {
+                    sessions.typed_in(hub);
                     // A line that is ended may have done what a lesson waits for.
                     if bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
                         hub.typed();
