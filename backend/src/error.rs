@@ -1,7 +1,7 @@
 //! Every failure that a browser may see: one enum, one place that turns it into an answer.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use drydock_engine::EngineError;
 use drydock_engine::host::HostError;
@@ -30,10 +30,15 @@ pub(crate) enum Error {
     /// The session is over.
     #[error("{0}")]
     Gone(String),
-    #[allow(dead_code, reason = "for the routes of instructors and operators, which come next")]
     /// Only for who signed in.
     #[error("Sign in first.")]
     SignInNeeded,
+    /// The same whether the name or the password is wrong.
+    #[error("The name or the password is wrong.")]
+    WrongPassword,
+    /// More often than is taken; seconds until it may be tried again.
+    #[error("That was too often. Try again in {0} s.")]
+    TooOften(u64),
     /// Known, but not allowed.
     #[error("{0}")]
     Forbidden(String),
@@ -66,6 +71,8 @@ impl Error {
             Error::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE),
             Error::Capacity(_) => (StatusCode::SERVICE_UNAVAILABLE, code::CAPACITY),
             Error::Gone(_) => (StatusCode::GONE, code::GONE),
+            Error::WrongPassword => (StatusCode::UNAUTHORIZED, code::WRONG_PASSWORD),
+            Error::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, code::TOO_OFTEN),
             Error::SignInNeeded => (StatusCode::UNAUTHORIZED, code::SIGN_IN),
             Error::Forbidden(_) => (StatusCode::FORBIDDEN, code::FORBIDDEN),
             Error::ForeignOrigin => (StatusCode::FORBIDDEN, code::FOREIGN_ORIGIN),
@@ -90,7 +97,11 @@ impl IntoResponse for Error {
         } else {
             self.to_string()
         };
-        (status, Json(ErrorBody::new(code, message))).into_response()
+        let mut response = (status, Json(ErrorBody::new(code, message))).into_response();
+        if let Error::TooOften(seconds) = self {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 

@@ -119,7 +119,6 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    #[allow(dead_code, reason = "for the routes of instructors and operators, which come next")]
     /// Scheme and host that lead the browser here.
     pub(crate) fn origin(&self) -> String {
         format!("{}://{}", if self.secure { "https" } else { "http" }, self.host)
@@ -146,7 +145,6 @@ impl Front {
         Front { options }
     }
 
-    #[allow(dead_code, reason = "for the routes of instructors and operators, which come next")]
     /// The first public address, where one is set.
     pub(crate) fn public_url(&self) -> Option<String> {
         self.options.public_urls.first().map(ToString::to_string)

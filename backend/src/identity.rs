@@ -10,12 +10,15 @@ use axum::response::Response;
 use drydock_protocol::Role;
 use ring::hmac;
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 
 #[allow(unused_imports, reason = "for previews, which come next")]
 pub(crate) use cookie::is_own as is_own_cookie;
 
+use crate::accounts::SIGNED_IN_MILLIS;
 use crate::error::Error;
 use crate::front::Front;
+use crate::limits::Limits;
 use crate::routes::App;
 use crate::sessions::now_millis;
 use crate::store::Store;
@@ -39,7 +42,6 @@ impl Caller {
         self.sign_in.is_some()
     }
 
-    #[allow(dead_code, reason = "for the routes of instructors and operators, which come next")]
     /// Refuses those whose role is less.
     ///
     /// # Errors
@@ -61,7 +63,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-#[allow(dead_code, reason = "for the routes of instructors and operators, which come next")]
+#[allow(dead_code, reason = "for classes, which come next")]
 /// A signed-in instructor or operator; others are told to sign in.
 pub(crate) struct Instructor(pub(crate) Caller);
 
@@ -74,7 +76,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Instructor {
     }
 }
 
-#[allow(dead_code, reason = "for the routes of instructors and operators, which come next")]
 /// A signed-in operator; others are told to sign in.
 pub(crate) struct Operator(pub(crate) Caller);
 
@@ -88,10 +89,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
 }
 
 /// What tells people apart.
-#[derive(Clone)]
 pub(crate) struct Identity {
     key: hmac::Key,
     front: Front,
+    limits: Limits,
+    /// Counts how often somebody lost what they had.
+    revoked: watch::Sender<u64>,
 }
 
 impl Identity {
@@ -101,12 +104,38 @@ impl Identity {
     /// When the database fails.
     pub(crate) async fn open(store: &Store, front: Front) -> sqlx::Result<Identity> {
         let key = store.secret("people").await?;
-        Ok(Identity { key: hmac::Key::new(hmac::HMAC_SHA256, &key), front })
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+        Ok(Identity { key, front, limits: Limits::default(), revoked: watch::Sender::new(0) })
     }
 
     /// What stands before the server.
     pub(crate) fn front(&self) -> &Front {
         &self.front
+    }
+
+    /// How often is too often.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Says that somebody lost what they had: who reads along with a stream is looked at again.
+    pub(crate) fn revoke(&self) {
+        self.revoked.send_modify(|count| *count += 1);
+    }
+
+    /// Hears of it.
+    pub(crate) fn revoked(&self) -> watch::Receiver<u64> {
+        self.revoked.subscribe()
+    }
+
+    /// What the button says that signs in with OpenID Connect, where that is set up.
+    pub(crate) fn oidc_label(&self) -> Option<String> {
+        None
+    }
+
+    /// The cookie of a browser that is signed in, or with none the one that takes it away.
+    pub(crate) fn sign_in_cookie(&self, token: Option<&str>, secure: bool) -> HeaderValue {
+        cookie::set(cookie::SIGN_IN, token, SIGNED_IN_MILLIS / 1000, secure)
     }
 
     /// Who asks, and whether their cookie is to be set.
@@ -132,7 +161,7 @@ impl Identity {
 
     fn person_cookie(&self, person: &str, secure: bool) -> HeaderValue {
         let value = cookie::sign(&self.key, person, now_millis() / 1000);
-        cookie::set(cookie::PERSON, Some(&value), secure)
+        cookie::set(cookie::PERSON, Some(&value), cookie::LIFE, secure)
     }
 }
 
@@ -186,7 +215,6 @@ pub(crate) fn random_id() -> String {
     cookie::hex(&rand::random::<[u8; 16]>())
 }
 
-#[allow(dead_code, reason = "for the routes of instructors and operators, which come next")]
 /// 256 random bits.
 pub(crate) fn random_token() -> String {
     cookie::hex(&rand::random::<[u8; 32]>())

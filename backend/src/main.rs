@@ -2,13 +2,16 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
 mod access;
+mod accounts;
 mod commands;
+mod deeds;
 mod error;
 mod faults;
 mod files;
 mod front;
 mod identity;
 mod lessons;
+mod limits;
 mod live;
 mod routes;
 mod sessions;

@@ -1,10 +1,11 @@
 //! HTTP: the API under /api/v1, health, metrics and the web app.
 
+mod accounts;
 mod assets;
 mod events;
 mod files;
+mod guests;
 mod lessons;
-mod me;
 mod metrics;
 mod nodes;
 mod objects;
@@ -28,6 +29,7 @@ use tower_http::trace::TraceLayer;
 pub(crate) use assets::Assets;
 
 use crate::access;
+use crate::deeds;
 use crate::error::Error;
 use crate::identity::{self, Identity};
 use crate::lessons::Library;
@@ -81,7 +83,19 @@ pub(crate) fn router(app: App) -> Router {
         .route("/sessions/{id}/events", get(events::stream))
         .route("/sessions/{id}/terminals/{terminal}", get(terminal::open))
         .route("/sessions/{id}/files", get(files::list))
-        .route("/me", get(me::show))
+        .route("/sessions/{id}/invites", get(guests::list).post(guests::create))
+        .route("/sessions/{id}/invites/{may}", delete(guests::revoke))
+        .route("/sessions/{id}/guests", post(guests::redeem))
+        .route("/me", get(accounts::me))
+        .route("/sign-in", post(accounts::sign_in))
+        .route("/sign-out", post(accounts::sign_out))
+        .route("/setup", post(accounts::setup))
+        .route("/password", post(accounts::password))
+        .route("/accounts", get(accounts::list))
+        .route("/accounts/links", post(accounts::link))
+        .route("/accounts/{person}", delete(accounts::remove))
+        .route("/deeds", get(accounts::deeds))
+        .route("/deeds.csv", get(accounts::deeds_csv))
         .route("/openapi.json", get(openapi::document))
         .fallback(|| async {
             Error::NotFound("There is no such address in the API; see /api/v1/openapi.json.".to_owned())
@@ -90,6 +104,7 @@ pub(crate) fn router(app: App) -> Router {
         .merge(files)
         // The last is the first to see a request.
         .layer(middleware::from_fn_with_state(app.clone(), access::guard))
+        .layer(middleware::from_fn_with_state(app.clone(), deeds::record))
         .layer(middleware::from_fn_with_state(app.clone(), origin::same_site))
         .layer(middleware::from_fn_with_state(app.clone(), identity::know));
     let header = |name: HeaderName, value: &'static str| {

@@ -1,6 +1,9 @@
 //! All SQL of Drydock. One SQLite file, migrated at start.
 
+mod accounts;
+mod deeds;
 mod faults;
+mod guests;
 mod lessons;
 mod people;
 mod progress;
@@ -11,6 +14,8 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
+pub(crate) use accounts::Made;
+pub(crate) use guests::Taken;
 pub(crate) use lessons::{LessonFile, LessonRow};
 pub(crate) use sessions::SessionRow;
 

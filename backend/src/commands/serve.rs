@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Common;
+use crate::accounts;
 use crate::files::Files;
 use crate::front::{self, Front};
 use crate::identity::Identity;
@@ -97,10 +98,16 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
     let policy = options.policy(&files)?;
     let sessions = Sessions::resume(engine, store.clone(), library.clone(), policy).await?;
     let assets = Arc::new(Assets::load(&files.bundle.join("web"))?);
+    let first = accounts::first_link(&store).await?;
     let identity = Arc::new(Identity::open(&store, Front::new(options.front)).await?);
+    let shown = identity.front().public_url();
     let app = routes::router(App { sessions: sessions.clone(), store, library: library.clone(), assets, identity });
     let address = listener.local_addr()?;
+    let shown = shown.unwrap_or_else(|| format!("http://{address}"));
     eprintln!("Drydock is ready: http://{address}");
+    if let Some(link) = first {
+        eprintln!("To hold classes or run it for others, make the first account: {shown}{}", link.path);
+    }
     let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>());
     let follow = async {
         library.follow().await;
