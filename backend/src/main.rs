@@ -4,6 +4,7 @@
 mod access;
 mod accounts;
 mod commands;
+mod config;
 mod deeds;
 mod error;
 mod faults;
@@ -13,17 +14,16 @@ mod identity;
 mod lessons;
 mod limits;
 mod live;
+mod metrics;
 mod routes;
 mod sessions;
 mod store;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let options = commands::Options::parse();
-    match commands::run(options) {
+    let line: Vec<_> = std::env::args_os().collect();
+    match commands::parse(&line).and_then(|(options, settings)| commands::run(options, &settings)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("drydock: {}", error::chain(error.as_ref()));

@@ -6,11 +6,13 @@ mod events;
 mod files;
 mod guests;
 mod lessons;
-mod metrics;
+pub(crate) mod metrics;
 mod nodes;
 mod objects;
 mod openapi;
+mod operator;
 mod origin;
+mod request_id;
 mod sessions;
 mod terminal;
 
@@ -24,7 +26,6 @@ use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::trace::TraceLayer;
 
 pub(crate) use assets::Assets;
 
@@ -33,6 +34,7 @@ use crate::deeds;
 use crate::error::Error;
 use crate::identity::{self, Identity};
 use crate::lessons::Library;
+use crate::metrics::monitor::Monitor;
 use crate::sessions::Sessions;
 use crate::store::Store;
 
@@ -54,6 +56,10 @@ pub(crate) struct App {
     pub(crate) identity: Arc<Identity>,
     /// The web app.
     pub(crate) assets: Arc<Assets>,
+    /// How the whole server is.
+    pub(crate) monitor: Arc<Monitor>,
+    /// What /metrics wants to be shown.
+    pub(crate) metrics_token: Option<Arc<str>>,
 }
 
 /// Every route of the server.
@@ -96,6 +102,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/accounts/{person}", delete(accounts::remove))
         .route("/deeds", get(accounts::deeds))
         .route("/deeds.csv", get(accounts::deeds_csv))
+        .route("/operator/overview", get(operator::overview))
+        .route("/operator/history", get(operator::history))
         .route("/openapi.json", get(openapi::document))
         .fallback(|| async {
             Error::NotFound("There is no such address in the API; see /api/v1/openapi.json.".to_owned())
@@ -113,12 +121,13 @@ pub(crate) fn router(app: App) -> Router {
     Router::new()
         .nest(drydock_protocol::path::PREFIX, api)
         .route("/healthz", get(health))
-        .route("/metrics", get(metrics::text))
+        .route("/metrics", get(metrics::guarded))
         .fallback(assets::serve)
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "no-referrer"))
         .layer(CatchPanicLayer::new())
-        .layer(TraceLayer::new_for_http())
+        .layer(middleware::from_fn(metrics::count))
+        .layer(middleware::from_fn(request_id::name))
         .with_state(app)
 }
 

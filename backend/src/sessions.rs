@@ -22,6 +22,7 @@ pub(crate) use hub::{Found, Hub, Looked};
 use crate::error::{Error, chain};
 use crate::lessons::Library;
 use crate::live;
+use crate::metrics;
 use crate::store::{SessionRow, Store};
 
 /// How often times are checked.
@@ -183,6 +184,7 @@ impl Sessions {
             start_millis: None,
         };
         self.store.put_session(&row).await?;
+        metrics::SESSIONS_CREATED.add();
         let hub = self.open_hub(row).await?;
         tokio::spawn(self.clone().start(hub.clone(), spec));
         Ok(hub.session())
@@ -223,6 +225,7 @@ impl Sessions {
             }
             Err(error) => {
                 tracing::error!(session.name = hub.name(), error = chain(&error), "cannot start a session");
+                metrics::SESSIONS_FAILED.add();
                 hub.set_state(SessionState::Failed, Some(format!("The cluster could not be started: {error}.")));
                 hub.close().await;
                 self.lock().remove(hub.id());
@@ -410,7 +413,7 @@ fn random_id() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Milliseconds since the epoch.
+/// This machine's clock, in milliseconds since the epoch.
 pub(crate) fn now_millis() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map(millis).unwrap_or_default()
 }

@@ -4,6 +4,7 @@ mod accounts;
 mod deeds;
 mod faults;
 mod guests;
+mod history;
 mod lessons;
 mod people;
 mod progress;

@@ -8,6 +8,7 @@
 
 pub mod account;
 pub mod check;
+pub mod class;
 pub mod editor;
 pub mod error;
 pub mod event;
@@ -16,6 +17,7 @@ pub mod file;
 pub mod language;
 pub mod lesson;
 pub mod object;
+pub mod operator;
 pub mod path;
 pub mod session;
 pub mod terminal;
@@ -27,6 +29,10 @@ pub use account::{
     Setup, SignIn, SignInWays,
 };
 pub use check::{CheckState, CheckStatus};
+pub use class::{
+    Class, ClassAction, ClassEnvelope, ClassEvent, ClassPlace, ClassSeat, ClassState, CreateClass, CreatePost,
+    Invitation, JoinClass, Joint, Learner, LearnerAction, Post, PostKind, Stuck, WatchControl,
+};
 pub use editor::{ManifestAction, ManifestOutcome, ManifestProblem, RunManifest};
 pub use error::{ErrorBody, ErrorDetail};
 pub use event::{Envelope, Notice, NoticeLevel, SessionEvent, Snapshot};

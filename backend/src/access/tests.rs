@@ -48,6 +48,10 @@ fn how_routes_are_guarded() {
     for (method, route, expected) in [
         (Method::GET, "/lessons/x", Guard::Free),
         (Method::POST, "/api/v1/sessions", Guard::Free),
+        (Method::GET, "/api/v1/operator/overview", Guard::From(Role::Operator)),
+        (Method::DELETE, "/accounts/x", Guard::From(Role::Operator)),
+        (Method::GET, "/deeds", Guard::From(Role::Operator)),
+        (Method::GET, "/classes/x/progress.csv", Guard::From(Role::Instructor)),
         (Method::GET, "/api/v1/sessions/0123", Guard::Needs(Use::See)),
         (Method::DELETE, "/api/v1/sessions/0123", Guard::Needs(Use::Manage)),
         (Method::PATCH, "/api/v1/sessions/0123", Guard::Needs(Use::Manage)),

@@ -13,7 +13,9 @@ use drydock_protocol::terminal::WINDOW;
 use serde::Deserialize;
 
 use super::App;
+use crate::access::{self, Seat, Use};
 use crate::error::{Error, chain};
+use crate::metrics;
 use crate::sessions::Hub;
 
 /// How long the exit code may come after the last output; without one, the host has cut off a page that was too slow.
@@ -47,6 +49,7 @@ fn rows() -> u16 {
 /// GET /sessions/{id}/terminals/{terminal}
 pub(super) async fn open(
     State(app): State<App>,
+    seat: Seat,
     Path((id, terminal)): Path<(String, String)>,
     Query(size): Query<Size>,
     upgrade: WebSocketUpgrade,
@@ -75,9 +78,12 @@ pub(super) async fn open(
     };
     let name = hub.name().to_owned();
     Ok(upgrade.max_message_size(FRAME_LIMIT).on_upgrade(move |mut socket| async move {
+        let _connected = metrics::TERMINALS.hold();
+        metrics::TERMINALS_OPENED.add();
         match host.terminal(&name, &size.node, &spec).await {
             Ok(terminal) => {
-                if carry(&mut socket, terminal, &hub).await == Ended::Closed
+                let lost = std::pin::pin!(access::lost(app, seat, Use::Act));
+                if carry(&mut socket, terminal, &hub, lost).await == Ended::Closed
                     && let Err(error) = host.close_terminal(&name, &spec.id).await
                 {
                     tracing::warn!(session.name = name, error = chain(&error), "cannot close a terminal");
@@ -123,11 +129,21 @@ impl Flow {
 
 /// Carries bytes both ways. The channels hold little and the page tells what it has shown, so a flood of output waits in
 /// the PTY, not in memory, and an interrupt is seen at once.
-async fn carry(socket: &mut WebSocket, terminal: Terminal, hub: &Hub) -> Ended {
+async fn carry(
+    socket: &mut WebSocket,
+    terminal: Terminal,
+    hub: &Hub,
+    mut lost: std::pin::Pin<&mut impl Future<Output = ()>>,
+) -> Ended {
     let Terminal { mut output, input, resize, mut exit } = terminal;
     let mut flow = Flow::default();
     loop {
         tokio::select! {
+            () = &mut lost => {
+                // A page that is gone misses nothing.
+                let _ = socket.send(Message::Close(None)).await;
+                return Ended::Detached;
+            }
             bytes = output.recv(), if flow.is_open() => match bytes {
                 Some(bytes) => {
                     flow.sent += bytes.len() as u64;

@@ -28,6 +28,7 @@ pub(crate) fn fingerprint(workspace: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(include_bytes!("dist.rs"));
     hash.update(include_bytes!("vendor.rs"));
+    hash.update(include_bytes!("wasm.rs"));
     for input in INPUTS {
         let mut files = Vec::new();
         collect(&workspace.join(input), &mut files)?;

@@ -10,6 +10,9 @@ use wasm_bindgen_cli_support::Bindgen;
 use crate::Options;
 use crate::target::{StandardLibrary, TARGET};
 
+/// Leptos hands views on as one type in place of a type for each: an eighth less to load, and half the time to build.
+const FLAGS: &str = "--cfg erase_components";
+
 /// What cargo made.
 pub(crate) struct Compiled {
     /// The wasm module, not bound yet.
@@ -59,6 +62,7 @@ fn cargo(verb: &str, options: &Options, standard_library: StandardLibrary) -> Co
         // Flags meant for native code, such as a static C runtime, do not suit wasm.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", FLAGS)
         .args([verb, "--quiet", "--locked", "--package", "drydock-frontend", "--target", TARGET]);
     if standard_library == StandardLibrary::FromSource {
         cargo.env("RUSTC_BOOTSTRAP", "1").args(["-Z", "build-std=std,panic_abort"]);
