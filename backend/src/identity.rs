@@ -1,6 +1,7 @@
 //! Who asks: every browser is a person, anonymous by a signed cookie or signed in to an account.
 
 mod cookie;
+pub(crate) mod oidc;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -22,6 +23,7 @@ use crate::limits::Limits;
 use crate::routes::App;
 use crate::sessions::now_millis;
 use crate::store::Store;
+use oidc::Oidc;
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +94,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
 pub(crate) struct Identity {
     key: hmac::Key,
     front: Front,
+    oidc: Option<Oidc>,
     limits: Limits,
     /// Counts how often somebody lost what they had.
     revoked: watch::Sender<u64>,
@@ -102,10 +105,10 @@ impl Identity {
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) async fn open(store: &Store, front: Front) -> sqlx::Result<Identity> {
+    pub(crate) async fn open(store: &Store, front: Front, oidc: Option<Oidc>) -> sqlx::Result<Identity> {
         let key = store.secret("people").await?;
         let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
-        Ok(Identity { key, front, limits: Limits::default(), revoked: watch::Sender::new(0) })
+        Ok(Identity { key, front, oidc, limits: Limits::default(), revoked: watch::Sender::new(0) })
     }
 
     /// What stands before the server.
@@ -130,7 +133,12 @@ impl Identity {
 
     /// What the button says that signs in with OpenID Connect, where that is set up.
     pub(crate) fn oidc_label(&self) -> Option<String> {
-        None
+        self.oidc.as_ref().map(|oidc| oidc.label().to_owned())
+    }
+
+    /// The provider of OpenID Connect, where one is set up.
+    pub(crate) fn oidc(&self) -> Option<&Oidc> {
+        self.oidc.as_ref()
     }
 
     /// The cookie of a browser that is signed in, or with none the one that takes it away.
@@ -179,7 +187,8 @@ pub(crate) async fn know(State(app): State<App>, request: Request, next: Next) -
         Err(error) => return error.into_response(),
     };
     let acts = !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let cookie = (set && (acts || parts.uri.path().ends_with("/me")))
+    let path = parts.uri.path();
+    let cookie = (set && (acts || path.ends_with("/me") || path.starts_with("/auth/")))
         .then(|| app.identity.person_cookie(&caller.person, secure));
     parts.extensions.insert(client);
     parts.extensions.insert(caller);

@@ -9,6 +9,7 @@ mod lessons;
 pub(crate) mod metrics;
 mod nodes;
 mod objects;
+mod oidc;
 mod openapi;
 mod operator;
 mod origin;
@@ -115,11 +116,16 @@ pub(crate) fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), deeds::record))
         .layer(middleware::from_fn_with_state(app.clone(), origin::same_site))
         .layer(middleware::from_fn_with_state(app.clone(), identity::know));
+    let auth = Router::new()
+        .route(drydock_protocol::path::OIDC_START, get(oidc::start))
+        .route(crate::identity::oidc::CALLBACK, get(oidc::callback))
+        .layer(middleware::from_fn_with_state(app.clone(), identity::know));
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };
     Router::new()
         .nest(drydock_protocol::path::PREFIX, api)
+        .merge(auth)
         .route("/healthz", get(health))
         .route("/metrics", get(metrics::guarded))
         .fallback(assets::serve)

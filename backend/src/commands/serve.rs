@@ -17,6 +17,7 @@ use crate::accounts;
 use crate::files::Files;
 use crate::front::{self, Front};
 use crate::identity::Identity;
+use crate::identity::oidc::{self, Oidc};
 use crate::lessons::{Broken, Library};
 use crate::metrics::monitor::Monitor;
 use crate::routes::{self, App, Assets};
@@ -56,6 +57,8 @@ pub(crate) struct Options {
     node_disk: u64,
     #[command(flatten)]
     front: front::Options,
+    #[command(flatten)]
+    oidc: oidc::Options,
     #[command(flatten)]
     metrics: routes::metrics::Options,
     #[command(flatten)]
@@ -102,7 +105,8 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
     let sessions = Sessions::resume(engine, store.clone(), library.clone(), policy).await?;
     let assets = Arc::new(Assets::load(&files.bundle.join("web"))?);
     let first = accounts::first_link(&store).await?;
-    let identity = Arc::new(Identity::open(&store, Front::new(options.front)).await?);
+    let provider = Oidc::new(options.oidc)?;
+    let identity = Arc::new(Identity::open(&store, Front::new(options.front), provider).await?);
     let shown = identity.front().public_url();
     let monitor = Monitor::new(sessions.clone(), files.data.clone(), database, options.max_sessions);
     let monitor = Arc::new(monitor);

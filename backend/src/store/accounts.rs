@@ -136,6 +136,11 @@ impl Store {
         .await
     }
 
+    /// Removes the account of a subject of OpenID Connect, and signs it out everywhere.
+    pub(crate) async fn drop_subject(&self, subject: &str) -> sqlx::Result<()> {
+        sqlx::query("DELETE FROM people WHERE subject = ?").bind(subject).execute(&self.pool).await.map(drop)
+    }
+
     /// Signs a browser in; those whose time is over are forgotten.
     pub(crate) async fn put_sign_in(&self, digest: &str, person: &str, now: u64, expires: u64) -> sqlx::Result<()> {
         sqlx::query("DELETE FROM sign_ins WHERE expires_millis <= ?").bind(signed(now)).execute(&self.pool).await?;
@@ -236,12 +241,15 @@ mod tests {
         assert_eq!((who.id.as_str(), who.role), (anna.as_str(), Role::Instructor));
         assert!(store.signed_in("one", 10).await.expect("asked").is_none(), "expired");
         assert!(store.signed_in("three", 1).await.expect("asked").is_none());
-        // A role that the provider took away is gone at once, in all browsers.
-        assert_eq!(store.put_subject("issuer anna", "Anna B", Role::Learner, 2).await.expect("same"), anna);
-        assert_eq!(store.signed_in("two", 9).await.expect("asked").map(|who| who.role), Some(Role::Learner));
+        // A role that the provider changed is another in all browsers.
+        assert_eq!(store.put_subject("issuer anna", "Anna B", Role::Operator, 2).await.expect("same"), anna);
+        assert_eq!(store.signed_in("two", 9).await.expect("asked").map(|who| who.role), Some(Role::Operator));
         store.put_password(&anna, "hash", "two").await.expect("changed");
         assert!(store.signed_in("one", 2).await.expect("asked").is_none(), "signed out by the change");
         store.sign_out("two").await.expect("out");
         assert!(store.signed_in("two", 2).await.expect("asked").is_none());
+        store.put_sign_in("three", &anna, 1, 10).await.expect("in");
+        store.drop_subject("issuer anna").await.expect("dropped");
+        assert!(store.signed_in("three", 2).await.expect("asked").is_none(), "out with the account");
     }
 }
