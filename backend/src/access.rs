@@ -141,7 +141,6 @@ fn guard_of(method: &Method, path: &str) -> Guard {
         "" | "extend" => Guard::Needs(Use::Manage),
         "reset" | "invites" | "kubeconfig" | "class" => Guard::Needs(Use::Own),
         "guests" | "kube" => Guard::Token,
-        "terminals" => Guard::Needs(Use::Act),
         "ports" | "preview" => Guard::Needs(Use::Preview),
         _ if reads => Guard::Needs(Use::Watch),
         _ => Guard::Needs(Use::Act),

@@ -36,12 +36,12 @@ pub(crate) enum Error {
     /// The same whether the name or the password is wrong.
     #[error("The name or the password is wrong.")]
     WrongPassword,
-    /// More often than is taken; seconds until it may be tried again.
-    #[error("That was too often. Try again in {0} s.")]
-    TooOften(u64),
     /// Known, but not allowed.
     #[error("{0}")]
     Forbidden(String),
+    /// Too often; this many seconds later it may be tried again.
+    #[error("Too many tries. Try again in {0} seconds.")]
+    TooOften(u64),
     /// Nobody said who asks: a route without the layers that do.
     #[error("it is not known who asks")]
     Unknown,
@@ -72,8 +72,8 @@ impl Error {
             Error::Capacity(_) => (StatusCode::SERVICE_UNAVAILABLE, code::CAPACITY),
             Error::Gone(_) => (StatusCode::GONE, code::GONE),
             Error::WrongPassword => (StatusCode::UNAUTHORIZED, code::WRONG_PASSWORD),
-            Error::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, code::TOO_OFTEN),
             Error::SignInNeeded => (StatusCode::UNAUTHORIZED, code::SIGN_IN),
+            Error::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, code::TOO_OFTEN),
             Error::Forbidden(_) => (StatusCode::FORBIDDEN, code::FORBIDDEN),
             Error::ForeignOrigin => (StatusCode::FORBIDDEN, code::FOREIGN_ORIGIN),
             Error::Host(HostError::NoNode { .. } | HostError::NoSession { .. }) => {

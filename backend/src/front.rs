@@ -9,6 +9,8 @@ use axum::http::{HeaderMap, header};
 use clap::Args;
 use thiserror::Error;
 
+use crate::preview::Peer;
+
 /// Why an option cannot be used.
 #[derive(Debug, Error)]
 pub(crate) enum FrontError {
@@ -154,7 +156,10 @@ impl Front {
     pub(crate) fn look(&self, parts: &Parts) -> Client {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
         let asked = parts.uri.authority().map(|authority| authority.as_str().to_owned());
-        self.client(peer, &parts.headers, asked)
+        let mut client = self.client(peer, &parts.headers, asked);
+        // The server's own certificate, where previews brought one.
+        client.secure |= parts.extensions.get::<ConnectInfo<Peer>>().is_some_and(|peer| peer.0.tls);
+        client
     }
 
     fn client(&self, peer: Option<IpAddr>, headers: &HeaderMap, asked: Option<String>) -> Client {

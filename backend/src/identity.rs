@@ -13,9 +13,6 @@ use ring::hmac;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-#[allow(unused_imports, reason = "for previews, which come next")]
-pub(crate) use cookie::is_own as is_own_cookie;
-
 use crate::accounts::SIGNED_IN_MILLIS;
 use crate::error::Error;
 use crate::front::Front;

@@ -3,6 +3,8 @@
 
 mod access;
 mod accounts;
+mod backup;
+mod classroom;
 mod commands;
 mod config;
 mod deeds;
@@ -15,6 +17,8 @@ mod lessons;
 mod limits;
 mod live;
 mod metrics;
+mod notify;
+mod preview;
 mod routes;
 mod sessions;
 mod store;

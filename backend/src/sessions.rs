@@ -17,7 +17,7 @@ use drydock_protocol::{
 };
 use tokio::sync::oneshot;
 
-pub(crate) use hub::{Found, Hub, Looked};
+pub(crate) use hub::{Found, Hub, Looked, OpenTerminal, Progress};
 
 use crate::error::{Error, chain};
 use crate::lessons::Library;
@@ -116,6 +116,16 @@ impl Sessions {
     /// Sessions that are not over.
     pub(crate) fn open(&self) -> Vec<Arc<Hub>> {
         self.lock().values().cloned().collect()
+    }
+
+    /// A session that is not over, by its identifier.
+    pub(crate) fn open_hub_of(&self, id: &str) -> Option<Arc<Hub>> {
+        self.lock().get(id).cloned()
+    }
+
+    /// The open session of a name.
+    pub(crate) fn named(&self, name: &str) -> Option<Arc<Hub>> {
+        self.lock().values().find(|hub| hub.name() == name).cloned()
     }
 
     /// The engine, for terminals and nodes.
@@ -263,6 +273,16 @@ impl Sessions {
         }
         hub.save().await?;
         Ok(hub.session())
+    }
+
+    /// Sets when a session ends, beyond the longest that one may live by itself: its class knows.
+    ///
+    /// # Errors
+    /// When it is over.
+    pub(crate) async fn end_at(&self, id: &str, millis: u64) -> Result<(), Error> {
+        let hub = self.hub(id).await?;
+        hub.end_at(millis);
+        hub.save().await
     }
 
     /// Ends a session: its page hears why, then its cluster is removed in the background.

@@ -19,6 +19,7 @@ pub mod lesson;
 pub mod object;
 pub mod operator;
 pub mod path;
+pub mod preview;
 pub mod session;
 pub mod terminal;
 pub mod topology;
@@ -44,6 +45,7 @@ pub use lesson::{
     QuizOption, Step,
 };
 pub use object::{LogChunk, ObjectDetails, ObjectEvent};
+pub use preview::{Port, Target};
 pub use session::{CreateSession, Session, SessionState, StartStage, StartStep, StepState};
 pub use terminal::TerminalControl;
 pub use topology::{

@@ -28,6 +28,10 @@
 //! | POST | `/sessions/{id}/invites` | `CreateInvite` → 201 `Invite` |
 //! | DELETE | `/sessions/{id}/invites/{may}` | → 204: the link does not hold any more, and its guests are out |
 //! | POST | `/sessions/{id}/guests` | `RedeemInvite` → `Session` |
+//! | GET | `/sessions/{id}/ports` | → `[Port]` |
+//! | GET | `/sessions/{id}/preview?to=&path=` or `?url=&node=` | → 303 to a preview |
+//! | GET | `/sessions/{id}/kubeconfig` | → a kubeconfig; DELETE makes all of them void |
+//! | any | `/sessions/{id}/kube/{path}` | the API server, with a kubeconfig's token |
 //! | GET | `/operator/overview` | → `operator::Overview` |
 //! | GET | `/operator/history?hours=` | → `operator::History` |
 //! | GET | `/classes` | → `[Class]`: the instructor's own |
@@ -206,6 +210,12 @@ pub fn logs(id: &str, namespace: &str, pod: &str, container: &str, previous: boo
 #[must_use]
 pub fn terminal(id: &str, terminal: &str, node: &str, cols: u16, rows: u16) -> String {
     format!("{}/terminals/{}?node={}&cols={cols}&rows={rows}", session(id), encode(terminal), encode(node))
+}
+
+/// `/api/v1/sessions/{id}/preview?to=&path=`, with `to` and `path` of a [`crate::Port`].
+#[must_use]
+pub fn preview(id: &str, to: &str, path: &str) -> String {
+    format!("{}/preview?to={}&path={}", session(id), encode(to), encode(path))
 }
 
 /// `/api/v1/sessions/{id}/files`.

@@ -59,7 +59,7 @@ fn how_routes_are_guarded() {
         (Method::GET, "/api/v1/sessions/0123/invites", Guard::Needs(Use::Own)),
         (Method::POST, "/api/v1/sessions/0123/guests", Guard::Token),
         (Method::GET, "/api/v1/sessions/0123/events", Guard::Needs(Use::Watch)),
-        (Method::GET, "/api/v1/sessions/0123/terminals/main", Guard::Needs(Use::Act)),
+        (Method::GET, "/api/v1/sessions/0123/terminals/main", Guard::Needs(Use::Watch)),
         (Method::PUT, "/api/v1/sessions/0123/files/a/b", Guard::Needs(Use::Act)),
         (Method::GET, "/api/v1/sessions/0123/something/new", Guard::Needs(Use::Watch)),
         (Method::POST, "/api/v1/sessions/0123/something/new", Guard::Needs(Use::Act)),

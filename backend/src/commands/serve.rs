@@ -1,5 +1,6 @@
 //! `drydock serve`: the web app.
 
+use std::future::IntoFuture as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,18 +15,22 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Common;
 use crate::accounts;
+use crate::backup;
+use crate::classroom::Classroom;
 use crate::files::Files;
 use crate::front::{self, Front};
 use crate::identity::Identity;
 use crate::identity::oidc::{self, Oidc};
 use crate::lessons::{Broken, Library};
 use crate::metrics::monitor::Monitor;
+use crate::notify;
+use crate::preview::{self, Certificate, Doors, Peer, Previews};
 use crate::routes::{self, App, Assets};
 use crate::sessions::{Policy, Sessions};
 use crate::store::Store;
 
-/// Folder in the data folder for lessons that were imported beside the product's own.
-const OWN_LESSONS: &str = "lessons";
+/// How long answers that have begun may take at the end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How to serve.
 #[derive(Args, Debug)]
@@ -56,7 +61,12 @@ pub(crate) struct Options {
     #[arg(long, env = "DRYDOCK_NODE_DISK", default_value_t = 10_240, value_parser = clap::value_parser!(u64).range(256..))]
     node_disk: u64,
     #[command(flatten)]
+    previews: preview::Options,
+    #[command(flatten)]
     front: front::Options,
+    /// Days for which the data of a class is kept after its end: names, progress, what was told.
+    #[arg(long, env = "DRYDOCK_CLASS_KEEP_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=3_650))]
+    class_keep_days: u64,
     #[command(flatten)]
     oidc: oidc::Options,
     #[command(flatten)]
@@ -78,16 +88,16 @@ pub(super) enum Lessons {
 /// # Errors
 /// When the address is taken, the machine cannot run nodes or the data folder cannot be used.
 pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(options.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}: choose another address with --listen", options.listen))?;
+    let listener = listener(options.listen).await?;
     let (files, engine) = common.engine(&options.pulling, false).await?;
     // Kept until the end.
     let mut own_database = None;
+    let mut lock = None;
     let (database, folders) = match lessons {
         Lessons::All => {
+            lock = Some(backup::lock(&files.data)?);
             let own = own_lessons(&files.data)?;
-            (files.data.join("drydock.db"), vec![files.bundle.join("lessons"), own])
+            (files.data.join(backup::DATABASE), vec![files.bundle.join("lessons"), own])
         }
         Lessons::Only(folders) => {
             let folder = tempfile::tempdir()?;
@@ -103,9 +113,14 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
     }
     let policy = options.policy(&files)?;
     let sessions = Sessions::resume(engine, store.clone(), library.clone(), policy).await?;
+    let keep = Duration::from_secs(options.class_keep_days * 24 * 60 * 60);
+    let classroom = Classroom::open(store.clone(), sessions.clone(), library.clone(), keep).await?;
     let assets = Arc::new(Assets::load(&files.bundle.join("web"))?);
     let first = accounts::first_link(&store).await?;
     let provider = Oidc::new(options.oidc)?;
+    let certificate = own_certificate(&store).await?;
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &store.secret("previews").await?);
+    let previews = Arc::new(Previews::new(options.previews, key, certificate.clone())?);
     let identity = Arc::new(Identity::open(&store, Front::new(options.front), provider).await?);
     let shown = identity.front().public_url();
     let monitor = Monitor::new(sessions.clone(), files.data.clone(), database, options.max_sessions);
@@ -121,18 +136,28 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
         sessions: sessions.clone(),
         store: store.clone(),
         library: library.clone(),
+        classroom,
         identity,
         assets,
         monitor: monitor.clone(),
+        previews,
         metrics_token: options.metrics.metrics_token.map(Into::into),
     });
     let address = listener.local_addr()?;
+    let doors = Doors::open(listener, &certificate, address)?;
     let shown = shown.unwrap_or_else(|| format!("http://{address}"));
     eprintln!("Drydock is ready: http://{address}");
     if let Some(link) = first {
         eprintln!("To hold classes or run it for others, make the first account: {shown}{}", link.path);
     }
-    let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>());
+    notify::ready(&format!("Serving http://{address}"));
+    let (stop, mut stopped) = tokio::sync::watch::channel(false);
+    let server = axum::serve(doors, app.into_make_service_with_connect_info::<Peer>());
+    let server = server.with_graceful_shutdown(async move {
+        // The sender lives as long as this does.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    });
+    let mut server = std::pin::pin!(server.into_future());
     let follow = async {
         library.follow().await;
         std::future::pending::<()>().await;
@@ -146,10 +171,14 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
     tokio::select! {
         outcome = metrics => outcome.context("the server of the metrics failed")?,
         () = monitor.clone().follow(store) => {}
-        outcome = server => outcome.context("the server failed")?,
+        outcome = &mut server => outcome.context("the server failed")?,
         () = follow => {}
         () = asked_to_stop() => {}
     }
+    notify::stopping();
+    stop.send_replace(true);
+    // Streams and terminals never end by themselves.
+    let _ = tokio::time::timeout(LAST_WORDS, server).await;
     if options.keep_sessions {
         let open = sessions.open().len();
         eprintln!("Sessions that go on, for the next start to find again: {open}");
@@ -157,8 +186,28 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
         eprintln!("Ending all sessions …");
         sessions.end_all().await;
     }
-    drop(own_database);
+    drop((own_database, lock));
     Ok(())
+}
+
+/// The address that systemd holds for the server, or one of its own.
+async fn listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    if let Some(held) = listenfd::ListenFd::from_env().take_tcp_listener(0).context("cannot use systemd's socket")? {
+        held.set_nonblocking(true)?;
+        return Ok(TcpListener::from_std(held)?);
+    }
+    let own = TcpListener::bind(address).await;
+    own.with_context(|| format!("cannot listen on {address}: choose another address with --listen"))
+}
+
+/// The certificate by which kubectl knows this server; made at the first start.
+async fn own_certificate(store: &Store) -> anyhow::Result<Certificate> {
+    if let Some(certificate) = store.certificate().await? {
+        return Ok(certificate);
+    }
+    let certificate = Certificate::make()?;
+    store.put_certificate(&certificate).await?;
+    Ok(certificate)
 }
 
 /// The folder for imported lessons; created where needed.
@@ -166,7 +215,7 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
 /// # Errors
 /// When it cannot be created.
 pub(super) fn own_lessons(data: &Path) -> anyhow::Result<PathBuf> {
-    let own = data.join(OWN_LESSONS);
+    let own = data.join(backup::LESSONS);
     std::fs::create_dir_all(&own).with_context(|| format!("cannot create {}", own.display()))?;
     Ok(own)
 }

@@ -14,9 +14,10 @@ use serde::Deserialize;
 
 use super::App;
 use crate::access::{self, Seat, Use};
+use crate::classroom::{BEFORE_COMMAND, CommandLines};
 use crate::error::{Error, chain};
 use crate::metrics;
-use crate::sessions::Hub;
+use crate::sessions::{Hub, OpenTerminal};
 
 /// How long the exit code may come after the last output; without one, the host has cut off a page that was too slow.
 const LINGER: Duration = Duration::from_millis(500);
@@ -50,8 +51,8 @@ fn rows() -> u16 {
 pub(super) async fn open(
     State(app): State<App>,
     seat: Seat,
-    Path((id, terminal)): Path<(String, String)>,
-    Query(size): Query<Size>,
+    Path((id, mut terminal)): Path<(String, String)>,
+    Query(mut size): Query<Size>,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Error> {
     if terminal.is_empty()
@@ -61,29 +62,49 @@ pub(super) async fn open(
         return Err(Error::Invalid("A terminal's name is made of letters, digits, '-' and '_'.".to_owned()));
     }
     let hub = app.sessions.hub(&id).await?;
+    let works = seat.may(Use::Act);
+    if !works {
+        // Who only watches opens no shell: they see one that is open.
+        let open = hub.open_terminal(&terminal);
+        let open = open.ok_or_else(|| Error::NotFound("No terminal of this session is open now.".to_owned()))?;
+        size = Size { node: open.node, cols: open.cols, rows: open.rows };
+        terminal = open.id;
+    }
     let host = app.sessions.engine().host().clone();
     let session = host.session(hub.name()).await?;
     let node = session.nodes.iter().find(|node| node.name == size.node);
     let node = node.ok_or_else(|| Error::NotFound(format!("This session has no node named {:?}.", size.node)))?;
     let argv: &[&str] = if node.role == NodeRole::Workstation { &["/bin/bash", "-l"] } else { &[NODE_SHELL, "sh"] };
+    let mut env = BTreeMap::from([
+        ("TERM".to_owned(), "xterm-256color".to_owned()),
+        ("PS1".to_owned(), format!("{}:\\w# ", node.name)),
+    ]);
+    if node.role == NodeRole::Workstation && hub.is_in_class() {
+        env.insert("PS0".to_owned(), BEFORE_COMMAND.to_owned());
+    }
     let spec = TerminalSpec {
         id: terminal,
         argv: argv.iter().map(|word| (*word).to_owned()).collect(),
-        env: BTreeMap::from([
-            ("TERM".to_owned(), "xterm-256color".to_owned()),
-            ("PS1".to_owned(), format!("{}:\\w# ", node.name)),
-        ]),
+        env,
         cols: size.cols.clamp(2, 1000),
         rows: size.rows.clamp(2, 1000),
     };
+    let shown = OpenTerminal { id: spec.id.clone(), node: size.node.clone(), cols: spec.cols, rows: spec.rows };
     let name = hub.name().to_owned();
     Ok(upgrade.max_message_size(FRAME_LIMIT).on_upgrade(move |mut socket| async move {
         let _connected = metrics::TERMINALS.hold();
         metrics::TERMINALS_OPENED.add();
         match host.terminal(&name, &size.node, &spec).await {
             Ok(terminal) => {
+                if !works {
+                    let lost = std::pin::pin!(access::lost(app, seat, Use::Watch));
+                    return show(&mut socket, terminal, lost).await;
+                }
                 let lost = std::pin::pin!(access::lost(app, seat, Use::Act));
-                if carry(&mut socket, terminal, &hub, lost).await == Ended::Closed
+                hub.shows_terminal(&shown, true);
+                let ended = carry(&mut socket, terminal, &hub, shown, lost).await;
+                hub.hides_terminal(&spec.id);
+                if ended == Ended::Closed
                     && let Err(error) = host.close_terminal(&name, &spec.id).await
                 {
                     tracing::warn!(session.name = name, error = chain(&error), "cannot close a terminal");
@@ -133,10 +154,14 @@ async fn carry(
     socket: &mut WebSocket,
     terminal: Terminal,
     hub: &Hub,
+    mut shown: OpenTerminal,
     mut lost: std::pin::Pin<&mut impl Future<Output = ()>>,
 ) -> Ended {
     let Terminal { mut output, input, resize, mut exit } = terminal;
     let mut flow = Flow::default();
+    let mut lines = hub.is_in_class().then(CommandLines::default);
+    // Command lines of what was kept from before were told already.
+    let mut typed = false;
     loop {
         tokio::select! {
             () = &mut lost => {
@@ -147,6 +172,9 @@ async fn carry(
             bytes = output.recv(), if flow.is_open() => match bytes {
                 Some(bytes) => {
                     flow.sent += bytes.len() as u64;
+                    if let Some(line) = lines.as_mut().and_then(|lines| lines.last(&bytes)).filter(|_| typed) {
+                        hub.commanded(&line);
+                    }
                     if socket.send(Message::Binary(bytes.into())).await.is_err() {
                         return Ended::Detached;
                     }
@@ -161,10 +189,14 @@ async fn carry(
                 }
             },
             message = socket.recv() => match message {
+                // The instructor asked for attention.
+                Some(Ok(Message::Binary(_))) if hub.is_paused() => {}
                 Some(Ok(Message::Binary(bytes))) => {
                     // A line that is ended may have done what a lesson waits for.
                     if bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
                         hub.typed();
+                        typed = true;
+                        hub.shows_terminal(&shown, false);
                     }
                     if input.send(bytes.to_vec()).await.is_err() {
                         continue;
@@ -172,7 +204,9 @@ async fn carry(
                 }
                 Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
                     Ok(TerminalControl::Resize { cols, rows }) => {
-                        resize.send_replace((cols.clamp(2, 1000), rows.clamp(2, 1000)));
+                        (shown.cols, shown.rows) = (cols.clamp(2, 1000), rows.clamp(2, 1000));
+                        resize.send_replace((shown.cols, shown.rows));
+                        hub.shows_terminal(&shown, false);
                     }
                     Ok(TerminalControl::Seen { bytes }) => flow.seen = Some(bytes),
                     Ok(TerminalControl::Close) => return Ended::Closed,
@@ -183,6 +217,35 @@ async fn carry(
             },
         }
     }
+}
+
+/// Carries bytes one way: who only watches types nothing and sets no size.
+async fn show(socket: &mut WebSocket, terminal: Terminal, mut lost: std::pin::Pin<&mut impl Future<Output = ()>>) {
+    let Terminal { mut output, input: _input, resize: _resize, exit: _exit } = terminal;
+    let mut flow = Flow::default();
+    loop {
+        tokio::select! {
+            () = &mut lost => break,
+            bytes = output.recv(), if flow.is_open() => {
+                let Some(bytes) = bytes else { break };
+                flow.sent += bytes.len() as u64;
+                if socket.send(Message::Binary(bytes.into())).await.is_err() {
+                    return;
+                }
+            }
+            message = socket.recv() => match message {
+                Some(Ok(Message::Text(text))) => {
+                    if let Ok(TerminalControl::Seen { bytes }) = serde_json::from_str(&text) {
+                        flow.seen = Some(bytes);
+                    }
+                }
+                Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+            },
+        }
+    }
+    // A page that is gone misses nothing.
+    let _ = socket.send(Message::Close(None)).await;
 }
 
 async fn send(socket: &mut WebSocket, control: &TerminalControl) {

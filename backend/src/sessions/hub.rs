@@ -1,5 +1,6 @@
 //! One session's state and its stream of events: a page that comes back gets what it missed, or a snapshot.
 
+mod class;
 mod cluster;
 mod lesson;
 
@@ -14,6 +15,7 @@ use drydock_protocol::{
 };
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 
+pub(crate) use class::{OpenTerminal, Progress};
 pub(crate) use lesson::{Found, Looked};
 
 use super::{Policy, millis, now_millis, start_stage};
@@ -37,8 +39,11 @@ pub(crate) struct Hub {
     nodes_changed: Notify,
     nodes_turn: tokio::sync::Mutex<()>,
     log_streams: Arc<Semaphore>,
+    previews: Arc<Semaphore>,
+    gateway: Arc<Semaphore>,
     warned: AtomicBool,
     desk: lesson::Desk,
+    lectern: class::Lectern,
 }
 
 struct Inner {
@@ -117,8 +122,11 @@ impl Hub {
             nodes_changed: Notify::new(),
             nodes_turn: tokio::sync::Mutex::default(),
             log_streams: Arc::new(Semaphore::new(cluster::LOG_STREAMS)),
+            previews: Arc::new(Semaphore::new(cluster::PREVIEWS)),
+            gateway: Arc::new(Semaphore::new(cluster::GATEWAY)),
             warned: AtomicBool::new(false),
             desk: lesson::Desk::new(),
+            lectern: class::Lectern::new(),
         }
     }
 
@@ -164,6 +172,11 @@ impl Hub {
             class: inner.class.clone(),
         };
         (vec![Envelope { seq: inner.seq, event: SessionEvent::Snapshot(Box::new(snapshot)) }], receiver)
+    }
+
+    /// Looks at the cluster's objects.
+    pub(crate) fn observe<T>(&self, at: impl FnOnce(&Topology) -> T) -> T {
+        at(&self.lock().topology)
     }
 
     /// Whether a page listens.
@@ -319,6 +332,16 @@ impl Hub {
         });
         self.warned.store(false, Ordering::Relaxed);
         extended
+    }
+
+    /// Sets when the session ends, whatever its time limit.
+    pub(super) fn end_at(&self, millis: u64) {
+        self.change(|row, session| {
+            row.expires_millis = millis;
+            session.expires_millis = millis;
+            session.extend_millis = 0;
+        });
+        self.warned.store(false, Ordering::Relaxed);
     }
 
     /// Says once that the end is near.

@@ -1,6 +1,6 @@
 //! The session page: lesson on the left, picture above the terminal on the right.
 
-use drydock_protocol::{CreateSession, Lesson, SessionState};
+use drydock_protocol::{ClassState, CreateSession, Lesson, SessionState};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::components::A;
@@ -12,8 +12,8 @@ use crate::api;
 use crate::classes::{BUTTON, BUTTON_MAIN};
 use crate::live::{Live, live};
 use crate::parts::{
-    LessonPane, Picture, Place, PlainHeader, Player, Runner, Sentence, SessionHeader, Split, Splitter, StartProgress,
-    Terminals, TraceStrip, explain,
+    ClassStrip, LessonPane, Picture, Place, PlainHeader, Player, Runner, Sentence, SessionHeader, Split, Splitter,
+    StartProgress, Terminals, TraceStrip, explain,
 };
 use crate::settings::{forget_session, recall, remember, settings, words};
 
@@ -87,6 +87,9 @@ fn Over() -> impl IntoView {
             }
         });
     };
+    // The class goes on without this session; what it had is told as long as the page is open.
+    let class =
+        move || live.class.with(|it| it.as_ref().filter(|it| it.state != ClassState::Over).map(|it| it.code.clone()));
     let refused = move || live.problem.get().map(|it| explain(&it, words));
     view! {
         <PlainHeader />
@@ -95,6 +98,7 @@ fn Over() -> impl IntoView {
                 title=Signal::derive(move || title().to_owned())
                 text=Signal::derive(move || reason().unwrap_or_else(|| words.get().ended_text.to_owned()))
             >
+                {move || class().map(|code| view! { <A href=format!("/join/{code}") attr:class=BUTTON_MAIN>{words.get().class.back}</A> })}
                 <button class=BUTTON_MAIN on:click=again disabled=move || state() == Some(SessionState::Ending)>{move || words.get().start_again}</button>
                 <A href="/" attr:class=BUTTON>{move || words.get().back}</A>
             </Sentence>
@@ -142,6 +146,7 @@ fn Frame() -> impl IntoView {
     view! {
         <div class="relative flex h-dvh flex-col overflow-hidden" on:keydown=walk>
             <SessionHeader title=Signal::derive(title) step=Signal::derive(step) />
+            <ClassStrip />
             <Banner />
             <main id="main" class="flex min-h-0 grow max-md:flex-col max-md:overflow-y-auto">
                 {has_lesson.then(|| view! {

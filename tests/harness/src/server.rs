@@ -1,18 +1,20 @@
 //! `drydock serve` on a free port.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::{Product, wait_for_within};
+use crate::{Product, wait_for, wait_for_within};
 
 /// A running server; stopped when dropped.
 pub struct Server {
     child: Child,
     address: String,
+    said: Arc<Mutex<String>>,
 }
 
 impl Server {
@@ -35,12 +37,17 @@ impl Server {
             if let Some((_, address)) = line.trim().split_once("http://") {
                 let address = address.to_owned();
                 // Keep reading, or the server would block on a full pipe.
+                let said = Arc::new(Mutex::new(seen));
+                let heard = said.clone();
                 std::thread::spawn(move || {
-                    let mut rest = String::new();
-                    let _ = lines.read_to_string(&mut rest);
+                    for line in lines.lines().map_while(Result::ok) {
+                        let mut said = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                        said.push_str(&line);
+                        said.push('\n');
+                    }
                 });
                 crate::http::meet(&address, &product.scratch().display().to_string());
-                return Server { child, address };
+                return Server { child, address, said };
             }
             seen.push_str(&line);
         }
@@ -49,6 +56,24 @@ impl Server {
     /// `host:port`
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// What it has said on the console so far.
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The token of the link to the first account, once the console shows it.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[track_caller]
+    pub fn setup_token(&self) -> String {
+        wait_for("the setup link", || {
+            let said = self.said();
+            let token = said.split_once("setup?token=").and_then(|(_, rest)| rest.split_whitespace().next());
+            token.map(str::to_owned).ok_or(said)
+        })
     }
 
     /// Sends a signal to the server alone.
@@ -71,7 +96,8 @@ impl Server {
         });
     }
 
-    fn pid(&self) -> Pid {
+    /// Its process.
+    pub fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).unwrap_or_default())
     }
 }

@@ -186,7 +186,12 @@ impl ContainerOf<'_> {
         let network = self.gateway.session_network();
         let state = network.map(|network| State {
             // The note has keys in it, and only hosts need it.
-            spec: SessionSpec { name: self.session.to_owned(), network, note: String::new(), limits: NodeLimits::default() },
+            spec: SessionSpec {
+                name: self.session.to_owned(),
+                network,
+                note: String::new(),
+                limits: NodeLimits::default(),
+            },
             first_id: self.gateway.first_id,
             port: GATEWAY_PORT,
             nodes: Vec::<SavedNode>::new(),
