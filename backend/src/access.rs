@@ -139,7 +139,7 @@ fn guard_of(method: &Method, path: &str) -> Guard {
     match rest.split('/').next().unwrap_or_default() {
         "" if reads => Guard::Needs(Use::See),
         "" | "extend" => Guard::Needs(Use::Manage),
-        "reset" | "invites" | "kubeconfig" | "class" => Guard::Needs(Use::Own),
+        "reset" | "invites" | "kubeconfig" | "manifests.yaml" | "class" => Guard::Needs(Use::Own),
         "guests" | "kube" => Guard::Token,
         "ports" | "preview" => Guard::Needs(Use::Preview),
         _ if reads => Guard::Needs(Use::Watch),

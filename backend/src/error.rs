@@ -79,6 +79,7 @@ impl Error {
             Error::Host(HostError::NoNode { .. } | HostError::NoSession { .. }) => {
                 (StatusCode::NOT_FOUND, code::NOT_FOUND)
             }
+            Error::Store(error) if trouble(error).is_some() => (StatusCode::SERVICE_UNAVAILABLE, code::INTERNAL),
             Error::Unknown | Error::Store(_) | Error::Engine(_) | Error::Host(_) | Error::Stored(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL)
             }
@@ -92,6 +93,9 @@ impl IntoResponse for Error {
         let message = if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(error = chain(&self), "request failed");
             "Something went wrong on the server; its log says what. Try again, or tell whoever runs it.".to_owned()
+        } else if let Error::Store(error) = &self {
+            tracing::error!(error = chain(error), "request failed");
+            trouble(error).unwrap_or_default().to_owned()
         } else if let Error::Host(error) = &self {
             error.to_string()
         } else {
@@ -102,6 +106,16 @@ impl IntoResponse for Error {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
+    }
+}
+
+/// What keeps the database from its work now and may be over soon; by SQLite's result codes.
+fn trouble(error: &sqlx::Error) -> Option<&'static str> {
+    let number = error.as_database_error()?.code()?.parse::<u32>().ok()?;
+    match number & 0xff {
+        5 | 6 => Some("The server's database is busy. Try again in a moment; nothing was changed."),
+        8 | 10 | 13 => Some("The server's disk is full or fails, so nothing was changed. Tell whoever runs it."),
+        _ => None,
     }
 }
 
@@ -118,4 +132,38 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sqlx::Connection as _;
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_that_is_locked_or_full_is_no_riddle() {
+        let folder = tempfile::tempdir().expect("tempdir");
+        let options = SqliteConnectOptions::new()
+            .filename(folder.path().join("db"))
+            .create_if_missing(true)
+            .busy_timeout(Duration::ZERO);
+        let mut first = SqliteConnection::connect_with(&options).await.expect("open");
+        sqlx::query("CREATE TABLE t (x TEXT)").execute(&mut first).await.expect("create");
+        let mut second = SqliteConnection::connect_with(&options).await.expect("open");
+        sqlx::query("BEGIN EXCLUSIVE").execute(&mut first).await.expect("lock");
+        let locked = sqlx::query("INSERT INTO t VALUES ('a')").execute(&mut second).await.expect_err("locked");
+        let answer = Error::from(locked);
+        assert_eq!(answer.parts().0, StatusCode::SERVICE_UNAVAILABLE);
+        sqlx::query("ROLLBACK").execute(&mut first).await.expect("unlock");
+        // As on a disk without room: the file may not grow.
+        sqlx::query("PRAGMA max_page_count = 2").execute(&mut second).await.expect("limit");
+        let full = sqlx::query("INSERT INTO t VALUES (hex(zeroblob(100000)))").execute(&mut second).await;
+        let full = full.expect_err("no room");
+        assert!(trouble(&full).is_some_and(|sentence| sentence.contains("disk")), "{full}");
+        let wrong = sqlx::query("SELECT nothing FROM t").execute(&mut second).await.expect_err("no such column");
+        assert_eq!(Error::from(wrong).parts().0, StatusCode::INTERNAL_SERVER_ERROR);
+    }
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod accounts;
+mod admission;
 mod backup;
 mod classroom;
 mod commands;

@@ -42,6 +42,7 @@ use route::Way;
 use crate::access::{self, Use};
 use crate::error::{Error, chain};
 use crate::identity::Caller;
+use crate::metrics;
 use crate::routes::App;
 use crate::sessions::{Hub, now_millis};
 
@@ -153,10 +154,10 @@ pub(crate) async fn by_host(State(app): State<App>, request: Request, next: Next
         kind => kind,
     };
     match kind {
-        Kind::App if request.uri().path().starts_with(BELOW) => below(&app, &asked, request).await,
+        Kind::App if request.uri().path().starts_with(BELOW) => metrics::preview(below(&app, &asked, request).await),
         Kind::App => next.run(request).await,
         Kind::Nothing => page::answer(&Reason::Unknown, request.headers()),
-        Kind::Preview(preview) => on_host(&app, &asked, preview, request).await,
+        Kind::Preview(preview) => metrics::preview(on_host(&app, &asked, preview, request).await),
     }
 }
 
@@ -327,8 +328,15 @@ async fn carry(
 }
 
 async fn dial(host: &dyn NodeHost, session: &str, way: &Way) -> Option<Box<dyn Stream>> {
-    let dialled = tokio::time::timeout(DIAL_TIME, host.dial(session, way.addr)).await.ok()?;
-    dialled
+    let dial = async {
+        match &way.from {
+            Some(node) => host.dial_from(session, node, way.addr).await,
+            None => host.dial(session, way.addr).await,
+        }
+    };
+    tokio::time::timeout(DIAL_TIME, dial)
+        .await
+        .ok()?
         .inspect_err(|error| tracing::debug!(session.name = session, error = chain(error), "nothing answers a preview"))
         .ok()
 }

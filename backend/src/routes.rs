@@ -32,6 +32,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 pub(crate) use assets::Assets;
+pub(crate) use objects::yaml;
 
 use crate::access;
 use crate::classroom::Classroom;
@@ -91,6 +92,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/sessions/{id}", get(sessions::show).merge(delete(sessions::end)))
         .route("/sessions/{id}/extend", post(sessions::extend))
         .route("/sessions/{id}/reset", post(sessions::reset))
+        .route("/sessions/{id}/wake", post(sessions::wake))
+        .route("/sessions/{id}/manifests.yaml", get(sessions::manifests))
         .route("/sessions/{id}/answers", post(sessions::answer))
         .route("/sessions/{id}/nodes", post(nodes::add))
         .route("/sessions/{id}/nodes/{node}", delete(nodes::remove))

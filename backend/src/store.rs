@@ -1,6 +1,7 @@
 //! All SQL of Drydock. One SQLite file, migrated at start.
 
 mod accounts;
+mod admission;
 mod classes;
 mod deeds;
 mod faults;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 pub(crate) use accounts::Made;
+pub(crate) use admission::{ClockRow, WarmRow};
 pub(crate) use classes::{ClassRow, MemberRow};
 pub(crate) use guests::Taken;
 pub(crate) use lessons::{LessonFile, LessonRow};

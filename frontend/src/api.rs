@@ -87,6 +87,11 @@ pub(crate) async fn extend(id: &str) -> Result<Session, Error> {
     send(Method::POST, &path::session_verb(id, "extend"), None).await
 }
 
+/// Wakes a session that sleeps.
+pub(crate) async fn wake(id: &str) -> Result<Session, Error> {
+    send(Method::POST, &path::session_verb(id, "wake"), None).await
+}
+
 /// Gives a session a fresh cluster.
 pub(crate) async fn reset(id: &str) -> Result<Session, Error> {
     send(Method::POST, &path::session_verb(id, "reset"), None).await

@@ -4,6 +4,7 @@ mod catalogue;
 mod join;
 mod not_found;
 mod session;
+mod waiting;
 
 pub(crate) use catalogue::Catalogue;
 pub(crate) use join::JoinPage;

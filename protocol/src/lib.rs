@@ -46,7 +46,9 @@ pub use lesson::{
 };
 pub use object::{LogChunk, ObjectDetails, ObjectEvent};
 pub use preview::{Port, Target};
-pub use session::{CreateSession, Session, SessionState, StartStage, StartStep, StepState};
+pub use session::{
+    CreateSession, EndReason, QueuePlace, Session, SessionState, StartStage, StartStep, StepState, WaitsFor,
+};
 pub use terminal::TerminalControl;
 pub use topology::{
     Component, ComponentState, Container, Deployment, Endpoint, Ingress, IngressRoute, Namespace, Node, NodeRole,

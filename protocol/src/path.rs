@@ -18,6 +18,8 @@
 //! | GET | `/sessions/{id}/files/{path}` | → the file's bytes |
 //! | PUT | `/sessions/{id}/files/{path}` | bytes → `HomeFile` |
 //! | POST | `/sessions/{id}/manifest` | `RunManifest` → `ManifestOutcome` |
+//! | POST | `/sessions/{id}/wake` | → `Session`, which sleeps no more |
+//! | GET | `/sessions/{id}/manifests.yaml` | → what the learner made in the cluster, as YAML |
 //! | POST | `/sessions/{id}/nodes/{node}/stop`, `…/start` | → 202 `Session` |
 //! | POST | `/sessions/{id}/nodes` | → 201 `Session`: one worker more |
 //! | DELETE | `/sessions/{id}/nodes/{node}` | → `Session` |
@@ -157,7 +159,8 @@ pub fn session(id: &str) -> String {
     format!("{PREFIX}/sessions/{}", encode(id))
 }
 
-/// `/api/v1/sessions/{id}/{verb}`, with `verb` one of `extend`, `reset`, `events`.
+/// `/api/v1/sessions/{id}/{verb}`, with `verb` one of `extend`, `reset`, `events`, `wake`, `manifests.yaml`, `ports`,
+/// `kubeconfig`.
 #[must_use]
 pub fn session_verb(id: &str, verb: &str) -> String {
     format!("{}/{verb}", session(id))
@@ -216,6 +219,12 @@ pub fn terminal(id: &str, terminal: &str, node: &str, cols: u16, rows: u16) -> S
 #[must_use]
 pub fn preview(id: &str, to: &str, path: &str) -> String {
     format!("{}/preview?to={}&path={}", session(id), encode(to), encode(path))
+}
+
+/// `/api/v1/sessions/{id}/preview?node=&url=`, to which an address is added that a terminal of `node` shows.
+#[must_use]
+pub fn preview_of(id: &str, node: &str) -> String {
+    format!("{}/preview?node={}&url=", session(id), encode(node))
 }
 
 /// `/api/v1/sessions/{id}/files`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drydock_protocol::class::{NAME_LIMIT, read_name};
-use drydock_protocol::{ClassPlace, ClassState, CreateSession, Invitation};
+use drydock_protocol::{ClassPlace, ClassState, CreateSession, Invitation, Joint};
 
 use super::row::Facts;
 use super::{Classroom, Room, name, plan};
@@ -139,6 +139,9 @@ impl Classroom {
         };
         member.session = Some(session.id.clone());
         member.at = row.at;
+        // What was agreed to was the other session's terminal.
+        member.joint = false;
+        room.set_joint(number, Joint::No);
         let stored = async {
             self.sessions.end_at(&session.id, row.ends_millis + GRACE_MILLIS).await?;
             self.store.put_class_session(room.id(), number, &session.id, lesson.as_deref()).await?;

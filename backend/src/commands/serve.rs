@@ -15,6 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Common;
 use crate::accounts;
+use crate::admission::measure::machine;
+use crate::admission::{Amount, Rules};
 use crate::backup;
 use crate::classroom::Classroom;
 use crate::files::Files;
@@ -26,7 +28,7 @@ use crate::metrics::monitor::Monitor;
 use crate::notify;
 use crate::preview::{self, Certificate, Doors, Peer, Previews};
 use crate::routes::{self, App, Assets};
-use crate::sessions::{Policy, Sessions};
+use crate::sessions::{Policy, Sessions, now_millis};
 use crate::store::Store;
 
 /// How long answers that have begun may take at the end.
@@ -51,6 +53,30 @@ pub(crate) struct Options {
     /// Sessions at once.
     #[arg(long, env = "DRYDOCK_MAX_SESSIONS", default_value_t = 20)]
     max_sessions: usize,
+    /// Clusters that are started ahead and handed out at once.
+    #[arg(long, env = "DRYDOCK_WARM", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=100))]
+    warm: u16,
+    /// Minutes without use after which a session is frozen until somebody uses it again; 0: never.
+    #[arg(long, env = "DRYDOCK_SUSPEND_MINUTES", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=1440))]
+    suspend_minutes: u64,
+    /// Seconds after which somebody who waits loses the place in the queue when the page was closed.
+    #[arg(long, env = "DRYDOCK_QUEUE_LEASE", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    queue_lease: u64,
+    /// Memory that sessions leave to the machine, in MiB [default: a sixteenth, at least 512].
+    #[arg(long, env = "DRYDOCK_RESERVE_MEMORY", value_name = "MIB", value_parser = clap::value_parser!(u64).range(0..=1 << 40))]
+    reserve_memory: Option<u64>,
+    /// Disk space that sessions leave to the machine, in MiB.
+    #[arg(long, env = "DRYDOCK_RESERVE_DISK", default_value_t = 2048, value_parser = clap::value_parser!(u64).range(0..=1 << 40))]
+    reserve_disk: u64,
+    /// Days for which what learners made can still be downloaded after the end of their session.
+    #[arg(long, env = "DRYDOCK_KEEP_MANIFESTS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(0..=3650))]
+    keep_manifests: u64,
+    /// Memory of a whole session, in MiB.
+    #[arg(long, env = "DRYDOCK_SESSION_MEMORY", default_value_t = 3072, value_parser = clap::value_parser!(u64).range(128..=1 << 40))]
+    session_memory: u64,
+    /// Processes and threads of a whole session.
+    #[arg(long, env = "DRYDOCK_SESSION_PIDS", default_value_t = 6144, value_parser = clap::value_parser!(u64).range(256..))]
+    session_pids: u64,
     /// Memory of one node, in MiB.
     #[arg(long, env = "DRYDOCK_NODE_MEMORY", default_value_t = 1024)]
     node_memory: u64,
@@ -200,13 +226,15 @@ async fn listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
     own.with_context(|| format!("cannot listen on {address}: choose another address with --listen"))
 }
 
-/// The certificate by which kubectl knows this server; made at the first start.
+/// The certificate by which kubectl knows this server: made at the first start, and anew long before its year is over.
 async fn own_certificate(store: &Store) -> anyhow::Result<Certificate> {
-    if let Some(certificate) = store.certificate().await? {
+    const RENEWED_AFTER: u64 = 90 * 24 * 60 * 60 * 1000;
+    let now = now_millis();
+    if let Some(certificate) = store.certificate(now.saturating_sub(RENEWED_AFTER)).await? {
         return Ok(certificate);
     }
     let certificate = Certificate::make()?;
-    store.put_certificate(&certificate).await?;
+    store.put_certificate(&certificate, now).await?;
     Ok(certificate)
 }
 
@@ -226,7 +254,17 @@ impl Options {
         Ok(Policy {
             time_limit: minutes(self.session_minutes),
             longest: minutes(self.session_minutes_max.max(self.session_minutes)),
-            max_sessions: self.max_sessions,
+            rules: Rules { places: self.max_sessions, reserve: self.reserve(&files.data) },
+            warm: usize::from(self.warm),
+            suspend: (self.suspend_minutes > 0).then(|| minutes(self.suspend_minutes)),
+            queue_lease: Duration::from_secs(self.queue_lease),
+            keep_manifests: minutes(self.keep_manifests * 24 * 60),
+            data: files.data.clone(),
+            session_limits: NodeLimits {
+                memory_bytes: Some(self.session_memory * 1024 * 1024),
+                pids: Some(self.session_pids),
+                ..NodeLimits::default()
+            },
             workstation: WorkstationSpec { image: "drydock/tools:latest".to_owned(), kubectl: files.kubectl()? },
             node_shell: files.program("busybox"),
             limits: NodeLimits {
@@ -236,6 +274,19 @@ impl Options {
                 disk_bytes: Some(self.node_disk * 1024 * 1024),
             },
         })
+    }
+}
+
+impl Options {
+    /// What is left to the machine.
+    fn reserve(&self, data: &Path) -> Amount {
+        /// Processes of the machine itself.
+        const PIDS: u64 = 1000;
+        let memory = match self.reserve_memory {
+            Some(megabytes) => megabytes << 20,
+            None => (machine(data).total.memory / 16).max(512 << 20),
+        };
+        Amount { memory, disk: self.reserve_disk << 20, pids: PIDS }
     }
 }
 
@@ -252,7 +303,9 @@ pub(super) fn patient_policy(files: &Files) -> anyhow::Result<Policy> {
     let defaults = <Defaults as clap::Parser>::try_parse_from(["drydock"])?;
     let hours = Duration::from_secs(24 * 60 * 60);
     let policy = defaults.options.policy(files)?;
-    Ok(Policy { time_limit: hours, longest: hours, max_sessions: usize::MAX, ..policy })
+    // Nobody looks at these sessions, and they are no reason to start others.
+    let rules = Rules { places: usize::MAX, ..policy.rules };
+    Ok(Policy { time_limit: hours, longest: hours, rules, warm: 0, suspend: None, queue_lease: hours, ..policy })
 }
 
 /// Resolves with SIGINT or SIGTERM.

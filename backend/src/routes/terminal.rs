@@ -1,6 +1,7 @@
 //! Terminals: a WebSocket on one side, the host's PTY on the other.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -17,7 +18,7 @@ use crate::access::{self, Seat, Use};
 use crate::classroom::{BEFORE_COMMAND, CommandLines};
 use crate::error::{Error, chain};
 use crate::metrics;
-use crate::sessions::{Hub, OpenTerminal};
+use crate::sessions::{Hub, OpenTerminal, Sessions};
 
 /// How long the exit code may come after the last output; without one, the host has cut off a page that was too slow.
 const LINGER: Duration = Duration::from_millis(500);
@@ -91,6 +92,7 @@ pub(super) async fn open(
     };
     let shown = OpenTerminal { id: spec.id.clone(), node: size.node.clone(), cols: spec.cols, rows: spec.rows };
     let name = hub.name().to_owned();
+    let sessions = app.sessions.clone();
     Ok(upgrade.max_message_size(FRAME_LIMIT).on_upgrade(move |mut socket| async move {
         let _connected = metrics::TERMINALS.hold();
         metrics::TERMINALS_OPENED.add();
@@ -102,7 +104,7 @@ pub(super) async fn open(
                 }
                 let lost = std::pin::pin!(access::lost(app, seat, Use::Act));
                 hub.shows_terminal(&shown, true);
-                let ended = carry(&mut socket, terminal, &hub, shown, lost).await;
+                let ended = carry(&mut socket, terminal, &sessions, &hub, shown, lost).await;
                 hub.hides_terminal(&spec.id);
                 if ended == Ended::Closed
                     && let Err(error) = host.close_terminal(&name, &spec.id).await
@@ -153,7 +155,8 @@ impl Flow {
 async fn carry(
     socket: &mut WebSocket,
     terminal: Terminal,
-    hub: &Hub,
+    sessions: &Arc<Sessions>,
+    hub: &Arc<Hub>,
     mut shown: OpenTerminal,
     mut lost: std::pin::Pin<&mut impl Future<Output = ()>>,
 ) -> Ended {
@@ -192,6 +195,7 @@ async fn carry(
                 // The instructor asked for attention.
                 Some(Ok(Message::Binary(_))) if hub.is_paused() => {}
                 Some(Ok(Message::Binary(bytes))) => {
+                    sessions.typed_in(hub);
                     // A line that is ended may have done what a lesson waits for.
                     if bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
                         hub.typed();

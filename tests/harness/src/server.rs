@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::http::Browser;
 use crate::{Product, wait_for, wait_for_within};
 
 /// A running server; stopped when dropped.
@@ -25,6 +26,8 @@ impl Server {
     #[track_caller]
     pub fn start(product: &Product, more: &[&str]) -> Server {
         let mut command = product.command();
+        // Tests that count what is left want no cluster that nobody asked for; those that do say so.
+        command.env("DRYDOCK_WARM", "0");
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(more).stderr(Stdio::piped());
         #[allow(clippy::zombie_processes, reason = "Server::drop waits; a failed start ends the test's process")]
         let mut child = command.spawn().expect("drydock can be started");
@@ -37,13 +40,13 @@ impl Server {
             if let Some((_, address)) = line.trim().split_once("http://") {
                 let address = address.to_owned();
                 // Keep reading, or the server would block on a full pipe.
-                let said = Arc::new(Mutex::new(seen));
-                let heard = said.clone();
+                let said = Arc::new(Mutex::new(String::new()));
+                let kept = said.clone();
                 std::thread::spawn(move || {
                     for line in lines.lines().map_while(Result::ok) {
-                        let mut said = heard.lock().unwrap_or_else(PoisonError::into_inner);
-                        said.push_str(&line);
-                        said.push('\n');
+                        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                        kept.push_str(&line);
+                        kept.push('\n');
                     }
                 });
                 crate::http::meet(&address, &product.scratch().display().to_string());
@@ -58,7 +61,7 @@ impl Server {
         &self.address
     }
 
-    /// What it has said on the console so far.
+    /// What it said on the console after it was ready.
     pub fn said(&self) -> String {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -69,11 +72,23 @@ impl Server {
     /// When it does not.
     #[track_caller]
     pub fn setup_token(&self) -> String {
-        wait_for("the setup link", || {
+        wait_for("the link to the first account", || {
             let said = self.said();
-            let token = said.split_once("setup?token=").and_then(|(_, rest)| rest.split_whitespace().next());
-            token.map(str::to_owned).ok_or(said)
+            let found = said.split("token=").nth(1).and_then(|rest| rest.split_whitespace().next());
+            found.map(str::to_owned).ok_or(said)
         })
+    }
+
+    /// Makes the first account, with the link on the console: the browser is an operator's from then on.
+    ///
+    /// # Panics
+    /// When there is no such link, or it does not work.
+    #[track_caller]
+    pub fn set_up(&self, browser: &Browser) {
+        let token = self.setup_token();
+        let body = format!(r#"{{"token":"{token}","name":"ines","password":"correct horse battery"}}"#);
+        let me = browser.request(&self.address, "POST", "/api/v1/setup", &body);
+        assert_eq!(me["role"], "operator", "{me}");
     }
 
     /// Sends a signal to the server alone.

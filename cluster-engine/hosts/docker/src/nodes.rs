@@ -1,15 +1,17 @@
 //! Nodes: one container each, whose supervisor runs the node itself.
 
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bollard::query_parameters::{
     RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder, StopContainerOptionsBuilder,
 };
-use drydock_engine::host::{ExecOutput, HostError, NodeSpec, NodeState, Terminal, TerminalSpec};
+use drydock_engine::host::{ExecOutput, HostError, NodeSpec, NodeState, Stream, Terminal, TerminalSpec};
 use drydock_supervisor::client;
 use drydock_supervisor::hosting::failed;
 use drydock_supervisor::protocol::Request;
 
+use crate::daemon::Rights;
 use crate::labels::{self, Container, Session};
 use crate::sessions::ContainerOf;
 use crate::{Docker, daemon, relay, store};
@@ -155,7 +157,8 @@ pub(crate) async fn plug(host: &Docker, session: &str, node: &str, plugged: bool
             let mut argv = argv.to_vec();
             argv.extend((!plugged).then_some("--out"));
             let mounts = vec![daemon::volume(&host.name_of(session, Some(node)), "/var/lib/drydock", false)];
-            daemon::run_helper(&host.client, host.image().await?, &host.instance, mounts, &argv, None).await.map(|_| ())
+            let image = (host.image().await?, Rights::Usual);
+            daemon::run_helper(&host.client, image, &host.instance, mounts, &argv, None).await.map(|_| ())
         }
     }
 }
@@ -179,6 +182,20 @@ pub(crate) async fn terminal(
     Ok(client::terminal(stream, spec))
 }
 
+/// A byte stream to an address, from a node.
+pub(crate) async fn dial_from(
+    host: &Docker,
+    session: &str,
+    node: &str,
+    addr: SocketAddr,
+) -> Result<Box<dyn Stream>, HostError> {
+    let container = running(host, session, node).await?;
+    let request = Request::Dial { addr, node: Some(node.to_owned()) };
+    let (stream, response) = relay::open(host, session, &container.id, &request).await?;
+    response.done(session)?;
+    Ok(Box::new(stream))
+}
+
 /// A part of a file: from the node's supervisor, or, where that does not run or is frozen, from the node's disk.
 pub(crate) async fn read_file(
     host: &Docker,
@@ -196,6 +213,7 @@ pub(crate) async fn read_file(
     let (offset, limit) = (offset.to_string(), limit.to_string());
     let mut argv = vec!["drydock-store", "read", "--session-dir", relay::FOLDER, "--node", node, "--path", path];
     argv.extend(["--offset", &offset, "--limit", &limit]);
-    let mounts = vec![daemon::volume(&host.name_of(session, Some(node)), "/var/lib/drydock", true)];
-    daemon::run_helper(&host.client, host.image().await?, &host.instance, mounts, &argv, None).await
+    let mounts = vec![daemon::volume(&host.name_of(session, Some(node)), "/var/lib/drydock", false)];
+    let image = (host.image().await?, Rights::Disks);
+    daemon::run_helper(&host.client, image, &host.instance, mounts, &argv, None).await
 }

@@ -166,6 +166,7 @@ impl ContainerOf<'_> {
             exposed_ports: is_gateway.then(|| vec![port.clone()]),
             host_config: Some(HostConfig {
                 cap_add: Some(profile::CAPABILITIES.map(str::to_owned).to_vec()),
+                device_cgroup_rules: Some(profile::DEVICES.map(str::to_owned).to_vec()),
                 security_opt: Some(profile::security_options(security)),
                 cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
                 mounts: Some(mounts),
@@ -314,7 +315,7 @@ pub(crate) async fn freeze(host: &Docker, session: &str, frozen: bool) -> Result
 /// A byte stream to an address inside, from the gateway.
 pub(crate) async fn dial(host: &Docker, session: &str, addr: SocketAddr) -> Result<Box<dyn Stream>, HostError> {
     let (_, gateway, _) = host.present(session).await?;
-    let (stream, response) = relay::open(host, session, &gateway.id, &Request::Dial { addr }).await?;
+    let (stream, response) = relay::open(host, session, &gateway.id, &Request::Dial { addr, node: None }).await?;
     response.done(session)?;
     Ok(Box::new(stream))
 }

@@ -22,6 +22,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/sessions/{id}", SEE),
     ("POST", "/sessions/{id}/extend", MANAGE),
     ("POST", "/sessions/{id}/reset", "--xx -xx"),
+    ("POST", "/sessions/{id}/wake", ACT),
+    ("GET", "/sessions/{id}/manifests.yaml", OWN),
     ("POST", "/sessions/{id}/answers", ACT),
     ("POST", "/sessions/{id}/nodes", "--x  -xx"),
     ("DELETE", "/sessions/{id}/nodes/{node}", ACT),
