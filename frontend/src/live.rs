@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use drydock_protocol::{
-    Check, CheckState, CheckStatus, Envelope, HintStatus, Notice, Quiz, Session, SessionEvent, Step, Topology, Trace,
+    Check, CheckState, CheckStatus, ClassSeat, Envelope, HintStatus, Notice, Quiz, Session, SessionEvent, Step,
+    Topology, Trace,
 };
 use gloo::events::EventListener;
 use leptos::prelude::*;
@@ -40,6 +41,8 @@ pub(crate) struct Live {
     pub(crate) traces: RwSignal<Vec<Trace>>,
     /// Sentences for the learner, oldest first.
     pub(crate) notices: RwSignal<Vec<Notice>>,
+    /// The learner's class.
+    pub(crate) class: RwSignal<Option<ClassSeat>>,
     /// Why the session cannot be shown.
     pub(crate) problem: RwSignal<Option<api::Error>>,
     /// Whether the stream is broken at the moment.
@@ -75,6 +78,7 @@ impl Live {
             hints: RwSignal::default(),
             traces: RwSignal::default(),
             notices: RwSignal::default(),
+            class: RwSignal::new(None),
             problem: RwSignal::new(None),
             disconnected: RwSignal::new(false),
             clock_ahead: RwSignal::new(0.0),
@@ -167,6 +171,7 @@ impl Live {
                 self.checks.set(by_key(snapshot.checks));
                 self.hints.set(snapshot.hints);
                 self.traces.set(snapshot.traces);
+                self.class.set(snapshot.class.map(|it| *it));
                 self.problem.set(None);
             }
             SessionEvent::Session { session } => self.set_session(*session),
@@ -177,6 +182,7 @@ impl Live {
             SessionEvent::Checks { checks } => self.checks.update(|it| it.extend(by_key(checks))),
             SessionEvent::Hints { hints } => self.hints.set(hints),
             SessionEvent::Trace { trace } => self.take_trace(trace),
+            SessionEvent::Class { class } => self.class.set(class.map(|it| *it)),
             SessionEvent::Notice { notice } => self.notices.update(|it| it.push(notice)),
         }
     }

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CheckStatus, HintStatus, Object, ObjectKey, Session, Topology, Trace};
+use crate::{CheckStatus, ClassSeat, HintStatus, Object, ObjectKey, Session, Topology, Trace};
 
 /// An event with its number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,6 +60,12 @@ pub enum SessionEvent {
         /// The sentence.
         notice: Notice,
     },
+    /// The class of the session changed; none: the session is in no class any more.
+    Class {
+        /// As it is now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        class: Option<Box<ClassSeat>>,
+    },
 }
 
 /// Everything there is to know of a session.
@@ -78,6 +84,9 @@ pub struct Snapshot {
     /// The latest chains, oldest first.
     #[serde(default)]
     pub traces: Vec<Trace>,
+    /// The learner's class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Box<ClassSeat>>,
 }
 
 /// How loudly a notice speaks.

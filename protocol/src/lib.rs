@@ -7,6 +7,7 @@
 //! *Invariant:* depends on nothing else of the workspace and compiles for `wasm32-unknown-unknown`.
 
 pub mod check;
+pub mod class;
 pub mod editor;
 pub mod error;
 pub mod event;
@@ -23,6 +24,10 @@ pub mod topology;
 pub mod trace;
 
 pub use check::{CheckState, CheckStatus};
+pub use class::{
+    Class, ClassAction, ClassEnvelope, ClassEvent, ClassPlace, ClassSeat, ClassState, CreateClass, CreatePost,
+    Invitation, JoinClass, Joint, Learner, LearnerAction, Post, PostKind, Stuck, WatchControl,
+};
 pub use editor::{ManifestAction, ManifestOutcome, ManifestProblem, RunManifest};
 pub use error::{ErrorBody, ErrorDetail};
 pub use event::{Envelope, Notice, NoticeLevel, SessionEvent, Snapshot};

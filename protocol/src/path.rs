@@ -26,6 +26,22 @@
 //! | GET | `/sessions/{id}/logs?namespace=&pod=&container=&previous=` | server-sent events of `LogChunk` |
 //! | GET | `/operator/overview` | → `operator::Overview` |
 //! | GET | `/operator/history?hours=` | → `operator::History` |
+//! | GET | `/classes` | → `[Class]`: the instructor's own |
+//! | POST | `/classes` | `CreateClass` → 201 `Class` |
+//! | GET | `/classes/{class}` | → `Class` |
+//! | DELETE | `/classes/{class}` | → 204: the class and all that is known of its learners is removed |
+//! | POST | `/classes/{class}/actions` | `ClassAction` → `Class` |
+//! | GET | `/classes/{class}/events` | server-sent events of `ClassEnvelope`, see [`crate::class`] |
+//! | POST | `/classes/{class}/posts` | `CreatePost` → 201 `Post` |
+//! | DELETE | `/classes/{class}/posts/{post}` | → 204 |
+//! | GET | `/classes/{class}/progress.csv` | → the class's progress, a row a learner |
+//! | DELETE | `/classes/{class}/learners/{learner}` | → 204: what is known of the learner is removed, their session ended |
+//! | DELETE | `/classes/{class}/learners/{learner}/hand` | → 204: the learner was helped |
+//! | POST, DELETE | `/classes/{class}/learners/{learner}/joint` | → 204: asks to type in their terminal; ends it |
+//! | GET | `/classes/{class}/learners/{learner}/terminal` | WebSocket, see [`crate::class`] |
+//! | GET | `/join/{code}` | → `Invitation` |
+//! | POST | `/join/{code}` | `JoinClass` → 201 `ClassPlace` |
+//! | POST | `/sessions/{id}/class` | `LearnerAction` → `ClassSeat`, or 204 after leaving |
 //! | GET | `/openapi.json` | → OpenAPI document |
 
 /// Prefix of every address.
@@ -145,6 +161,54 @@ pub fn operator_overview() -> String {
 #[must_use]
 pub fn operator_history(hours: u32) -> String {
     format!("{PREFIX}/operator/history?hours={hours}")
+}
+
+/// `/api/v1/classes`.
+#[must_use]
+pub fn classes() -> String {
+    format!("{PREFIX}/classes")
+}
+
+/// `/api/v1/classes/{class}`.
+#[must_use]
+pub fn class(class: &str) -> String {
+    format!("{PREFIX}/classes/{}", encode(class))
+}
+
+/// `/api/v1/classes/{class}/{verb}`, with `verb` one of `actions`, `events`, `posts`, `progress.csv`.
+#[must_use]
+pub fn class_verb(id: &str, verb: &str) -> String {
+    format!("{}/{verb}", class(id))
+}
+
+/// `/api/v1/classes/{class}/posts/{post}`.
+#[must_use]
+pub fn class_post(id: &str, post: u32) -> String {
+    format!("{}/posts/{post}", class(id))
+}
+
+/// `/api/v1/classes/{class}/learners/{learner}`.
+#[must_use]
+pub fn learner(id: &str, learner: u32) -> String {
+    format!("{}/learners/{learner}", class(id))
+}
+
+/// `/api/v1/classes/{class}/learners/{learner}/{verb}`, with `verb` one of `hand`, `joint`, `terminal`.
+#[must_use]
+pub fn learner_verb(id: &str, number: u32, verb: &str) -> String {
+    format!("{}/{verb}", learner(id, number))
+}
+
+/// `/api/v1/join/{code}`.
+#[must_use]
+pub fn join(code: &str) -> String {
+    format!("{PREFIX}/join/{}", encode(code))
+}
+
+/// `/api/v1/sessions/{id}/class`.
+#[must_use]
+pub fn session_class(id: &str) -> String {
+    format!("{}/class", session(id))
 }
 
 /// Percent-encodes all but RFC 3986's unreserved characters.

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use drydock_engine::Stage;
 use drydock_protocol::{
-    Answered, CheckStatus, Envelope, HintStatus, Notice, NoticeLevel, Session, SessionEvent, SessionState, Snapshot,
-    StartStage, StartStep, StepState, Topology, Trace,
+    Answered, CheckStatus, ClassSeat, Envelope, HintStatus, Notice, NoticeLevel, Session, SessionEvent, SessionState,
+    Snapshot, StartStage, StartStep, StepState, Topology, Trace,
 };
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 
@@ -48,6 +48,7 @@ struct Inner {
     checks: Vec<CheckStatus>,
     hints: Vec<HintStatus>,
     traces: VecDeque<Trace>,
+    class: Option<Box<ClassSeat>>,
     kept: VecDeque<Envelope>,
     seq: u64,
 }
@@ -106,6 +107,7 @@ impl Hub {
                 checks: Vec::new(),
                 hints: Vec::new(),
                 traces: VecDeque::new(),
+                class: None,
                 kept: VecDeque::new(),
                 // Above all numbers of the server's earlier runs: a page that kept one of those gets a snapshot.
                 seq: now_millis(),
@@ -159,6 +161,7 @@ impl Hub {
             checks: inner.checks.clone(),
             hints: inner.hints.clone(),
             traces: inner.traces.iter().cloned().collect(),
+            class: inner.class.clone(),
         };
         (vec![Envelope { seq: inner.seq, event: SessionEvent::Snapshot(Box::new(snapshot)) }], receiver)
     }
@@ -191,6 +194,7 @@ impl Hub {
                 }
             }
             SessionEvent::Hints { hints } => inner.hints.clone_from(hints),
+            SessionEvent::Class { class } => inner.class.clone_from(class),
             SessionEvent::Snapshot(_)
             | SessionEvent::Session { .. }
             | SessionEvent::Checks { .. }
@@ -294,7 +298,7 @@ impl Hub {
         inner.session.nodes_ready = 0;
         inner.session.faults.clear();
         inner.session.now_millis = now_millis();
-        let snapshot = Snapshot { session: inner.session.clone(), ..Snapshot::default() };
+        let snapshot = Snapshot { session: inner.session.clone(), class: inner.class.clone(), ..Snapshot::default() };
         self.publish_locked(&mut inner, SessionEvent::Snapshot(Box::new(snapshot)));
         drop(inner);
         // The watch of the old cluster ends; the next one begins with another receiver.
