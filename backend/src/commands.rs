@@ -1,6 +1,7 @@
 //! The command line.
 
 mod cluster;
+mod config;
 mod hosts;
 mod image;
 mod lesson;
@@ -8,11 +9,13 @@ mod node;
 pub(crate) mod pulling;
 mod serve;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use anyhow::bail;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use anyhow::{Context, bail};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
+use crate::config::Setting;
 use crate::files::Files;
 
 /// A Kubernetes playground for labs and classrooms, and the fastest throw-away clusters.
@@ -28,6 +31,9 @@ pub(crate) struct Options {
 /// What every command may be told.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Common {
+    /// The configuration [default: /etc/drydock/drydock.toml if there is one].
+    #[arg(long, global = true, env = "DRYDOCK_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Folder for sessions, images and the database [default: /var/lib/drydock for root, else ~/.local/share/drydock].
     #[arg(long, global = true, env = "DRYDOCK_DATA_DIR")]
     data_dir: Option<PathBuf>,
@@ -37,6 +43,21 @@ pub(crate) struct Common {
     /// Where nodes of new clusters run; clusters that exist are found wherever they are.
     #[arg(long, global = true, env = "DRYDOCK_HOST", value_enum, default_value_t = HostChoice::Auto)]
     host: HostChoice,
+    /// What is logged, e.g. debug or info,drydock::routes=debug [default: info for a server, warn for other commands].
+    #[arg(long, global = true, env = "DRYDOCK_LOG", value_name = "FILTER", hide_short_help = true)]
+    log: Option<String>,
+    /// How it is logged, on standard error.
+    #[arg(long, global = true, env = "DRYDOCK_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, hide_short_help = true)]
+    log_format: LogFormat,
+}
+
+/// Forms of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one object a line.
+    Json,
 }
 
 /// Where nodes run.
@@ -53,7 +74,9 @@ pub(crate) enum HostChoice {
 #[derive(Subcommand)]
 enum Command {
     /// Serves the web app.
-    Serve(serve::Options),
+    Serve(Box<serve::Options>),
+    /// Prints the settings that hold for the server, and where each comes from.
+    Config(Box<config::Options>),
     /// Creates, lists and removes clusters without the web app.
     #[command(subcommand)]
     Cluster(cluster::Command),
@@ -106,24 +129,41 @@ fn default_data_dir() -> anyhow::Result<PathBuf> {
     }
 }
 
+/// Reads the command line with environment and configuration.
+///
+/// # Errors
+/// What is wrong with them, in one sentence; clap's own errors end the process, as help does.
+pub(crate) fn parse(line: &[OsString]) -> anyhow::Result<(Options, Vec<Setting>)> {
+    let outcome = crate::config::parse(&Options::command(), line);
+    let (matches, settings) = match outcome {
+        Err(crate::config::Error::Line(error)) => error.exit(),
+        outcome => outcome?,
+    };
+    Ok((Options::from_arg_matches(&matches)?, settings))
+}
+
 /// Runs one command.
 ///
 /// # Errors
 /// What the user shall read, in one sentence.
-pub(crate) fn run(options: Options) -> anyhow::Result<()> {
+pub(crate) fn run(options: Options, settings: &[Setting]) -> anyhow::Result<()> {
     let level = if options.command.serves() { "info" } else { "warn" };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("DRYDOCK_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let filter = options.common.log.as_deref().unwrap_or(level);
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(filter).with_context(|| format!("--log {filter:?} is no filter"))?;
     let logs = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_ansi(false);
-    if std::env::var_os("DRYDOCK_LOG_FORMAT").is_some_and(|form| form == "json") {
-        logs.json().init()
-    } else {
-        logs.init()
+    match options.common.log_format {
+        LogFormat::Json => logs.json().init(),
+        LogFormat::Text => logs.init(),
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match options.command {
-            Command::Serve(serve) => serve::run(&options.common, serve, serve::Lessons::All).await,
+            Command::Serve(serve) => serve::run(&options.common, *serve, serve::Lessons::All).await,
+            Command::Config(command) => {
+                config::run(&command, settings);
+                Ok(())
+            }
             Command::Cluster(command) => cluster::run(&options.common, command).await,
             Command::Node(command) => node::run(&options.common, command).await,
             Command::Fault(command) => node::fault(&options.common, command).await,

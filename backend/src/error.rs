@@ -30,8 +30,18 @@ pub(crate) enum Error {
     /// The session is over.
     #[error("{0}")]
     Gone(String),
+    #[allow(dead_code, reason = "for the routes of instructors and operators, which come next")]
+    /// Only for who signed in.
+    #[error("Sign in first.")]
+    SignInNeeded,
+    /// Known, but not allowed.
+    #[error("{0}")]
+    Forbidden(String),
+    /// Nobody said who asks: a route without the layers that do.
+    #[error("it is not known who asks")]
+    Unknown,
     /// A page of another origin asked.
-    #[error("requests from other sites are refused")]
+    #[error("Requests from other sites are refused.")]
     ForeignOrigin,
     /// The database failed.
     #[error("the database failed")]
@@ -56,11 +66,13 @@ impl Error {
             Error::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE),
             Error::Capacity(_) => (StatusCode::SERVICE_UNAVAILABLE, code::CAPACITY),
             Error::Gone(_) => (StatusCode::GONE, code::GONE),
-            Error::ForeignOrigin => (StatusCode::FORBIDDEN, code::INVALID),
+            Error::SignInNeeded => (StatusCode::UNAUTHORIZED, code::SIGN_IN),
+            Error::Forbidden(_) => (StatusCode::FORBIDDEN, code::FORBIDDEN),
+            Error::ForeignOrigin => (StatusCode::FORBIDDEN, code::FOREIGN_ORIGIN),
             Error::Host(HostError::NoNode { .. } | HostError::NoSession { .. }) => {
                 (StatusCode::NOT_FOUND, code::NOT_FOUND)
             }
-            Error::Store(_) | Error::Engine(_) | Error::Host(_) | Error::Stored(_) => {
+            Error::Unknown | Error::Store(_) | Error::Engine(_) | Error::Host(_) | Error::Stored(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL)
             }
         }

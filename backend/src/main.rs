@@ -1,23 +1,26 @@
 //! `drydock`: the server and the engine's command line in one file.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
+mod access;
 mod commands;
+mod config;
 mod error;
 mod faults;
 mod files;
+mod front;
+mod identity;
 mod lessons;
 mod live;
+mod metrics;
 mod routes;
 mod sessions;
 mod store;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let options = commands::Options::parse();
-    match commands::run(options) {
+    let line: Vec<_> = std::env::args_os().collect();
+    match commands::parse(&line).and_then(|(options, settings)| commands::run(options, &settings)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("drydock: {}", error::chain(error.as_ref()));

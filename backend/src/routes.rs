@@ -4,11 +4,14 @@ mod assets;
 mod events;
 mod files;
 mod lessons;
-mod metrics;
+mod me;
+pub(crate) mod metrics;
 mod nodes;
 mod objects;
 mod openapi;
+mod operator;
 mod origin;
+mod request_id;
 mod sessions;
 mod terminal;
 
@@ -22,12 +25,14 @@ use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::trace::TraceLayer;
 
 pub(crate) use assets::Assets;
 
+use crate::access;
 use crate::error::Error;
+use crate::identity::{self, Identity};
 use crate::lessons::Library;
+use crate::metrics::monitor::Monitor;
 use crate::sessions::Sessions;
 use crate::store::Store;
 
@@ -45,8 +50,14 @@ pub(crate) struct App {
     pub(crate) store: Store,
     /// Lessons.
     pub(crate) library: Arc<Library>,
+    /// What tells people apart.
+    pub(crate) identity: Arc<Identity>,
     /// The web app.
     pub(crate) assets: Arc<Assets>,
+    /// How the whole server is.
+    pub(crate) monitor: Arc<Monitor>,
+    /// What /metrics wants to be shown.
+    pub(crate) metrics_token: Option<Arc<str>>,
 }
 
 /// Every route of the server.
@@ -76,25 +87,32 @@ pub(crate) fn router(app: App) -> Router {
         .route("/sessions/{id}/events", get(events::stream))
         .route("/sessions/{id}/terminals/{terminal}", get(terminal::open))
         .route("/sessions/{id}/files", get(files::list))
+        .route("/me", get(me::show))
+        .route("/operator/overview", get(operator::overview))
+        .route("/operator/history", get(operator::history))
         .route("/openapi.json", get(openapi::document))
         .fallback(|| async {
             Error::NotFound("There is no such address in the API; see /api/v1/openapi.json.".to_owned())
         })
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
         .merge(files)
-        .layer(middleware::from_fn(origin::same_site));
+        // The last is the first to see a request.
+        .layer(middleware::from_fn_with_state(app.clone(), access::guard))
+        .layer(middleware::from_fn_with_state(app.clone(), origin::same_site))
+        .layer(middleware::from_fn_with_state(app.clone(), identity::know));
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };
     Router::new()
         .nest(drydock_protocol::path::PREFIX, api)
         .route("/healthz", get(health))
-        .route("/metrics", get(metrics::text))
+        .route("/metrics", get(metrics::guarded))
         .fallback(assets::serve)
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "no-referrer"))
         .layer(CatchPanicLayer::new())
-        .layer(TraceLayer::new_for_http())
+        .layer(middleware::from_fn(metrics::count))
+        .layer(middleware::from_fn(request_id::name))
         .with_state(app)
 }
 

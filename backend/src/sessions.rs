@@ -22,6 +22,7 @@ pub(crate) use hub::{Found, Hub, Looked};
 use crate::error::{Error, chain};
 use crate::lessons::Library;
 use crate::live;
+use crate::metrics;
 use crate::store::{SessionRow, Store};
 
 /// How often times are checked.
@@ -151,11 +152,11 @@ impl Sessions {
         Ok(hub::describe(&row, steps, self.store.answered(id).await?, &self.policy))
     }
 
-    /// Accepts a session and starts it in the background.
+    /// Accepts a session of a person and starts it in the background.
     ///
     /// # Errors
     /// When the lesson is unknown, the number of workers too large or there is no room.
-    pub(crate) async fn create(self: &Arc<Self>, request: &CreateSession) -> Result<Session, Error> {
+    pub(crate) async fn create(self: &Arc<Self>, request: &CreateSession, owner: &str) -> Result<Session, Error> {
         let definition = match &request.lesson {
             Some(slug) => Some(self.library.find(slug).await?.definition),
             None => None,
@@ -173,6 +174,7 @@ impl Sessions {
         let row = SessionRow {
             id,
             name,
+            owner: owner.to_owned(),
             lesson: request.lesson.clone(),
             workers: u16::from(workers),
             state: SessionState::Starting,
@@ -182,6 +184,7 @@ impl Sessions {
             start_millis: None,
         };
         self.store.put_session(&row).await?;
+        metrics::SESSIONS_CREATED.add();
         let hub = self.open_hub(row).await?;
         tokio::spawn(self.clone().start(hub.clone(), spec));
         Ok(hub.session())
@@ -222,6 +225,7 @@ impl Sessions {
             }
             Err(error) => {
                 tracing::error!(session.name = hub.name(), error = chain(&error), "cannot start a session");
+                metrics::SESSIONS_FAILED.add();
                 hub.set_state(SessionState::Failed, Some(format!("The cluster could not be started: {error}.")));
                 hub.close().await;
                 self.lock().remove(hub.id());
@@ -409,7 +413,8 @@ fn random_id() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn now_millis() -> u64 {
+/// This machine's clock, in milliseconds since the epoch.
+pub(crate) fn now_millis() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map(millis).unwrap_or_default()
 }
 

@@ -1,7 +1,9 @@
 //! All SQL of Drydock. One SQLite file, migrated at start.
 
 mod faults;
+mod history;
 mod lessons;
+mod people;
 mod progress;
 mod sessions;
 

@@ -31,6 +31,14 @@ pub mod code {
     pub const NOT_FOUND: &str = "not_found";
     /// 400: the request cannot be understood.
     pub const INVALID: &str = "invalid";
+    /// 401: only for who signed in.
+    pub const SIGN_IN: &str = "sign_in";
+    /// 403: known, but not allowed.
+    pub const FORBIDDEN: &str = "forbidden";
+    /// 403: a page of another origin asked.
+    pub const FOREIGN_ORIGIN: &str = "foreign_origin";
+    /// 429: too often; `Retry-After` says when again.
+    pub const TOO_OFTEN: &str = "too_often";
     /// 409: not possible in the session's present state.
     pub const CONFLICT: &str = "conflict";
     /// 413: more than is taken or given at once.

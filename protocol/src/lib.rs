@@ -6,6 +6,7 @@
 //!
 //! *Invariant:* depends on nothing else of the workspace and compiles for `wasm32-unknown-unknown`.
 
+pub mod account;
 pub mod check;
 pub mod class;
 pub mod editor;
@@ -23,6 +24,10 @@ pub mod terminal;
 pub mod topology;
 pub mod trace;
 
+pub use account::{
+    Account, AccountLink, ChangePassword, CreateAccountLink, CreateInvite, Deed, Invite, May, Me, RedeemInvite, Role,
+    Setup, SignIn, SignInWays,
+};
 pub use check::{CheckState, CheckStatus};
 pub use class::{
     Class, ClassAction, ClassEnvelope, ClassEvent, ClassPlace, ClassSeat, ClassState, CreateClass, CreatePost,

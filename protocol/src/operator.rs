@@ -49,7 +49,7 @@ pub struct Overview {
 /// Something that wants the operator's eye.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
-    /// Which, for translations: `disk_low`, `memory_low`, `database_slow`, `sessions_failing`, `places_taken`.
+    /// Which, for translations: `disk_low`, `memory_low`, `pids_low`, `queue`, `places_taken`.
     pub code: String,
     /// One sentence that says what is wrong and what to do.
     pub message: String,

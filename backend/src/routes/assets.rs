@@ -6,13 +6,14 @@ use std::path::Path;
 
 use anyhow::Context;
 use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::App;
 use crate::error::Error;
+use crate::identity;
 
 /// `manifest.json` of the web build.
 #[derive(Deserialize)]
@@ -85,8 +86,7 @@ impl Assets {
     }
 
     fn answer(&self, path: &str, headers: &HeaderMap) -> Response {
-        let is_page = !path.rsplit('/').next().unwrap_or_default().contains('.');
-        let Some(asset) = self.files.get(if is_page { "/index.html" } else { path }) else {
+        let Some(asset) = self.files.get(if is_page(path) { "/index.html" } else { path }) else {
             return Error::NotFound("There is no such file.".to_owned()).into_response();
         };
         let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -112,10 +112,21 @@ impl Assets {
     }
 }
 
+/// Whether this is an address of the app's own, not a file's.
+fn is_page(path: &str) -> bool {
+    !path.rsplit('/').next().unwrap_or_default().contains('.')
+}
+
 /// Any address that is no other route: a file, or the app for its own addresses.
-pub(super) async fn serve(State(app): State<App>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    if method != Method::GET && method != Method::HEAD {
+pub(super) async fn serve(State(app): State<App>, request: Request) -> Response {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    app.assets.answer(uri.path(), &headers)
+    let (parts, _) = request.into_parts();
+    let path = parts.uri.path();
+    let mut response = app.assets.answer(path, &parts.headers);
+    if is_page(path) {
+        identity::greet(&app.identity, &parts, &mut response);
+    }
+    response
 }

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::App;
 use crate::error::{Error, chain};
+use crate::metrics;
 use crate::sessions::Hub;
 
 /// How long the exit code may come after the last output; without one, the host has cut off a page that was too slow.
@@ -75,6 +76,8 @@ pub(super) async fn open(
     };
     let name = hub.name().to_owned();
     Ok(upgrade.max_message_size(FRAME_LIMIT).on_upgrade(move |mut socket| async move {
+        let _connected = metrics::TERMINALS.hold();
+        metrics::TERMINALS_OPENED.add();
         match host.terminal(&name, &size.node, &spec).await {
             Ok(terminal) => {
                 if carry(&mut socket, terminal, &hub).await == Ended::Closed

@@ -260,7 +260,9 @@ impl Hub {
     pub(super) fn came_up(&self) {
         self.change(|row, session| {
             if row.start_millis.is_none() {
-                row.start_millis = Some(now_millis().saturating_sub(row.created_millis));
+                let millis = now_millis().saturating_sub(row.created_millis);
+                row.start_millis = Some(millis);
+                crate::metrics::SESSION_START.observe(std::time::Duration::from_millis(millis));
             }
             session.start_millis = row.start_millis;
             session.nodes_ready = session.nodes;

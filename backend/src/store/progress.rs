@@ -94,6 +94,7 @@ mod tests {
         let row = SessionRow {
             id: "abc".to_owned(),
             name: "s-abc".to_owned(),
+            owner: String::new(),
             lesson: None,
             workers: 2,
             state: SessionState::Ready,

@@ -13,6 +13,8 @@ pub(crate) struct SessionRow {
     pub(crate) id: String,
     /// Name of its cluster.
     pub(crate) name: String,
+    /// The person who started it; '' from before there were people.
+    pub(crate) owner: String,
     /// Its lesson.
     pub(crate) lesson: Option<String>,
     /// Worker nodes.
@@ -33,13 +35,14 @@ impl Store {
     /// Stores a session, new or changed.
     pub(crate) async fn put_session(&self, session: &SessionRow) -> sqlx::Result<()> {
         sqlx::query(
-            "INSERT INTO sessions (id, name, lesson, workers, state, reason, created_millis, expires_millis, start_millis)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO sessions (id, name, owner, lesson, workers, state, reason, created_millis, expires_millis, start_millis)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (id) DO UPDATE SET workers = excluded.workers, state = excluded.state, reason = excluded.reason,
                  expires_millis = excluded.expires_millis, start_millis = excluded.start_millis",
         )
         .bind(&session.id)
         .bind(&session.name)
+        .bind(&session.owner)
         .bind(&session.lesson)
         .bind(session.workers)
         .bind(state_word(session.state))
@@ -73,6 +76,7 @@ fn read(row: &SqliteRow) -> sqlx::Result<SessionRow> {
     Ok(SessionRow {
         id: row.try_get("id")?,
         name: row.try_get("name")?,
+        owner: row.try_get("owner")?,
         lesson: row.try_get("lesson")?,
         workers: row.try_get("workers")?,
         state,
@@ -116,6 +120,7 @@ mod tests {
         let row = SessionRow {
             id: "abc".to_owned(),
             name: "s-abc".to_owned(),
+            owner: "anna".to_owned(),
             lesson: Some("first-pod".to_owned()),
             workers: 2,
             state: SessionState::Ready,

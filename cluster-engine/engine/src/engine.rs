@@ -204,6 +204,7 @@ impl Engine {
             name: spec.name.clone(),
             network: native::network(),
             note: serde_json::to_string(&note).map_err(|_| EngineError::Note { name: spec.name.clone() })?,
+            limits: spec.session_limits,
         };
         let session = self.host.create_session(&session).await?;
         progress(Stage::ControlPlane);

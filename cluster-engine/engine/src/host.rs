@@ -160,6 +160,9 @@ pub struct SessionSpec {
     pub network: SessionNetwork,
     /// Opaque text that the engine keeps with the session and gets back from [`NodeHost::list_sessions`].
     pub note: String,
+    /// Limits of the session as a whole, below those that the host gives any session; its disk is that of its nodes.
+    #[serde(default)]
+    pub limits: NodeLimits,
 }
 
 /// What a node is doing.
@@ -293,6 +296,10 @@ pub trait NodeHost: Send + Sync {
 
     /// Lets a frozen node go on.
     async fn resume_node(&self, session: &str, node: &str) -> Result<(), HostError>;
+
+    /// Freezes all nodes of a session, the frozen ones too, or lets those go on that are not frozen each by itself. While it
+    /// lasts, nodes answer nothing, and the session can only be described, thawed and removed.
+    async fn freeze_session(&self, session: &str, frozen: bool) -> Result<(), HostError>;
 
     /// Removes a node and its disk.
     async fn remove_node(&self, session: &str, node: &str) -> Result<(), HostError>;

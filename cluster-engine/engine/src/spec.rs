@@ -39,6 +39,9 @@ pub struct ClusterSpec {
     pub workers: u16,
     /// Limits of each node.
     pub limits: NodeLimits,
+    /// Limits of the cluster as a whole, workstation included.
+    #[serde(default)]
+    pub session_limits: NodeLimits,
     /// The shell; none: only the cluster.
     pub workstation: Option<WorkstationSpec>,
     /// A static busybox on the host that gives people a shell on the nodes, which hold nothing but our binary.
@@ -73,6 +76,7 @@ impl ClusterSpec {
             distribution: Distribution::Native,
             workers,
             limits: NodeLimits::default(),
+            session_limits: NodeLimits::default(),
             workstation: None,
             node_shell: None,
         }

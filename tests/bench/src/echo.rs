@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use drydock_tests_harness::http::request;
+use drydock_tests_harness::http::{cookies, request};
 use drydock_tests_harness::{Product, Server, wait_for_within};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 /// Sessions at once.
 pub(crate) const SESSIONS: usize = 20;
@@ -50,7 +51,9 @@ async fn typed(address: String, id: String) -> anyhow::Result<Vec<Duration>> {
     let stream = TcpStream::connect(&address).await?;
     stream.set_nodelay(true)?;
     let path = format!("ws://{address}/api/v1/sessions/{id}/terminals/echo?node=workstation&cols=80&rows=24");
-    let (mut socket, _) = tokio_tungstenite::client_async(path, stream).await?;
+    let mut asked = path.into_client_request()?;
+    asked.headers_mut().insert("cookie", cookies(&address).parse()?);
+    let (mut socket, _) = tokio_tungstenite::client_async(asked, stream).await?;
     until(&mut socket, "# ").await?;
     let mut times = Vec::new();
     for _ in 0..KEYS {

@@ -1,5 +1,9 @@
 //! Chromium through its driver, with waits that tell what they saw last.
 
+mod driver;
+mod learner;
+mod snapshot;
+
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -7,11 +11,7 @@ use anyhow::{Context, bail};
 use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
 use fantoccini::key::Key;
 use fantoccini::{Client, ClientBuilder, Locator};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
 /// How long the page may take to show something.
@@ -314,13 +314,8 @@ impl Browser {
 
     /// Fails when the page logged an error. What was logged before is not told again.
     pub async fn no_errors(&self) -> anyhow::Result<()> {
-        let id = self.client.session_id().await?.context("the window has a session")?;
-        // The driver keeps connections open whatever it is asked, so its answer has to be read as HTTP.
-        let request = hyper::Request::post(format!("http://127.0.0.1:{}/session/{id}/se/log", self.port))
-            .body(Full::new(Bytes::from_static(br#"{"type":"browser"}"#)))?;
-        let answer = HttpClient::builder(TokioExecutor::new()).build_http().request(request).await?;
-        let answer: Value = serde_json::from_slice(&answer.into_body().collect().await?.to_bytes())?;
-        let entries = answer["value"].as_array().context("the driver gives the log")?;
+        let answer = self.ask_driver("se/log", &json!({"type": "browser"})).await?;
+        let entries = answer.as_array().context("the driver gives the log")?;
         let errors: Vec<_> = entries.iter().filter(|entry| entry["level"] == "SEVERE").collect();
         anyhow::ensure!(errors.is_empty(), "the page logged {errors:?}");
         Ok(())

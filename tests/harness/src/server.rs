@@ -39,6 +39,7 @@ impl Server {
                     let mut rest = String::new();
                     let _ = lines.read_to_string(&mut rest);
                 });
+                crate::http::meet(&address, &product.scratch().display().to_string());
                 return Server { child, address };
             }
             seen.push_str(&line);

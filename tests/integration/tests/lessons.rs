@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use drydock_tests_harness::http::{raw, request};
+use drydock_tests_harness::http::{cookies, raw, request};
 use drydock_tests_harness::{Product, Server, wait_for, wait_for_within};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -143,7 +143,11 @@ impl Learner<'_> {
     /// What a page that is opened now is told first.
     fn snapshot(&self) -> Value {
         let mut stream = TcpStream::connect(&self.address).expect("the server listens");
-        let head = format!("GET /api/v1/sessions/{}/events HTTP/1.0\r\nHost: {}\r\n\r\n", self.id, self.address);
+        let cookies = cookies(&self.address);
+        let head = format!(
+            "GET /api/v1/sessions/{}/events HTTP/1.0\r\nHost: {}\r\nCookie: {cookies}\r\n\r\n",
+            self.id, self.address
+        );
         stream.write_all(head.as_bytes()).expect("the request is sent");
         let lines = BufReader::new(stream).lines().map(|line| line.expect("a line"));
         let data = lines.into_iter().find_map(|line| line.strip_prefix("data:").map(|data| data.trim().to_owned()));

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{BufWriter, Read};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use sha2::{Digest, Sha256};
+
+use crate::tools;
 
 /// What an image says of the programs in it.
 #[derive(Default)]
@@ -114,7 +115,8 @@ fn header(kind: tar::EntryType, mode: u32) -> tar::Header {
 
 /// Writes the archive of one image; layers bottom first. The layer files are removed.
 pub(super) fn write(output: &Path, name: &str, config: &ImageConfig, layers: &[PathBuf]) -> anyhow::Result<PathBuf> {
-    let digests: Vec<_> = layers.iter().map(|layer| digest(layer)).collect::<anyhow::Result<_>>()?;
+    let digests: Vec<_> =
+        layers.iter().map(|layer| tools::sha256(File::open(layer)?)).collect::<std::io::Result<_>>()?;
     let architecture = if std::env::consts::ARCH == "aarch64" { "arm64" } else { "amd64" };
     let ports: serde_json::Map<_, _> = config.exposed_ports.iter().map(|port| (port.clone(), json!({}))).collect();
     let description = json!({
@@ -126,7 +128,7 @@ pub(super) fn write(output: &Path, name: &str, config: &ImageConfig, layers: &[P
         "history": digests.iter().map(|_| json!({"created_by": "cargo xtask images"})).collect::<Vec<_>>(),
     })
     .to_string();
-    let description_name = format!("{}.json", hex(&Sha256::digest(description.as_bytes())));
+    let description_name = format!("{}.json", tools::sha256(description.as_bytes())?);
     let layer_names: Vec<_> = digests.iter().map(|digest| format!("{digest}/layer.tar")).collect();
     let manifest = json!([{"Config": description_name, "RepoTags": [name], "Layers": layer_names}]).to_string();
     let partial = output.with_extension("partial");
@@ -148,21 +150,4 @@ pub(super) fn write(output: &Path, name: &str, config: &ImageConfig, layers: &[P
         fs::remove_file(layer)?;
     }
     Ok(output.to_owned())
-}
-
-fn digest(file: &Path) -> anyhow::Result<String> {
-    let mut hash = Sha256::new();
-    let mut file = File::open(file)?;
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            return Ok(hex(&hash.finalize()));
-        }
-        hash.update(&buffer[..read]);
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -22,6 +22,7 @@ async fn hub() -> (tempfile::TempDir, Hub, Policy) {
     let row = SessionRow {
         id: "id".to_owned(),
         name: "s-id".to_owned(),
+        owner: String::new(),
         lesson: None,
         workers: 2,
         state: SessionState::Starting,

@@ -181,6 +181,10 @@ impl NodeHost for Docker {
         nodes::pause(self, session, node, false).await
     }
 
+    async fn freeze_session(&self, session: &str, frozen: bool) -> Result<(), HostError> {
+        sessions::freeze(self, session, frozen).await
+    }
+
     async fn remove_node(&self, session: &str, node: &str) -> Result<(), HostError> {
         nodes::remove(self, session, node).await
     }

@@ -11,7 +11,7 @@ use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
     RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
 };
-use drydock_engine::host::{HostError, HostSession, NodeState, NodeUsage, SessionSpec, Stream};
+use drydock_engine::host::{HostError, HostSession, NodeLimits, NodeState, NodeUsage, SessionSpec, Stream};
 use drydock_supervisor::hosting::{self, failed, io};
 use drydock_supervisor::protocol::{Request, Response};
 use drydock_supervisor::state::{SavedNode, State};
@@ -186,7 +186,7 @@ impl ContainerOf<'_> {
         let network = self.gateway.session_network();
         let state = network.map(|network| State {
             // The note has keys in it, and only hosts need it.
-            spec: SessionSpec { name: self.session.to_owned(), network, note: String::new() },
+            spec: SessionSpec { name: self.session.to_owned(), network, note: String::new(), limits: NodeLimits::default() },
             first_id: self.gateway.first_id,
             port: GATEWAY_PORT,
             nodes: Vec::<SavedNode>::new(),
@@ -296,6 +296,14 @@ pub(crate) async fn ask_nodes(host: &Docker, session: &str, request: &Request) -
     let answers = running.map(|node| relay::ask(host, session, &node.container.id, request));
     // A node may be switched off while it is asked.
     Ok(join_all(answers).await.into_iter().filter_map(Result::ok).collect())
+}
+
+/// Has the supervisor of every node that runs freeze or thaw it; nodes whose container is paused stay so.
+pub(crate) async fn freeze(host: &Docker, session: &str, frozen: bool) -> Result<(), HostError> {
+    let (found, ..) = host.present(session).await?;
+    let request = Request::FreezeSession { frozen };
+    let running = found.nodes.iter().filter(|node| node.container.state == NodeState::Running);
+    try_join_all(running.map(|node| relay::done(host, session, &node.container.id, &request))).await.map(|_| ())
 }
 
 /// A byte stream to an address inside, from the gateway.

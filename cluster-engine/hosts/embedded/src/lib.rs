@@ -110,6 +110,10 @@ impl NodeHost for Embedded {
         self.done(session, &Request::FreezeNode { node: node.to_owned(), frozen: false }).await
     }
 
+    async fn freeze_session(&self, session: &str, frozen: bool) -> Result<(), HostError> {
+        self.done(session, &Request::FreezeSession { frozen }).await
+    }
+
     async fn remove_node(&self, session: &str, node: &str) -> Result<(), HostError> {
         match self.done(session, &Request::RemoveNode { node: node.to_owned() }).await {
             Err(HostError::NoNode { .. }) => Ok(()),

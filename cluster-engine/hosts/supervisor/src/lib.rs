@@ -96,6 +96,9 @@ pub enum Error {
     /// The node does not run.
     #[error("node {0:?} is not running")]
     NotRunning(String),
+    /// All nodes are frozen.
+    #[error("the session is asleep: wake it first")]
+    Asleep,
     /// Too many terminals.
     #[error("a session has at most 32 terminals at once: close one")]
     Terminals,

@@ -90,6 +90,11 @@ pub enum Request {
         /// Frozen or not.
         frozen: bool,
     },
+    /// Freeze or thaw all nodes at once.
+    FreezeSession {
+        /// Frozen or not.
+        frozen: bool,
+    },
     /// Remove a node and its disk.
     RemoveNode {
         /// Which.

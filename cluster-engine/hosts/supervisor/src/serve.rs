@@ -2,6 +2,7 @@
 
 mod answer;
 
+use std::cell::Cell;
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::Path;
@@ -36,6 +37,8 @@ struct Supervisor {
     nodes: Mutex<Vec<Node>>,
     terminals: Mutex<Terminals>,
     end: Notify,
+    /// All nodes are frozen together.
+    asleep: Cell<bool>,
 }
 
 pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Error> {
@@ -72,7 +75,7 @@ async fn live(options: Options, shutdown: Shutdown) -> Result<(), Error> {
     let network = Network::create(&state.spec.network, !options.member, options.uplink).await?;
     let cgroups = Hierarchy::detect().map_err(Error::runtime("cannot use cgroups"))?;
     let group = protocol::group(&folder).map_err(Error::io(format!("cannot read {}", folder.display())))?;
-    share::divide(&cgroups, &cgroups.group(&group))?;
+    share::divide(&cgroups, &cgroups.group(&group), &state.spec.limits)?;
     let shared = Shared {
         session: state.spec.name.clone(),
         group,
@@ -96,7 +99,12 @@ async fn live(options: Options, shutdown: Shutdown) -> Result<(), Error> {
         nodes: Mutex::default(),
         terminals: Mutex::default(),
         end: Notify::new(),
+        asleep: Cell::new(false),
     });
+    // Frozen by a supervisor that is gone: what is left of its nodes could not even die.
+    if let Err(error) = supervisor.freeze(false) {
+        tracing::warn!(%error, "the session can never be frozen");
+    }
     for (number, node) in saved.into_iter().enumerate() {
         supervisor.clone().restore(node, number).await;
     }
@@ -147,6 +155,15 @@ fn private(socket: &Path) -> Result<(), Error> {
 }
 
 impl Supervisor {
+    /// Freezes or thaws all nodes; those that are frozen each by itself stay so.
+    fn freeze(&self, frozen: bool) -> Result<(), Error> {
+        let group = self.shared.cgroups.group(&self.shared.group);
+        let action = if frozen { "cannot freeze the session" } else { "cannot thaw the session" };
+        group.freeze(frozen).map_err(Error::runtime(action))?;
+        self.asleep.set(frozen);
+        Ok(())
+    }
+
     async fn restore(self: Rc<Self>, saved: SavedNode, number: usize) {
         let mut node = Node::new(saved.spec, number);
         node.unplugged = saved.unplugged;
@@ -240,6 +257,12 @@ impl Supervisor {
 
     /// Ends every node; what the kernel does not remove by itself is removed here.
     async fn finish(&self, grace: Duration) {
+        // Who is frozen cannot end.
+        if self.asleep.get()
+            && let Err(error) = self.freeze(false)
+        {
+            tracing::error!(%error, "cannot end in good order");
+        }
         let mut nodes = self.nodes.lock().await;
         for node in nodes.iter_mut() {
             if let Err(error) = node.stop(&self.shared, grace).await {

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use drydock_api::Status;
 use drydock_component::serve::{Body, Peer};
+use drydock_component::websocket::is_requested;
 use futures_util::FutureExt as _;
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, Request, Response};
@@ -221,7 +222,7 @@ async fn resource(
         Verbs::LIST => verbs::list::list(server, exchange, row).await,
         Verbs::WATCH => {
             let answer = verbs::watch::watch(server, exchange, row).await?;
-            match upgrade.filter(|_| websocket::is_requested(&exchange.headers)) {
+            match upgrade.filter(|_| is_requested(&exchange.headers)) {
                 Some(upgrade) => websocket::watch(answer, &exchange.headers, upgrade),
                 None => Ok(answer),
             }

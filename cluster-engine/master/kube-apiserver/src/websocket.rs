@@ -2,16 +2,13 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use drydock_api::Status;
-use drydock_component::serve::{Body, full};
+use drydock_component::serve::Body;
+use drydock_component::websocket::{self, Socket};
 use futures_util::{SinkExt as _, StreamExt as _};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, Response, header};
 use http_body_util::{BodyExt as _, BodyStream};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::Role;
 
 /// Base64 in text messages, for clients that cannot read bytes.
 const BASE64: &str = "base64.binary.k8s.io";
@@ -28,24 +25,12 @@ enum Cut {
     Lengths,
 }
 
-/// Whether the client asks for a WebSocket.
-pub(crate) fn is_requested(headers: &HeaderMap) -> bool {
-    let upgrade = headers.get(header::UPGRADE).and_then(|value| value.to_str().ok());
-    upgrade.is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
-}
-
 /// A log: its bytes in the form that the client offers.
 ///
 /// # Errors
 /// 400 for what is no handshake, 403 for offers that nobody here speaks.
 pub(crate) fn log(answer: Response<Body>, headers: &HeaderMap, upgrade: OnUpgrade) -> Result<Response<Body>, Status> {
-    let offers: Vec<&str> = headers
-        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|text| text.split(','))
-        .map(str::trim)
-        .collect();
+    let offers = websocket::offered(headers);
     let protocol = offers.iter().find(|offer| matches!(**offer, "" | BINARY | BASE64)).copied();
     if protocol.is_none() && !offers.is_empty() {
         return Err(Status::failure(403, "Forbidden", "requested protocol(s) are not supported"));
@@ -72,34 +57,13 @@ fn carry(
     cut: Cut,
     is_base64: bool,
 ) -> Result<Response<Body>, Status> {
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
-    let key = key.ok_or_else(|| Status::bad_request("the request has no Sec-WebSocket-Key"))?;
-    let mut response = Response::new(full(Bytes::new()));
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let out = response.headers_mut();
-    out.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    out.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    out.insert(header::SEC_WEBSOCKET_ACCEPT, HeaderValue::from_str(&key).map_err(Status::internal)?);
-    if let Some(protocol) = protocol.filter(|protocol| !protocol.is_empty()) {
-        out.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_str(protocol).map_err(Status::internal)?);
-    }
-    tokio::spawn(async move {
-        match upgrade.await {
-            Ok(upgraded) => {
-                let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
-                pump(socket, answer.into_body(), cut, is_base64).await;
-            }
-            Err(error) => tracing::debug!(%error, "a WebSocket was not upgraded"),
-        }
-    });
-    Ok(response)
+    let work = move |socket| pump(socket, answer.into_body(), cut, is_base64);
+    websocket::accept(headers, upgrade, protocol.unwrap_or(""), work)
+        .map_err(|error| Status::bad_request(error.to_string()))
 }
 
 /// Sends what comes until one side has enough.
-async fn pump<S>(socket: WebSocketStream<S>, body: Body, cut: Cut, is_base64: bool)
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-{
+async fn pump(socket: Socket, body: Body, cut: Cut, is_base64: bool) {
     let (mut sink, mut incoming) = socket.split();
     let mut frames = BodyStream::new(body.map_err(|error| tracing::debug!(%error, "a stream broke off")));
     let mut held = BytesMut::new();

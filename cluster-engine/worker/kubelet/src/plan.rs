@@ -300,7 +300,7 @@ pub(crate) fn back_off_message(delay: Millis, container: &str, pod: &Pod) -> Str
 
 /// Go's form of a duration: `10s`, `1m20s`, `5m0s`, `500ms`.
 pub(crate) fn go_duration(millis: Millis) -> String {
-    if millis < 1000 {
+    if (1..1000).contains(&millis) {
         return format!("{millis}ms");
     }
     let (seconds, rest) = (millis / 1000, millis % 1000);

@@ -25,6 +25,7 @@ pub(crate) const ALL: &[(&str, Case)] = cases![
     switched_off_and_on,
     removed_and_made_anew,
     frozen,
+    asleep,
     a_node_that_dies_is_started_again,
     a_killed_supervisor_comes_back,
     terminals,
@@ -214,6 +215,40 @@ async fn frozen(lab: &Lab<'_>) {
     lab.host.stop_node(SESSION, "node-2", Duration::from_secs(1)).await.unwrap();
     lab.host.start_node(SESSION, "node-2").await.unwrap();
     lab.host.pause_node(SESSION, "node-3").await.unwrap();
+}
+
+async fn asleep(lab: &Lab<'_>) {
+    lab.session().await;
+    let tick = "(while :; do echo . >> /var/log/ticks; /bin/busybox sleep 0.01; done) &";
+    for number in [2, 3, 4] {
+        lab.host.create_node(SESSION, &Lab::node(number, tick)).await.unwrap();
+    }
+    let ticks = |node: &'static str| async move {
+        lab.host.read_file(SESSION, node, "/var/log/ticks", 0, 1 << 20).await.map_or(0, |bytes| bytes.len())
+    };
+    for node in ["node-2", "node-3", "node-4"] {
+        wait_for("ticks", || ticks(node), |count| *count > 4).await;
+    }
+    lab.host.pause_node(SESSION, "node-4").await.unwrap();
+    let paused = ticks("node-4").await;
+    // Both can be said twice.
+    for _ in 0..2 {
+        lab.host.freeze_session(SESSION, true).await.unwrap();
+    }
+    let states = lab.host.session(SESSION).await.unwrap().nodes.len();
+    assert_eq!(states, 3, "a session that sleeps can be described");
+    let refused = lab.host.exec(SESSION, "node-2", &["/bin/busybox".to_owned(), "true".to_owned()]).await;
+    assert!(refused.unwrap_err().to_string().contains("asleep"));
+    for _ in 0..2 {
+        lab.host.freeze_session(SESSION, false).await.unwrap();
+    }
+    for node in ["node-2", "node-3"] {
+        let before = ticks(node).await;
+        wait_for("ticks after sleep", || ticks(node), |count| *count > before + 2).await;
+    }
+    assert_eq!(ticks("node-4").await, paused, "who was frozen by itself still is");
+    // What sleeps can be ended: the end of the case does.
+    lab.host.freeze_session(SESSION, true).await.unwrap();
 }
 
 async fn a_node_that_dies_is_started_again(lab: &Lab<'_>) {
@@ -436,6 +471,13 @@ async fn limits(lab: &Lab<'_>) {
     let node = drydock_engine::host::NodeSpec { limits, ..Lab::node(2, "") };
     lab.host.create_node(SESSION, &node).await.unwrap();
     let groups = drydock_container_runtime::cgroup::Hierarchy::detect().unwrap();
+    if lab.bench.kind == Kind::Embedded {
+        // The session as a whole is bounded, too.
+        let folder = lab.bench.folder_of(SESSION);
+        let group = groups.group(drydock_supervisor::protocol::group(&folder).unwrap());
+        let bound = group.directories().map(|it| it.join("pids.max")).find(|it| it.exists()).expect("a limit");
+        assert_eq!(std::fs::read_to_string(bound).unwrap().trim(), "500");
+    }
     if !groups.unified {
         assert_eq!(lab.run("node-2", "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us").await, "67108864\n40\n50000");
         // A node may divide what it has, and not change how much that is.

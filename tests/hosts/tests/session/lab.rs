@@ -80,6 +80,7 @@ impl Lab<'_> {
                 api_server: SocketAddr::from(([10, 20, 0, 2], 6443)),
             },
             note: "a note".to_owned(),
+            limits: NodeLimits { pids: Some(500), ..NodeLimits::default() },
         }
     }
 

@@ -26,7 +26,7 @@ pub(super) async fn run(sessions: &Arc<Sessions>, case: &Case) -> Report {
     let mut report = Report { title: format!("{} ({})", case.slug, languages.join(", ")), ..Report::default() };
     let began = Instant::now();
     let request = CreateSession { lesson: Some(case.slug.clone()), workers: None };
-    match sessions.create(&request).await {
+    match sessions.create(&request, "").await {
         Ok(session) => {
             if let Ok(hub) = sessions.hub(&session.id).await {
                 if let Err(error) = whole(sessions, &hub, case, &mut report).await {

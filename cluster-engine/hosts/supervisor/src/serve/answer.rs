@@ -95,6 +95,9 @@ fn refusal(error: Error) -> Response {
 
 impl Supervisor {
     async fn answer(self: &Rc<Self>, request: Request) -> Result<Response, Error> {
+        if self.asleep.get() && !matches!(request, Request::Session | Request::FreezeSession { .. } | Request::Usage) {
+            return Err(Error::Asleep);
+        }
         match request {
             Request::Session => return Ok(Response::Session(self.session().await)),
             Request::CreateNode { spec } => self.create(*spec).await?,
@@ -111,6 +114,7 @@ impl Supervisor {
             Request::FreezeNode { node, frozen } => {
                 self.with(&node, async |node, shared| node.freeze(shared, frozen)).await?;
             }
+            Request::FreezeSession { frozen } => self.freeze(frozen)?,
             Request::RemoveNode { node } => {
                 self.with(&node, async |node, shared| {
                     node.stop(shared, Duration::ZERO).await?;
@@ -219,6 +223,9 @@ impl Supervisor {
     }
 
     async fn terminal(self: &Rc<Self>, node: &str, spec: &TerminalSpec) -> Result<Arc<Terminal>, Error> {
+        if self.asleep.get() {
+            return Err(Error::Asleep);
+        }
         let mut terminals = self.terminals.lock().await;
         if let Some(terminal) = terminals.get(&spec.id).filter(|terminal| terminal.exit().borrow().is_none()) {
             return Ok(terminal.clone());

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use drydock_api::field::{FieldError, Path};
 use drydock_api::{Status, meta};
 use drydock_component::serve::{Body, full};
+use drydock_component::websocket::is_requested;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, Response};
 use http_body_util::BodyExt as _;
@@ -25,7 +26,7 @@ pub(super) async fn get(
     upgrade: Option<OnUpgrade>,
 ) -> Result<Response<Body>, Status> {
     let answer = stream(server, exchange).await?;
-    match upgrade.filter(|_| websocket::is_requested(&exchange.headers)) {
+    match upgrade.filter(|_| is_requested(&exchange.headers)) {
         Some(upgrade) => websocket::log(answer, &exchange.headers, upgrade),
         None => Ok(answer),
     }

@@ -78,6 +78,7 @@ pub(super) async fn run(context: Arc<Context>) {
     let ticks = async move {
         loop {
             tokio::time::sleep(period).await;
+            watched.look();
             for node in nodes.list() {
                 if watched.is_due(&node) {
                     add.add(node.name().to_owned());
@@ -91,6 +92,11 @@ pub(super) async fn run(context: Arc<Context>) {
 impl Controller {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that we look, see [`Health::look`].
+    fn look(&self) {
+        self.state().health.look(Instant::now(), self.grace / 2);
     }
 
     fn grace_of(&self, node: &Node) -> Duration {
@@ -113,6 +119,7 @@ impl Reconcile for Controller {
     const NAME: &'static str = "node-lifecycle";
 
     async fn reconcile(&self, key: &String) -> Result<Next, Error> {
+        self.look();
         let Some(mut node) = self.nodes.get("", key) else {
             let mut state = self.state();
             state.health.forget(key);

@@ -229,7 +229,7 @@ fn ephemeral_containers_start_once() {
 #[test]
 fn durations_and_messages_are_gos() {
     for (millis, text) in
-        [(500, "500ms"), (10_000, "10s"), (80_000, "1m20s"), (300_000, "5m0s"), (1500, "1.5s"), (3_600_000, "1h0m0s")]
+        [(0, "0s"), (500, "500ms"), (10_000, "10s"), (80_000, "1m20s"), (300_000, "5m0s"), (1500, "1.5s"), (3_600_000, "1h0m0s")]
     {
         assert_eq!(go_duration(millis), text);
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use drydock_component::serve::{self, Body};
+use drydock_component::websocket::{is_requested, offered};
 use drydock_container_runtime::{Error, ExecConfig};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -74,8 +75,8 @@ where
     if !(wanted.stdin || wanted.stdout || wanted.stderr) {
         return refuse(&Refusal::bad_request("you must specify at least 1 of stdin, stdout, stderr"));
     }
-    if websocket::is_requested(&request) {
-        return match websocket::negotiate(&websocket::offered(&request)) {
+    if is_requested(request.headers()) {
+        return match websocket::negotiate(&offered(request.headers())) {
             Ok((protocol, dialect)) => {
                 websocket::accept(request, protocol, move |socket| websocket::carry(socket, dialect, wanted, work))
             }

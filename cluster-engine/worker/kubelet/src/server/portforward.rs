@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use drydock_component::serve::Body;
+use drydock_component::websocket::{Socket, is_requested, offered};
 use futures_util::{SinkExt, StreamExt};
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -34,9 +35,9 @@ pub(super) async fn serve(kubelet: Arc<Kubelet>, place: Place, request: Request<
     let Some(sandbox) = sandbox else {
         return refuse(&Refusal::not_found(format!("pod {}_{} is not running", place.pod, place.namespace)));
     };
-    if websocket::is_requested(&request) {
-        let offered = websocket::offered(&request);
-        if !offered.iter().any(|protocol| protocol == TUNNEL) {
+    if is_requested(request.headers()) {
+        let offered = offered(request.headers());
+        if !offered.contains(&TUNNEL) {
             return refuse(&Refusal::bad_request(format!(
                 "unable to upgrade: none of the protocols {offered:?} is supported"
             )));
@@ -60,7 +61,7 @@ pub(super) async fn serve(kubelet: Arc<Kubelet>, place: Place, request: Request<
 }
 
 /// Moves bytes between WebSocket messages and a stream.
-async fn tunnel(socket: websocket::Socket, stream: DuplexStream) {
+async fn tunnel(socket: Socket, stream: DuplexStream) {
     let (mut sink, mut messages) = socket.split();
     let (mut reader, mut writer) = tokio::io::split(stream);
     let incoming = async {

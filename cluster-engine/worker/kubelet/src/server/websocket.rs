@@ -3,19 +3,16 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, Bytes, BytesMut};
-use drydock_component::serve::{self, Body};
+use drydock_component::serve::Body;
+use drydock_component::websocket::{self, Socket};
 use futures_util::{SinkExt, StreamExt};
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
 use super::streams::{Input, Output, Session, Wanted, parse_size};
 
@@ -50,31 +47,14 @@ pub(super) struct Dialect {
 ///
 /// # Errors
 /// Upstream's sentence when there is none.
-pub(super) fn negotiate(offered: &[String]) -> Result<(&'static str, Dialect), String> {
-    let nothing = [String::new()];
-    let offered = if offered.is_empty() { &nothing } else { offered };
-    let find = |offer: &String| DIALECTS.into_iter().find(|(name, _)| name == offer);
+pub(super) fn negotiate(offered: &[&str]) -> Result<(&'static str, Dialect), String> {
+    let offered = if offered.is_empty() { &[""] } else { offered };
+    let find = |offer: &&str| DIALECTS.into_iter().find(|(name, _)| name == offer);
     offered.iter().find_map(find).ok_or_else(|| format!("requested protocol(s) are not supported: {offered:?}"))
 }
 
 /// Messages waiting in one direction.
 const WAITING: usize = 16;
-
-/// An upgraded connection.
-pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
-
-/// Whether the request asks for a WebSocket.
-pub(super) fn is_requested(request: &Request<Incoming>) -> bool {
-    let upgrade = request.headers().get(header::UPGRADE).and_then(|value| value.to_str().ok());
-    upgrade.is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
-}
-
-/// The protocols the client offers, in its order.
-pub(super) fn offered(request: &Request<Incoming>) -> Vec<String> {
-    let values = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
-    let texts = values.filter_map(|value| value.to_str().ok());
-    texts.flat_map(|text| text.split(',')).map(|text| text.trim().to_owned()).collect()
-}
 
 /// Accepts the WebSocket; `work` gets it once the answer is out.
 ///
@@ -85,33 +65,9 @@ where
     W: FnOnce(Socket) -> F + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()))
-    else {
-        return super::refuse(&super::Refusal::bad_request("the request has no Sec-WebSocket-Key"));
-    };
     let upgrade = hyper::upgrade::on(&mut request);
-    tokio::spawn(async move {
-        match upgrade.await {
-            Ok(upgraded) => {
-                work(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await).await
-            }
-            Err(error) => tracing::debug!(%error, "a WebSocket was not upgraded"),
-        }
-    });
-    let mut response = Response::new(serve::full(Bytes::new()));
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    if let Ok(key) = HeaderValue::from_str(&key) {
-        headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
-    }
-    if !protocol.is_empty()
-        && let Ok(protocol) = HeaderValue::from_str(protocol)
-    {
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
-    }
-    response
+    websocket::accept(request.headers(), upgrade, protocol, work)
+        .unwrap_or_else(|error| super::refuse(&super::Refusal::bad_request(error.to_string())))
 }
 
 /// Carries a session over the socket until both sides are done.
@@ -229,22 +185,21 @@ mod tests {
 
     #[test]
     fn every_client_is_understood() {
-        let speak = |offers: &[&str]| negotiate(&offers.iter().map(|offer| (*offer).to_owned()).collect::<Vec<_>>());
-        assert_eq!(speak(&["x", "v4.channel.k8s.io", "v5.channel.k8s.io"]).unwrap().0, "v4.channel.k8s.io");
-        assert!(speak(&["x"]).is_err());
+        assert_eq!(negotiate(&["x", "v4.channel.k8s.io", "v5.channel.k8s.io"]).unwrap().0, "v4.channel.k8s.io");
+        assert!(negotiate(&["x"]).is_err());
         let said = |dialect: Dialect, output: Output| {
             dialect.content(&output).map(|(channel, bytes)| dialect.message(channel, &bytes))
         };
         let ended = |code| Output::Status(super::super::streams::exit_status(code));
         let error = || Output::Stderr(Bytes::from_static(b"e"));
-        let (_, newest) = speak(&["v5.channel.k8s.io"]).unwrap();
+        let (_, newest) = negotiate(&["v5.channel.k8s.io"]).unwrap();
         assert_eq!(said(newest, error()), Some(Message::binary(&b"\x02e"[..])));
         assert_eq!(said(newest, ended(0)), Some(Message::binary(&b"\x03{\"metadata\":{},\"status\":\"Success\"}"[..])));
-        let (_, oldest) = speak(&[]).unwrap();
+        let (_, oldest) = negotiate(&[]).unwrap();
         assert_eq!(said(oldest, ended(0)), None);
         let failure = said(oldest, ended(7)).unwrap().into_data();
         assert_eq!(&failure[..], b"\x03command terminated with non-zero exit code: exit status 7");
-        let (_, text) = speak(&["base64.channel.k8s.io"]).unwrap();
+        let (_, text) = negotiate(&["base64.channel.k8s.io"]).unwrap();
         assert_eq!(said(text, error()), Some(Message::text("2ZQ==")));
         assert_eq!(text.plain(Bytes::from_static(b"0ZQ==")).as_ref().and_then(decode), Some(Input::Data("e".into())));
         assert_eq!(text.plain(Bytes::from_static(b"0?")), None);

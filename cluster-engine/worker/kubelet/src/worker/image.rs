@@ -84,10 +84,7 @@ impl Worker {
             Some(found) if !found.is_pulled() => {
                 // Said as it is: the image belongs to the machine, nothing was fetched.
                 event(EventType::Normal, "Pulling", format!("Pulling image \"{image}\""));
-                let text = format!(
-                    "Successfully pulled image \"{image}\" from this machine's image store in 0s (0s including waiting). Image size: {} bytes.",
-                    found.size
-                );
+                let text = pulled(image, " from this machine's image store", (0, 0), found.size);
                 event(EventType::Normal, "Pulled", text);
                 return Ok(found);
             }
@@ -123,13 +120,7 @@ impl Worker {
                 }
                 let took = Millis::try_from(millis).unwrap_or(0);
                 let waited = (now() - began).max(took);
-                let text = format!(
-                    "Successfully pulled image \"{image}\" in {} ({} including waiting). Image size: {} bytes.",
-                    go_duration(took),
-                    go_duration(waited),
-                    found.size
-                );
-                event(EventType::Normal, "Pulled", text);
+                event(EventType::Normal, "Pulled", pulled(image, "", (took, waited), found.size));
                 Ok(found)
             }
             Err(failure) => {
@@ -162,12 +153,8 @@ impl Worker {
         let credentials = self.pull_credentials(image).await;
         match self.fetch(image, credentials).await {
             Ok(Ok((found, millis))) => {
-                let took = go_duration(Millis::try_from(millis).unwrap_or(0));
-                let text = format!(
-                    "Successfully pulled image \"{image}\" in {took} ({took} including waiting). Image size: {} bytes.",
-                    found.size
-                );
-                kubelet.event(pod, None, EventType::Normal, "Pulled", text);
+                let took = Millis::try_from(millis).unwrap_or(0);
+                kubelet.event(pod, None, EventType::Normal, "Pulled", pulled(image, "", (took, took), found.size));
                 Ok(found)
             }
             Ok(Err(failure)) => Err(format!("rpc error: code = {} desc = {}", failure.code, failure.reason)),
@@ -230,9 +217,35 @@ impl Worker {
     }
 }
 
+/// The text of `Pulled`: where from if that is not a registry, the pull's time without and with waiting, bytes.
+fn pulled(image: &str, origin: &str, (took, waited): (Millis, Millis), size: u64) -> String {
+    let (took, waited) = (go_duration(took), go_duration(waited));
+    format!(
+        "Successfully pulled image \"{image}\"{origin} in {took} ({waited} including waiting). Image size: {size} bytes."
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pull_is_told_as_upstream_tells_it() {
+        for (origin, times, expected) in [
+            (
+                "",
+                (1_500, 2_000),
+                "Successfully pulled image \"a\" in 1.5s (2s including waiting). Image size: 7 bytes.",
+            ),
+            (
+                " from this machine's image store",
+                (0, 0),
+                "Successfully pulled image \"a\" from this machine's image store in 0s (0s including waiting). Image size: 7 bytes.",
+            ),
+        ] {
+            assert_eq!(pulled("a", origin, times, 7), expected);
+        }
+    }
 
     #[test]
     fn policies_are_upstreams() {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 #[derive(Debug, Default)]
 pub(super) struct Health {
     nodes: HashMap<String, Heard>,
+    looked: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -23,6 +24,18 @@ struct Heard {
 impl Health {
     fn heard(&mut self, node: &str, now: Instant) -> &mut Heard {
         self.nodes.entry(node.to_owned()).or_insert(Heard { at: now, renewal: None, heartbeat: None })
+    }
+
+    /// Called at every look, which happens far more often than every `longest`. Who did not look for longer was frozen
+    /// together with all that it watches over: that time is nobody's silence, as it would not be after a restart.
+    pub(super) fn look(&mut self, now: Instant, longest: Duration) {
+        let Some(before) = self.looked.replace(now) else { return };
+        let pause = now.duration_since(before);
+        if pause > longest {
+            for heard in self.nodes.values_mut() {
+                heard.at = (heard.at + pause).min(now);
+            }
+        }
     }
 
     /// A lease was written.
@@ -76,6 +89,32 @@ fn heartbeat(node: &Node) -> Option<String> {
 mod tests {
     use super::*;
     use drydock_client::types::Condition;
+
+    #[test]
+    fn nobody_is_silent_while_nobody_listens() {
+        let mut health = Health::default();
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let longest = Duration::from_secs(6);
+        let mut lease = Lease::default();
+        lease.spec.renew_time = Some("1".into());
+        for name in ["quick", "late"] {
+            lease.metadata.name = name.into();
+            health.hear_lease(&lease, at(0));
+        }
+        health.look(at(1), longest);
+        health.look(at(3), longest);
+        assert_eq!(health.silence("late", at(3)).as_secs(), 3, "a look changes nothing");
+        // Frozen for an hour. One kubelet writes before the first look, the other has not yet.
+        lease.metadata.name = "quick".into();
+        lease.spec.renew_time = Some("2".into());
+        health.hear_lease(&lease, at(3603));
+        health.look(at(3603), longest);
+        assert_eq!(health.silence("late", at(3603)).as_secs(), 3, "as long as before");
+        assert_eq!(health.silence("quick", at(3605)).as_secs(), 2, "never heard of in the future");
+        health.look(at(3605), longest);
+        assert_eq!(health.silence("late", at(3616)).as_secs(), 16, "who stays silent is found silent");
+    }
 
     #[test]
     fn only_new_signs_count() {

@@ -1,0 +1,177 @@
+//! Who may do what to a session. One function decides; one guard before all routes of sessions asks it.
+
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use drydock_protocol::path::PREFIX;
+use drydock_protocol::{May, Role};
+
+use crate::error::Error;
+use crate::identity::Caller;
+use crate::routes::App;
+
+/// What somebody wants of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Its description: state, times, lesson.
+    See,
+    /// Everything that it shows: objects, logs, files, what is typed in its terminals.
+    Watch,
+    /// To change what is in it: terminals, files, nodes, answers.
+    Act,
+    /// What its workloads serve.
+    Preview,
+    /// Its time: extend it, end it.
+    Manage,
+    /// What is its owner's alone: start it over, invite others, take its credentials.
+    Own,
+}
+
+/// What a person has to do with a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Relation {
+    /// They started it.
+    pub(crate) owner: bool,
+    /// They were invited.
+    pub(crate) guest: Option<May>,
+    /// It is in a class of theirs.
+    pub(crate) instructor: bool,
+    /// Its owner lets the instructor work in it, too.
+    pub(crate) joint: bool,
+}
+
+/// Whether somebody may.
+pub(crate) fn may(caller: &Caller, relation: &Relation, wanted: Use) -> bool {
+    let instructor = relation.instructor && caller.role >= Role::Instructor;
+    let operator = caller.role >= Role::Operator;
+    if relation.owner {
+        return true;
+    }
+    match wanted {
+        Use::See => relation.guest.is_some() || instructor || operator,
+        Use::Watch | Use::Preview => relation.guest.is_some() || instructor,
+        Use::Act => relation.guest == Some(May::Work) || (instructor && relation.joint),
+        Use::Manage => instructor || operator,
+        Use::Own => false,
+    }
+}
+
+/// Who asks, at a session that they may at least see. Only the guard makes one.
+#[derive(Clone, Debug)]
+pub(crate) struct Seat {
+    /// Who asks.
+    pub(crate) caller: Caller,
+    /// The session's identifier.
+    pub(crate) session: String,
+    /// What they have to do with it.
+    pub(crate) relation: Relation,
+}
+
+impl Seat {
+    /// Whether they may.
+    pub(crate) fn may(&self, wanted: Use) -> bool {
+        may(&self.caller, &self.relation, wanted)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Seat {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Seat, Error> {
+        parts.extensions.get().cloned().ok_or(Error::Unknown)
+    }
+}
+
+/// How a route of sessions is guarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guard {
+    /// Not a session's.
+    Free,
+    /// By [`may`].
+    Needs(Use),
+    /// By a token of its own, which its handler looks at.
+    Token,
+}
+
+/// How a route is guarded. What is not named here and changes something needs [`Use::Act`], everything else [`Use::Watch`]: a new
+/// route is not open by being forgotten.
+fn guard_of(method: &Method, path: &str) -> Guard {
+    let path = path.strip_prefix(PREFIX).unwrap_or(path);
+    let Some((_, rest)) = path.strip_prefix("/sessions/").map(|rest| rest.split_once('/').unwrap_or((rest, ""))) else {
+        return Guard::Free;
+    };
+    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    match rest.split('/').next().unwrap_or_default() {
+        "" if reads => Guard::Needs(Use::See),
+        "" | "extend" => Guard::Needs(Use::Manage),
+        "reset" | "invites" | "kubeconfig" => Guard::Needs(Use::Own),
+        "guests" | "kube" => Guard::Token,
+        "terminals" => Guard::Needs(Use::Act),
+        "ports" | "preview" => Guard::Needs(Use::Preview),
+        _ if reads => Guard::Needs(Use::Watch),
+        _ => Guard::Needs(Use::Act),
+    }
+}
+
+/// Stands before all routes of the API and lets to a session only who may.
+pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let Guard::Needs(wanted) = guard_of(request.method(), request.uri().path()) else { return next.run(request).await };
+    let (mut parts, body) = request.into_parts();
+    match seat(&app, &mut parts, wanted).await {
+        Ok(seat) => {
+            parts.extensions.insert(seat);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn seat(app: &App, parts: &mut Parts, wanted: Use) -> Result<Seat, Error> {
+    let params = RawPathParams::from_request_parts(parts, &()).await.map_err(|_| absent())?;
+    let session = params.iter().find(|(name, _)| *name == "id").map(|(_, id)| id.to_owned()).ok_or_else(absent)?;
+    let caller = Caller::from_request_parts(parts, &()).await?;
+    sit(app, caller, session, &parts.headers, wanted).await
+}
+
+/// A person's seat at a session.
+///
+/// # Errors
+/// When there is no such session for them, or they may not.
+pub(crate) async fn sit(
+    app: &App,
+    caller: Caller,
+    session: String,
+    headers: &HeaderMap,
+    wanted: Use,
+) -> Result<Seat, Error> {
+    let (mut relation, unowned) = app.store.relation(&session, &caller.person).await?.ok_or_else(absent)?;
+    if unowned && started_before_there_were_people(headers, &session) {
+        app.store.put_owner(&session, &caller.person).await?;
+        relation.owner = true;
+    }
+    let seat = Seat { caller, session, relation };
+    if seat.may(wanted) {
+        Ok(seat)
+    } else if seat.may(Use::See) {
+        Err(Error::Forbidden("You may see this session, but not do this.".to_owned()))
+    } else {
+        Err(absent())
+    }
+}
+
+/// The same for a session of others as for one that never was: who guesses learns nothing.
+fn absent() -> Error {
+    Error::NotFound("There is no such session; it may have been ended long ago.".to_owned())
+}
+
+/// Earlier versions kept the identifiers of a browser's sessions in a cookie, and who knew one had the session.
+fn started_before_there_were_people(headers: &HeaderMap, session: &str) -> bool {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(|(name, _)| *name == "drydock_sessions").any(|(_, ids)| ids.split('.').any(|id| id == session))
+}
+
+#[cfg(test)]
+mod tests;

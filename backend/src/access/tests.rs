@@ -1,0 +1,65 @@
+//! Who may, as tables.
+
+use super::*;
+
+fn caller(role: Role) -> Caller {
+    Caller { person: "p".to_owned(), name: None, role, sign_in: None }
+}
+
+/// The letters of what is allowed: See, Watch, Act, Preview, Manage, Own.
+fn allowed(role: Role, relation: Relation) -> String {
+    let uses = [Use::See, Use::Watch, Use::Act, Use::Preview, Use::Manage, Use::Own];
+    let letters = uses.iter().zip("SWAPMO".chars());
+    letters.map(|(wanted, letter)| if may(&caller(role), &relation, *wanted) { letter } else { '-' }).collect()
+}
+
+#[test]
+fn who_may_what() {
+    use Role::{Instructor, Learner, Operator};
+    let nobody = Relation::default();
+    let owner = Relation { owner: true, ..nobody };
+    let watch = Relation { guest: Some(May::Watch), ..nobody };
+    let work = Relation { guest: Some(May::Work), ..nobody };
+    let teaches = Relation { instructor: true, ..nobody };
+    let joint = Relation { instructor: true, joint: true, ..nobody };
+    for (role, relation, expected) in [
+        (Learner, nobody, "------"),
+        (Learner, owner, "SWAPMO"),
+        (Learner, watch, "SW-P--"),
+        (Learner, work, "SWAP--"),
+        // Who is no instructor any more is nobody in what was their class.
+        (Learner, joint, "------"),
+        (Instructor, nobody, "------"),
+        (Instructor, owner, "SWAPMO"),
+        (Instructor, teaches, "SW-PM-"),
+        (Instructor, joint, "SWAPM-"),
+        (Instructor, work, "SWAP--"),
+        (Operator, nobody, "S---M-"),
+        (Operator, teaches, "SW-PM-"),
+        (Operator, watch, "SW-PM-"),
+        (Operator, owner, "SWAPMO"),
+    ] {
+        assert_eq!(allowed(role, relation), expected, "{role:?} {relation:?}");
+    }
+}
+
+#[test]
+fn how_routes_are_guarded() {
+    for (method, route, expected) in [
+        (Method::GET, "/lessons/x", Guard::Free),
+        (Method::POST, "/api/v1/sessions", Guard::Free),
+        (Method::GET, "/api/v1/sessions/0123", Guard::Needs(Use::See)),
+        (Method::DELETE, "/api/v1/sessions/0123", Guard::Needs(Use::Manage)),
+        (Method::PATCH, "/api/v1/sessions/0123", Guard::Needs(Use::Manage)),
+        (Method::POST, "/sessions/0123/reset", Guard::Needs(Use::Own)),
+        (Method::GET, "/api/v1/sessions/0123/invites", Guard::Needs(Use::Own)),
+        (Method::POST, "/api/v1/sessions/0123/guests", Guard::Token),
+        (Method::GET, "/api/v1/sessions/0123/events", Guard::Needs(Use::Watch)),
+        (Method::GET, "/api/v1/sessions/0123/terminals/main", Guard::Needs(Use::Act)),
+        (Method::PUT, "/api/v1/sessions/0123/files/a/b", Guard::Needs(Use::Act)),
+        (Method::GET, "/api/v1/sessions/0123/something/new", Guard::Needs(Use::Watch)),
+        (Method::POST, "/api/v1/sessions/0123/something/new", Guard::Needs(Use::Act)),
+    ] {
+        assert_eq!(guard_of(&method, route), expected, "{method} {route}");
+    }
+}
