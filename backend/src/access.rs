@@ -106,7 +106,7 @@ fn guard_of(method: &Method, path: &str) -> Guard {
     match rest.split('/').next().unwrap_or_default() {
         "" if reads => Guard::Needs(Use::See),
         "" | "extend" => Guard::Needs(Use::Manage),
-        "reset" | "invites" | "kubeconfig" => Guard::Needs(Use::Own),
+        "reset" | "invites" | "kubeconfig" | "manifests.yaml" => Guard::Needs(Use::Own),
         "guests" | "kube" => Guard::Token,
         "terminals" => Guard::Needs(Use::Act),
         "ports" | "preview" => Guard::Needs(Use::Preview),

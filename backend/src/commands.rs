@@ -1,5 +1,6 @@
 //! The command line.
 
+mod backup;
 mod cluster;
 mod config;
 mod hosts;
@@ -8,6 +9,7 @@ mod lesson;
 mod node;
 pub(crate) mod pulling;
 mod serve;
+mod systemd;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -77,6 +79,12 @@ enum Command {
     Serve(Box<serve::Options>),
     /// Prints the settings that hold for the server, and where each comes from.
     Config(Box<config::Options>),
+    /// Saves the database and the imported lessons, also while a server runs.
+    Backup(backup::Backup),
+    /// Puts a backup back; what was there is kept beside it.
+    Restore(backup::Restore),
+    /// Prints the systemd unit that runs the server.
+    Systemd(systemd::Options),
     /// Creates, lists and removes clusters without the web app.
     #[command(subcommand)]
     Cluster(cluster::Command),
@@ -164,6 +172,9 @@ pub(crate) fn run(options: Options, settings: &[Setting]) -> anyhow::Result<()> 
                 config::run(&command, settings);
                 Ok(())
             }
+            Command::Backup(command) => backup::save(&options.common, command).await,
+            Command::Restore(command) => backup::restore(&options.common, command).await,
+            Command::Systemd(command) => systemd::run(&command),
             Command::Cluster(command) => cluster::run(&options.common, command).await,
             Command::Node(command) => node::run(&options.common, command).await,
             Command::Fault(command) => node::fault(&options.common, command).await,

@@ -1,7 +1,7 @@
 //! Every failure that a browser may see: one enum, one place that turns it into an answer.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use drydock_engine::EngineError;
 use drydock_engine::host::HostError;
@@ -37,6 +37,9 @@ pub(crate) enum Error {
     /// Known, but not allowed.
     #[error("{0}")]
     Forbidden(String),
+    /// Too often; this many seconds later it may be tried again.
+    #[error("Too many tries. Try again in {0} seconds.")]
+    TooOften(u64),
     /// Nobody said who asks: a route without the layers that do.
     #[error("it is not known who asks")]
     Unknown,
@@ -67,11 +70,13 @@ impl Error {
             Error::Capacity(_) => (StatusCode::SERVICE_UNAVAILABLE, code::CAPACITY),
             Error::Gone(_) => (StatusCode::GONE, code::GONE),
             Error::SignInNeeded => (StatusCode::UNAUTHORIZED, code::SIGN_IN),
+            Error::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, code::TOO_OFTEN),
             Error::Forbidden(_) => (StatusCode::FORBIDDEN, code::FORBIDDEN),
             Error::ForeignOrigin => (StatusCode::FORBIDDEN, code::FOREIGN_ORIGIN),
             Error::Host(HostError::NoNode { .. } | HostError::NoSession { .. }) => {
                 (StatusCode::NOT_FOUND, code::NOT_FOUND)
             }
+            Error::Store(error) if trouble(error).is_some() => (StatusCode::SERVICE_UNAVAILABLE, code::INTERNAL),
             Error::Unknown | Error::Store(_) | Error::Engine(_) | Error::Host(_) | Error::Stored(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL)
             }
@@ -85,12 +90,29 @@ impl IntoResponse for Error {
         let message = if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(error = chain(&self), "request failed");
             "Something went wrong on the server; its log says what. Try again, or tell whoever runs it.".to_owned()
+        } else if let Error::Store(error) = &self {
+            tracing::error!(error = chain(error), "request failed");
+            trouble(error).unwrap_or_default().to_owned()
         } else if let Error::Host(error) = &self {
             error.to_string()
         } else {
             self.to_string()
         };
-        (status, Json(ErrorBody::new(code, message))).into_response()
+        let mut response = (status, Json(ErrorBody::new(code, message))).into_response();
+        if let Error::TooOften(seconds) = self {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+/// What keeps the database from its work now and may be over soon; by SQLite's result codes.
+fn trouble(error: &sqlx::Error) -> Option<&'static str> {
+    let number = error.as_database_error()?.code()?.parse::<u32>().ok()?;
+    match number & 0xff {
+        5 | 6 => Some("The server's database is busy. Try again in a moment; nothing was changed."),
+        8 | 10 | 13 => Some("The server's disk is full or fails, so nothing was changed. Tell whoever runs it."),
+        _ => None,
     }
 }
 
@@ -107,4 +129,38 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sqlx::Connection as _;
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_that_is_locked_or_full_is_no_riddle() {
+        let folder = tempfile::tempdir().expect("tempdir");
+        let options = SqliteConnectOptions::new()
+            .filename(folder.path().join("db"))
+            .create_if_missing(true)
+            .busy_timeout(Duration::ZERO);
+        let mut first = SqliteConnection::connect_with(&options).await.expect("open");
+        sqlx::query("CREATE TABLE t (x TEXT)").execute(&mut first).await.expect("create");
+        let mut second = SqliteConnection::connect_with(&options).await.expect("open");
+        sqlx::query("BEGIN EXCLUSIVE").execute(&mut first).await.expect("lock");
+        let locked = sqlx::query("INSERT INTO t VALUES ('a')").execute(&mut second).await.expect_err("locked");
+        let answer = Error::from(locked);
+        assert_eq!(answer.parts().0, StatusCode::SERVICE_UNAVAILABLE);
+        sqlx::query("ROLLBACK").execute(&mut first).await.expect("unlock");
+        // As on a disk without room: the file may not grow.
+        sqlx::query("PRAGMA max_page_count = 2").execute(&mut second).await.expect("limit");
+        let full = sqlx::query("INSERT INTO t VALUES (hex(zeroblob(100000)))").execute(&mut second).await;
+        let full = full.expect_err("no room");
+        assert!(trouble(&full).is_some_and(|sentence| sentence.contains("disk")), "{full}");
+        let wrong = sqlx::query("SELECT nothing FROM t").execute(&mut second).await.expect_err("no such column");
+        assert_eq!(Error::from(wrong).parts().0, StatusCode::INTERNAL_SERVER_ERROR);
+    }
 }

@@ -11,9 +11,6 @@ use drydock_protocol::Role;
 use ring::hmac;
 use sha2::{Digest, Sha256};
 
-#[allow(unused_imports, reason = "for previews, which come next")]
-pub(crate) use cookie::is_own as is_own_cookie;
-
 use crate::error::Error;
 use crate::front::Front;
 use crate::routes::App;

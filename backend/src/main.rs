@@ -2,6 +2,9 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
 mod access;
+mod admission;
+mod backup;
+mod classroom;
 mod commands;
 mod config;
 mod error;
@@ -12,6 +15,8 @@ mod identity;
 mod lessons;
 mod live;
 mod metrics;
+mod notify;
+mod preview;
 mod routes;
 mod sessions;
 mod store;

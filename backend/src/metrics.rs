@@ -10,6 +10,7 @@ pub(crate) mod text;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use axum::response::Response;
 use drydock_protocol::operator::Durations;
 
 /// Sessions that were asked for.
@@ -28,6 +29,17 @@ pub(crate) static TERMINALS: Gauge = Gauge::new();
 pub(crate) static TERMINALS_OPENED: Counter = Counter::new();
 /// Requests to learners' workloads.
 pub(crate) static PREVIEW_REQUESTS: Counter = Counter::new();
+
+/// Marks an answer of a learner's workload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OfPreview;
+
+/// Counts and marks an answer of a learner's workload.
+pub(crate) fn preview(mut response: Response) -> Response {
+    PREVIEW_REQUESTS.add();
+    response.extensions_mut().insert(OfPreview);
+    response
+}
 
 /// Buckets that a histogram can have, the last one without a bound included.
 const MOST_BUCKETS: usize = 16;

@@ -1,8 +1,10 @@
 //! HTTP: the API under /api/v1, health, metrics and the web app.
 
 mod assets;
+mod classes;
 mod events;
 mod files;
+mod join;
 mod lessons;
 mod me;
 pub(crate) mod metrics;
@@ -11,6 +13,7 @@ mod objects;
 mod openapi;
 mod operator;
 mod origin;
+mod previews;
 mod request_id;
 mod sessions;
 mod terminal;
@@ -21,18 +24,21 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware;
-use axum::routing::{delete, get, post};
+use axum::routing::{any, delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 pub(crate) use assets::Assets;
+pub(crate) use objects::yaml;
 
 use crate::access;
+use crate::classroom::Classroom;
 use crate::error::Error;
 use crate::identity::{self, Identity};
 use crate::lessons::Library;
 use crate::metrics::monitor::Monitor;
+use crate::preview::{self, Previews};
 use crate::sessions::Sessions;
 use crate::store::Store;
 
@@ -50,10 +56,14 @@ pub(crate) struct App {
     pub(crate) store: Store,
     /// Lessons.
     pub(crate) library: Arc<Library>,
+    /// Classes.
+    pub(crate) classroom: Arc<Classroom>,
     /// What tells people apart.
     pub(crate) identity: Arc<Identity>,
     /// The web app.
     pub(crate) assets: Arc<Assets>,
+    /// What sessions serve.
+    pub(crate) previews: Arc<Previews>,
     /// How the whole server is.
     pub(crate) monitor: Arc<Monitor>,
     /// What /metrics wants to be shown.
@@ -67,6 +77,10 @@ pub(crate) fn router(app: App) -> Router {
         .route("/sessions/{id}/files/{*path}", get(files::read).put(files::write))
         .route("/sessions/{id}/manifest", post(files::manifest))
         .layer(DefaultBodyLimit::max(FILE_BODY_LIMIT));
+    // A learner's manifests may be as large as the API server takes them.
+    let kube = Router::new()
+        .route("/sessions/{id}/kube", any(previews::kube))
+        .route("/sessions/{id}/kube/{*path}", any(previews::kube));
     let api = Router::new()
         .route("/lessons", get(lessons::list))
         .route("/lessons/{slug}", get(lessons::show))
@@ -75,6 +89,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/sessions/{id}", get(sessions::show).merge(delete(sessions::end)))
         .route("/sessions/{id}/extend", post(sessions::extend))
         .route("/sessions/{id}/reset", post(sessions::reset))
+        .route("/sessions/{id}/wake", post(sessions::wake))
+        .route("/sessions/{id}/manifests.yaml", get(sessions::manifests))
         .route("/sessions/{id}/answers", post(sessions::answer))
         .route("/sessions/{id}/nodes", post(nodes::add))
         .route("/sessions/{id}/nodes/{node}", delete(nodes::remove))
@@ -87,6 +103,22 @@ pub(crate) fn router(app: App) -> Router {
         .route("/sessions/{id}/events", get(events::stream))
         .route("/sessions/{id}/terminals/{terminal}", get(terminal::open))
         .route("/sessions/{id}/files", get(files::list))
+        .route("/sessions/{id}/class", post(join::act))
+        .route("/classes", get(classes::list).post(classes::create))
+        .route("/classes/{class}", get(classes::show).merge(delete(classes::remove)))
+        .route("/classes/{class}/actions", post(classes::act))
+        .route("/classes/{class}/events", get(classes::stream))
+        .route("/classes/{class}/posts", post(classes::post))
+        .route("/classes/{class}/posts/{post}", delete(classes::take_back))
+        .route("/classes/{class}/progress.csv", get(classes::progress))
+        .route("/classes/{class}/learners/{learner}", delete(classes::remove_learner))
+        .route("/classes/{class}/learners/{learner}/hand", delete(classes::lower_hand))
+        .route("/classes/{class}/learners/{learner}/joint", post(classes::ask_joint).delete(classes::end_joint))
+        .route("/classes/{class}/learners/{learner}/terminal", get(classes::watch))
+        .route("/join/{code}", get(join::look).post(join::join))
+        .route("/sessions/{id}/ports", get(previews::list))
+        .route("/sessions/{id}/preview", get(previews::open))
+        .route("/sessions/{id}/kubeconfig", get(previews::kubeconfig).delete(previews::revoke))
         .route("/me", get(me::show))
         .route("/operator/overview", get(operator::overview))
         .route("/operator/history", get(operator::history))
@@ -96,6 +128,7 @@ pub(crate) fn router(app: App) -> Router {
         })
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
         .merge(files)
+        .merge(kube)
         // The last is the first to see a request.
         .layer(middleware::from_fn_with_state(app.clone(), access::guard))
         .layer(middleware::from_fn_with_state(app.clone(), origin::same_site))
@@ -110,6 +143,7 @@ pub(crate) fn router(app: App) -> Router {
         .fallback(assets::serve)
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "no-referrer"))
+        .layer(middleware::from_fn_with_state(app.clone(), preview::by_host))
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn(metrics::count))
         .layer(middleware::from_fn(request_id::name))

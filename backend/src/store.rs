@@ -1,19 +1,30 @@
 //! All SQL of Drydock. One SQLite file, migrated at start.
 
+mod admission;
+mod classes;
 mod faults;
 mod history;
 mod lessons;
 mod people;
+mod previews;
 mod progress;
 mod sessions;
+pub(crate) mod snapshot;
 
 use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
+pub(crate) use admission::{ClockRow, WarmRow};
+pub(crate) use classes::{ClassRow, MemberRow};
 pub(crate) use lessons::{LessonFile, LessonRow};
 pub(crate) use sessions::SessionRow;
+
+/// Every change of the schema, in order.
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+/// How long one who finds the database locked waits.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The database. Cheap to clone.
 #[derive(Clone)]
@@ -33,9 +44,16 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(5));
+            .busy_timeout(PATIENCE);
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
-        sqlx::migrate!("../migrations").run(&pool).await?;
+        MIGRATIONS.run(&pool).await.map_err(|error| match error {
+            sqlx::migrate::MigrateError::VersionMissing(schema) => anyhow::anyhow!(
+                "{} was made by a newer Drydock (schema {schema}, this program knows {}): run that version again",
+                file.display(),
+                snapshot::newest_schema()
+            ),
+            other => other.into(),
+        })?;
         Ok(Store { pool })
     }
 
@@ -44,3 +62,6 @@ impl Store {
         sqlx::query("SELECT 1").execute(&self.pool).await.is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

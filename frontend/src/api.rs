@@ -3,8 +3,9 @@
 use std::fmt;
 
 use drydock_protocol::{
-    Answer, AnswerVerdict, CreateSession, ErrorBody, Fault, HomeFile, HomeFiles, Language, Lesson, LessonSummary,
-    ManifestOutcome, ObjectDetails, RunManifest, Session, TerminalControl, error::code, path,
+    Answer, AnswerVerdict, ClassPlace, CreateSession, ErrorBody, Fault, HomeFile, HomeFiles, Invitation, JoinClass,
+    Language, LearnerAction, Lesson, LessonSummary, ManifestOutcome, ObjectDetails, RunManifest, Session,
+    TerminalControl, error::code, path,
 };
 use gloo::net::http::{Method, RequestBuilder};
 use leptos::prelude::window;
@@ -86,6 +87,11 @@ pub(crate) async fn extend(id: &str) -> Result<Session, Error> {
     send(Method::POST, &path::session_verb(id, "extend"), None).await
 }
 
+/// Wakes a session that sleeps.
+pub(crate) async fn wake(id: &str) -> Result<Session, Error> {
+    send(Method::POST, &path::session_verb(id, "wake"), None).await
+}
+
 /// Gives a session a fresh cluster.
 pub(crate) async fn reset(id: &str) -> Result<Session, Error> {
     send(Method::POST, &path::session_verb(id, "reset"), None).await
@@ -100,6 +106,25 @@ pub(crate) async fn node(id: &str, node: &str, verb: &str) -> Result<Session, Er
 pub(crate) async fn answer(id: &str, language: Language, answer: &Answer) -> Result<AnswerVerdict, Error> {
     let body = serde_json::to_string(answer).unwrap_or_default();
     send(Method::POST, &path::answers(id, language), Some(&body)).await
+}
+
+/// What a join code leads to.
+pub(crate) async fn invitation(code: &str) -> Result<Invitation, Error> {
+    send(Method::GET, &path::join(code), None).await
+}
+
+/// Joins a class.
+pub(crate) async fn join(code: &str, name: &str) -> Result<ClassPlace, Error> {
+    let body = serde_json::to_string(&JoinClass { name: name.to_owned() }).unwrap_or_default();
+    send(Method::POST, &path::join(code), Some(&body)).await
+}
+
+/// Does something in the session's class.
+pub(crate) async fn in_class(id: &str, action: LearnerAction) -> Result<(), Error> {
+    let body = serde_json::to_string(&action).unwrap_or_default();
+    let (status, text) =
+        fetch(Method::POST, &path::session_class(id), Some(&body)).await.map_err(|_| Error::Offline)?;
+    if (200..300).contains(&status) { Ok(()) } else { Err(refusal(status, &text)) }
 }
 
 /// The files of the workstation's home folder.

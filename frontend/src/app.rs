@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use leptos_router::components::{Route, Router, Routes};
 use leptos_router::path;
 
-use crate::pages::{Catalogue, NotFound, SessionPage};
+use crate::pages::{Catalogue, JoinPage, NotFound, SessionPage};
 use crate::settings::Settings;
 
 /// Puts the app into the page.
@@ -21,6 +21,7 @@ fn App() -> impl IntoView {
             <Routes fallback=NotFound>
                 <Route path=path!("/") view=Catalogue />
                 <Route path=path!("/sessions/:id") view=SessionPage />
+                <Route path=path!("/join/:code?") view=JoinPage />
             </Routes>
         </Router>
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use drydock_protocol::{
-    Check, CheckState, CheckStatus, ClassSeat, Envelope, HintStatus, Notice, Quiz, Session, SessionEvent, Step,
+    Check, CheckState, CheckStatus, ClassSeat, Envelope, HintStatus, Notice, Quiz, Session, SessionEvent, SessionState, Step,
     Topology, Trace,
 };
 use gloo::events::EventListener;
@@ -100,9 +100,14 @@ impl Live {
         self.session.set(Some(session));
     }
 
-    /// Whether the session is in a state in which its cluster can be used.
+    /// Whether the session is in a state in which its cluster can be used: one that sleeps wakes by it.
     pub(crate) fn is_ready(self) -> bool {
-        self.session.with(|it| it.as_ref().is_some_and(|it| it.state == drydock_protocol::SessionState::Ready))
+        self.session.with(|it| it.as_ref().is_some_and(|it| it.state == SessionState::Ready)) || self.is_asleep()
+    }
+
+    /// Whether the session sleeps.
+    pub(crate) fn is_asleep(self) -> bool {
+        self.session.with(|it| it.as_ref().is_some_and(|it| it.state == SessionState::Suspended))
     }
 
     /// Asks for the session itself: what the stream cannot tell is that there is none.

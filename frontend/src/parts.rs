@@ -1,6 +1,7 @@
 //! The parts that pages are made of.
 
 mod checks;
+mod class;
 mod code;
 mod details;
 mod dialog;
@@ -17,6 +18,7 @@ mod terminal;
 mod terminals;
 mod trace;
 
+pub(crate) use class::ClassStrip;
 pub(crate) use header::{PlainHeader, SessionHeader};
 pub(crate) use lesson::{LessonPane, Place};
 pub(crate) use panes::{Split, Splitter};

@@ -2,6 +2,7 @@
 //!
 //! A language is a value of [`Texts`], so a missing text does not compile. Words between back-ticks are code.
 
+mod class;
 mod en;
 mod page;
 mod scene;
@@ -10,12 +11,15 @@ mod zh_tw;
 
 use drydock_protocol::{Language, Notice, StartStage};
 
+pub use class::ClassTexts;
 pub use page::PageTexts;
 pub use scene::SceneTexts;
 
 /// All texts of a language.
 #[derive(Debug)]
 pub struct Texts {
+    /// For learners of a class.
+    pub class: &'static ClassTexts,
     /// Of the session page.
     pub page: &'static PageTexts,
     /// Link that jumps over the header.

@@ -372,6 +372,8 @@ pub struct ClassPlace {
 pub struct ClassSeat {
     /// Title of the class.
     pub title: String,
+    /// Its join code: the way back to it, also to a session that replaces one that is over.
+    pub code: String,
     /// Their name in it.
     pub name: String,
     /// Where the class is in its life.

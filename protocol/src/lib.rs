@@ -19,6 +19,7 @@ pub mod lesson;
 pub mod object;
 pub mod operator;
 pub mod path;
+pub mod preview;
 pub mod session;
 pub mod terminal;
 pub mod topology;
@@ -44,7 +45,10 @@ pub use lesson::{
     QuizOption, Step,
 };
 pub use object::{LogChunk, ObjectDetails, ObjectEvent};
-pub use session::{CreateSession, Session, SessionState, StartStage, StartStep, StepState};
+pub use preview::{Port, Target};
+pub use session::{
+    CreateSession, EndReason, QueuePlace, Session, SessionState, StartStage, StartStep, StepState, WaitsFor,
+};
 pub use terminal::TerminalControl;
 pub use topology::{
     Component, ComponentState, Container, Deployment, Endpoint, Ingress, IngressRoute, Namespace, Node, NodeRole,

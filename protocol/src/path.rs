@@ -18,12 +18,18 @@
 //! | GET | `/sessions/{id}/files/{path}` | → the file's bytes |
 //! | PUT | `/sessions/{id}/files/{path}` | bytes → `HomeFile` |
 //! | POST | `/sessions/{id}/manifest` | `RunManifest` → `ManifestOutcome` |
+//! | POST | `/sessions/{id}/wake` | → `Session`, which sleeps no more |
+//! | GET | `/sessions/{id}/manifests.yaml` | → what the learner made in the cluster, as YAML |
 //! | POST | `/sessions/{id}/nodes/{node}/stop`, `…/start` | → 202 `Session` |
 //! | POST | `/sessions/{id}/nodes` | → 201 `Session`: one worker more |
 //! | DELETE | `/sessions/{id}/nodes/{node}` | → `Session` |
 //! | POST | `/sessions/{id}/faults`, `…/faults/heal` | `Fault` → `Session` |
 //! | GET | `/sessions/{id}/objects/{kind}?namespace=&name=` | → `ObjectDetails` |
 //! | GET | `/sessions/{id}/logs?namespace=&pod=&container=&previous=` | server-sent events of `LogChunk` |
+//! | GET | `/sessions/{id}/ports` | → `[Port]` |
+//! | GET | `/sessions/{id}/preview?to=&path=` or `?url=&node=` | → 303 to a preview |
+//! | GET | `/sessions/{id}/kubeconfig` | → a kubeconfig; DELETE makes all of them void |
+//! | any | `/sessions/{id}/kube/{path}` | the API server, with a kubeconfig's token |
 //! | GET | `/operator/overview` | → `operator::Overview` |
 //! | GET | `/operator/history?hours=` | → `operator::History` |
 //! | GET | `/classes` | → `[Class]`: the instructor's own |
@@ -87,7 +93,7 @@ pub fn session(id: &str) -> String {
     format!("{PREFIX}/sessions/{}", encode(id))
 }
 
-/// `/api/v1/sessions/{id}/{verb}`, with `verb` one of `extend`, `reset`, `events`.
+/// `/api/v1/sessions/{id}/{verb}`, with `verb` one of `extend`, `reset`, `events`, `wake`, `manifests.yaml`.
 #[must_use]
 pub fn session_verb(id: &str, verb: &str) -> String {
     format!("{}/{verb}", session(id))
@@ -140,6 +146,12 @@ pub fn logs(id: &str, namespace: &str, pod: &str, container: &str, previous: boo
 #[must_use]
 pub fn terminal(id: &str, terminal: &str, node: &str, cols: u16, rows: u16) -> String {
     format!("{}/terminals/{}?node={}&cols={cols}&rows={rows}", session(id), encode(terminal), encode(node))
+}
+
+/// `/api/v1/sessions/{id}/preview?to=&path=`, with `to` and `path` of a [`crate::Port`].
+#[must_use]
+pub fn preview(id: &str, to: &str, path: &str) -> String {
+    format!("{}/preview?to={}&path={}", session(id), encode(to), encode(path))
 }
 
 /// `/api/v1/sessions/{id}/files`.

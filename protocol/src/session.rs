@@ -25,6 +25,8 @@ pub enum SessionState {
     Starting,
     /// All nodes are Ready and the terminal answers.
     Ready,
+    /// Nobody used it for a while: its processes are frozen, and the next use wakes it.
+    Suspended,
     /// Being removed.
     Ending,
     /// Gone; nothing of it is left.
@@ -39,6 +41,57 @@ impl SessionState {
     pub const fn is_over(self) -> bool {
         matches!(self, Self::Ended | Self::Failed)
     }
+}
+
+/// What a session in the queue waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitsFor {
+    /// Others that start this very moment; a matter of seconds.
+    #[default]
+    Turn,
+    /// One of the places that the server was given.
+    Places,
+    /// Memory of the machine.
+    Memory,
+    /// Disk space of the machine.
+    Disk,
+    /// Processes that the machine can still run.
+    Processes,
+}
+
+/// A place in the queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuePlace {
+    /// 1 is the next.
+    pub position: u32,
+    /// For how long, as far as the server can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_millis: Option<u64>,
+    /// What it waits for.
+    pub waits_for: WaitsFor,
+}
+
+/// Why a session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// Its owner ended it.
+    Owner,
+    /// An instructor or operator ended it.
+    Staff,
+    /// Its time was over.
+    Time,
+    /// It gave up its place in the queue.
+    Queue,
+    /// The machine had not enough memory or disk for all, and nobody had used this one for the longest time.
+    Pressure,
+    /// It could not start or broke down.
+    Failure,
+    /// The server was stopped.
+    Server,
+    /// Its cluster was gone.
+    Lost,
 }
 
 /// A session (`GET /api/v1/sessions/{id}`).
@@ -56,7 +109,16 @@ pub struct Session {
     /// Why it failed or ended, or what it waits for: one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When it was asked for.
+    /// Why it is over; in words: `reason`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<EndReason>,
+    /// Its place in the queue, while it is Pending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueuePlace>,
+    /// What the learner made can be downloaded though the session is over.
+    #[serde(default)]
+    pub manifests: bool,
+    /// When it was asked for, or had its turn when it had to wait.
     pub created_millis: u64,
     /// When it will be ended.
     pub expires_millis: u64,

@@ -339,6 +339,9 @@ pub struct Service {
     pub r#type: String,
     /// Cluster address; `None` for headless and ExternalName ones.
     pub cluster_ip: Option<String>,
+    /// Addresses of its load balancer, once it has some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
     /// Ports.
     pub ports: Vec<ServicePort>,
     /// Selector.

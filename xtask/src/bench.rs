@@ -2,14 +2,29 @@
 
 use std::process::Command;
 
+use clap::Args;
+
 use crate::{build, tools};
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Plays a class of so many learners instead, and draws docs/images/class.svg.
+    #[arg(long, value_name = "LEARNERS")]
+    class: Option<u16>,
+}
 
 /// Measures and prints a table.
 ///
 /// # Errors
 /// When the build or a measurement fails.
-pub(crate) fn run() -> anyhow::Result<()> {
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let drydock = build::release()?;
     let package = ["run", "--release", "--quiet", "--locked", "--package", "drydock-tests-bench"];
-    tools::run(Command::new("cargo").current_dir(tools::root()).args(package).env("DRYDOCK_TEST_BINARY", drydock))
+    let mut command = Command::new("cargo");
+    command.current_dir(tools::root()).args(package).env("DRYDOCK_TEST_BINARY", drydock);
+    if let Some(learners) = options.class {
+        command.args(["--", "class", &learners.to_string(), "docs/images/class.svg"]);
+    }
+    tools::run(&mut command)
 }

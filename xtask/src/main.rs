@@ -45,8 +45,8 @@ enum Command {
     Ci,
     /// Checks the dependency table and the files' form.
     Tidy,
-    /// Measures start times, memory, CPU and the API server.
-    Bench,
+    /// Measures start times, memory, CPU and the API server; or a whole class.
+    Bench(bench::Options),
     /// Lets everything go wrong in many sessions at once, for minutes, and checks that nothing is lost or left behind.
     Soak(soak::Options),
 }
@@ -61,7 +61,7 @@ fn main() -> anyhow::Result<()> {
         Command::Check => ci::check(),
         Command::Ci => ci::check().and_then(|()| test::run(&test::Options::default())),
         Command::Tidy => tidy::run(),
-        Command::Bench => bench::run(),
+        Command::Bench(options) => bench::run(&options),
         Command::Soak(options) => soak::run(&options),
     }
 }

@@ -22,7 +22,7 @@ const PEERS: [(&str, &str); 6] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("busybox", "busybox-static"),
-    ("mkfs.ext4", "e2fsprogs"),
+    ("e2fsck", "e2fsprogs"),
 ];
 /// What the browser journey needs.
 const BROWSER: [(&str, &str); 2] = [("chromium", "chromium"), ("chromedriver", "chromium-driver")];

@@ -24,13 +24,6 @@ pub(super) struct Signed {
     pub(super) old: bool,
 }
 
-#[allow(dead_code, reason = "for previews, which come next")]
-/// Whether a cookie of this name is the app's own: nobody behind a preview may see it.
-pub(crate) fn is_own(name: &str) -> bool {
-    let name = name.strip_prefix(BOUND).unwrap_or(name);
-    name == PERSON || name == SIGN_IN || name == "drydock_sessions"
-}
-
 /// Signs a person's cookie.
 pub(super) fn sign(key: &hmac::Key, person: &str, now: u64) -> String {
     let said = format!("{person}.{now}");
@@ -128,6 +121,5 @@ mod tests {
         let cookie = set(PERSON, Some("v"), true);
         assert_eq!(cookie, "__Host-drydock_person=v; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax; Secure");
         assert_eq!(set(SIGN_IN, None, false), "drydock_sign_in=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
-        assert!(is_own("__Host-drydock_person") && is_own("drydock_sign_in") && !is_own("session"));
     }
 }

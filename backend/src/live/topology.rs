@@ -194,10 +194,6 @@ fn ingress(value: &Value) -> Ingress {
         }
     }
     routes.extend(value.pointer("/spec/defaultBackend").and_then(|backend| route("", "", backend)));
-    let addresses = list(value, "/status/loadBalancer/ingress").iter().map(|it| match text(it, "/ip") {
-        "" => text(it, "/hostname").to_owned(),
-        ip => ip.to_owned(),
-    });
     Ingress {
         namespace: namespace(value),
         name: name(value),
@@ -208,8 +204,17 @@ fn ingress(value: &Value) -> Ingress {
             .flat_map(|it| list(it, "/hosts"))
             .filter_map(|it| it.as_str().map(str::to_owned))
             .collect(),
-        addresses: addresses.collect(),
+        addresses: balanced(value),
     }
+}
+
+/// Where a load balancer can be reached.
+fn balanced(value: &Value) -> Vec<String> {
+    let addresses = list(value, "/status/loadBalancer/ingress").iter().map(|it| match text(it, "/ip") {
+        "" => text(it, "/hostname").to_owned(),
+        ip => ip.to_owned(),
+    });
+    addresses.collect()
 }
 
 fn deployment(value: &Value) -> Deployment {
@@ -321,6 +326,7 @@ fn service(value: &Value, observed: &Observed) -> Service {
         name: service_name,
         r#type: text(value, "/spec/type").to_owned(),
         cluster_ip: some(cluster_ip).filter(|ip| ip != "None"),
+        addresses: balanced(value),
         ports: ports.collect(),
         selector: labels(value, "/spec/selector"),
         endpoints,

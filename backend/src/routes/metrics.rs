@@ -14,10 +14,10 @@ use drydock_protocol::SessionState;
 use sha2::{Digest, Sha256};
 
 use super::App;
+use crate::metrics;
 use crate::metrics::monitor::{self, Monitor};
 use crate::metrics::routes::{self, ROUTES};
 use crate::metrics::text::Page;
-use crate::metrics::{self};
 use crate::sessions::now_millis;
 
 /// Who may read the metrics.
@@ -76,7 +76,9 @@ pub(super) async fn count(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let begun = Instant::now();
     let response = next.run(request).await;
-    let route = route.as_deref().unwrap_or("(web app)");
+    // What is asked of a preview's host may look like a route of the app.
+    let is_preview = response.extensions().get::<metrics::OfPreview>().is_some();
+    let route = if is_preview { "(preview)" } else { route.as_deref().unwrap_or("(web app)") };
     ROUTES.observe(&method, route, response.status(), begun.elapsed());
     response
 }
@@ -90,8 +92,8 @@ fn page(monitor: &Monitor) -> impl IntoResponse + use<> {
 }
 
 /// Every state that a session that is not over can have: a state without sessions has a row, too.
-const STATES: [SessionState; 4] =
-    [SessionState::Pending, SessionState::Starting, SessionState::Ready, SessionState::Ending];
+const STATES: [SessionState; 5] =
+    [SessionState::Pending, SessionState::Starting, SessionState::Ready, SessionState::Suspended, SessionState::Ending];
 
 fn sessions(page: &mut Page, monitor: &Monitor) {
     let sessions = monitor.sessions();

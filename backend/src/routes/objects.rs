@@ -1,7 +1,7 @@
 //! An object of the session's cluster in detail, and the log of a container as it is written.
 
 mod lines;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::convert::Infallible;
 

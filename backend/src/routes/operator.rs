@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::App;
 use crate::error::Error;
+use crate::identity::Operator;
 use crate::metrics::monitor::STEP;
 use crate::sessions::now_millis;
 
@@ -14,7 +15,7 @@ use crate::sessions::now_millis;
 const MOST_HOURS: u64 = 168;
 
 /// GET /operator/overview
-pub(super) async fn overview(State(app): State<App>) -> Json<Overview> {
+pub(super) async fn overview(_: Operator, State(app): State<App>) -> Json<Overview> {
     Json(app.monitor.overview())
 }
 
@@ -30,7 +31,11 @@ fn day() -> u64 {
 }
 
 /// GET /operator/history
-pub(super) async fn history(State(app): State<App>, Query(span): Query<Span>) -> Result<Json<History>, Error> {
+pub(super) async fn history(
+    _: Operator,
+    State(app): State<App>,
+    Query(span): Query<Span>,
+) -> Result<Json<History>, Error> {
     let now = now_millis();
     let from = now.saturating_sub(span.hours.clamp(1, MOST_HOURS) * 3_600_000);
     let finest = u64::try_from(STEP.as_millis()).unwrap_or(u64::MAX);

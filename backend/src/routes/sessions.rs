@@ -3,8 +3,9 @@
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
-use drydock_protocol::{Answer, AnswerVerdict, CreateSession, Session};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use drydock_protocol::{Answer, AnswerVerdict, CreateSession, EndReason, Session};
 
 use super::App;
 use super::lessons::{Wanted, language};
@@ -41,17 +42,33 @@ pub(super) async fn show(State(app): State<App>, Path(id): Path<String>) -> Resu
 
 /// DELETE /sessions/{id}
 pub(super) async fn end(State(app): State<App>, seat: Seat) -> Result<(StatusCode, Json<Session>), Error> {
-    let reason = match (seat.relation.owner, seat.relation.instructor) {
-        (true, _) => "You ended this session.",
-        (false, true) => "Your instructor ended this session.",
-        (false, false) => "An operator of this server ended this session.",
+    let (end, reason) = match (seat.relation.owner, seat.relation.instructor) {
+        (true, _) => (EndReason::Owner, "You ended this session."),
+        (false, true) => (EndReason::Staff, "Your instructor ended this session."),
+        (false, false) => (EndReason::Staff, "An operator of this server ended this session."),
     };
-    Ok((StatusCode::ACCEPTED, Json(app.sessions.end(&seat.session, reason).await?)))
+    Ok((StatusCode::ACCEPTED, Json(app.sessions.end_because(&seat.session, end, reason).await?)))
 }
 
 /// POST /sessions/{id}/extend
 pub(super) async fn extend(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Session>, Error> {
     Ok(Json(app.sessions.extend(&id).await?))
+}
+
+/// POST /sessions/{id}/wake
+pub(super) async fn wake(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Session>, Error> {
+    app.sessions.touch(&id).await?;
+    Ok(Json(app.sessions.session(&id).await?))
+}
+
+/// GET /sessions/{id}/manifests.yaml
+pub(super) async fn manifests(State(app): State<App>, Path(id): Path<String>) -> Result<impl IntoResponse, Error> {
+    let text = app.sessions.manifests(&id).await?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/yaml"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"manifests.yaml\""),
+    ];
+    Ok((headers, text))
 }
 
 /// POST /sessions/{id}/reset

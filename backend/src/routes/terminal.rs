@@ -1,6 +1,7 @@
 //! Terminals: a WebSocket on one side, the host's PTY on the other.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -13,9 +14,10 @@ use drydock_protocol::terminal::WINDOW;
 use serde::Deserialize;
 
 use super::App;
+use crate::classroom::{BEFORE_COMMAND, CommandLines};
 use crate::error::{Error, chain};
 use crate::metrics;
-use crate::sessions::Hub;
+use crate::sessions::{Hub, OpenTerminal, Sessions};
 
 /// How long the exit code may come after the last output; without one, the host has cut off a page that was too slow.
 const LINGER: Duration = Duration::from_millis(500);
@@ -64,23 +66,32 @@ pub(super) async fn open(
     let node = session.nodes.iter().find(|node| node.name == size.node);
     let node = node.ok_or_else(|| Error::NotFound(format!("This session has no node named {:?}.", size.node)))?;
     let argv: &[&str] = if node.role == NodeRole::Workstation { &["/bin/bash", "-l"] } else { &[NODE_SHELL, "sh"] };
+    let mut env = BTreeMap::from([
+        ("TERM".to_owned(), "xterm-256color".to_owned()),
+        ("PS1".to_owned(), format!("{}:\\w# ", node.name)),
+    ]);
+    if node.role == NodeRole::Workstation && hub.is_in_class() {
+        env.insert("PS0".to_owned(), BEFORE_COMMAND.to_owned());
+    }
     let spec = TerminalSpec {
         id: terminal,
         argv: argv.iter().map(|word| (*word).to_owned()).collect(),
-        env: BTreeMap::from([
-            ("TERM".to_owned(), "xterm-256color".to_owned()),
-            ("PS1".to_owned(), format!("{}:\\w# ", node.name)),
-        ]),
+        env,
         cols: size.cols.clamp(2, 1000),
         rows: size.rows.clamp(2, 1000),
     };
+    let shown = OpenTerminal { id: spec.id.clone(), node: size.node.clone(), cols: spec.cols, rows: spec.rows };
     let name = hub.name().to_owned();
+    let sessions = app.sessions.clone();
     Ok(upgrade.max_message_size(FRAME_LIMIT).on_upgrade(move |mut socket| async move {
         let _connected = metrics::TERMINALS.hold();
         metrics::TERMINALS_OPENED.add();
         match host.terminal(&name, &size.node, &spec).await {
             Ok(terminal) => {
-                if carry(&mut socket, terminal, &hub).await == Ended::Closed
+                hub.shows_terminal(&shown, true);
+                let ended = carry(&mut socket, terminal, &sessions, &hub, shown).await;
+                hub.hides_terminal(&spec.id);
+                if ended == Ended::Closed
                     && let Err(error) = host.close_terminal(&name, &spec.id).await
                 {
                     tracing::warn!(session.name = name, error = chain(&error), "cannot close a terminal");
@@ -126,14 +137,26 @@ impl Flow {
 
 /// Carries bytes both ways. The channels hold little and the page tells what it has shown, so a flood of output waits in
 /// the PTY, not in memory, and an interrupt is seen at once.
-async fn carry(socket: &mut WebSocket, terminal: Terminal, hub: &Hub) -> Ended {
+async fn carry(
+    socket: &mut WebSocket,
+    terminal: Terminal,
+    sessions: &Arc<Sessions>,
+    hub: &Arc<Hub>,
+    mut shown: OpenTerminal,
+) -> Ended {
     let Terminal { mut output, input, resize, mut exit } = terminal;
     let mut flow = Flow::default();
+    let mut lines = hub.is_in_class().then(CommandLines::default);
+    // Command lines of what was kept from before were told already.
+    let mut typed = false;
     loop {
         tokio::select! {
             bytes = output.recv(), if flow.is_open() => match bytes {
                 Some(bytes) => {
                     flow.sent += bytes.len() as u64;
+                    if let Some(line) = lines.as_mut().and_then(|lines| lines.last(&bytes)).filter(|_| typed) {
+                        hub.commanded(&line);
+                    }
                     if socket.send(Message::Binary(bytes.into())).await.is_err() {
                         return Ended::Detached;
                     }
@@ -148,10 +171,15 @@ async fn carry(socket: &mut WebSocket, terminal: Terminal, hub: &Hub) -> Ended {
                 }
             },
             message = socket.recv() => match message {
+                // The instructor asked for attention.
+                Some(Ok(Message::Binary(_))) if hub.is_paused() => {}
                 Some(Ok(Message::Binary(bytes))) => {
+                    sessions.typed_in(hub);
                     // A line that is ended may have done what a lesson waits for.
                     if bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
                         hub.typed();
+                        typed = true;
+                        hub.shows_terminal(&shown, false);
                     }
                     if input.send(bytes.to_vec()).await.is_err() {
                         continue;
@@ -159,7 +187,9 @@ async fn carry(socket: &mut WebSocket, terminal: Terminal, hub: &Hub) -> Ended {
                 }
                 Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
                     Ok(TerminalControl::Resize { cols, rows }) => {
-                        resize.send_replace((cols.clamp(2, 1000), rows.clamp(2, 1000)));
+                        (shown.cols, shown.rows) = (cols.clamp(2, 1000), rows.clamp(2, 1000));
+                        resize.send_replace((shown.cols, shown.rows));
+                        hub.shows_terminal(&shown, false);
                     }
                     Ok(TerminalControl::Seen { bytes }) => flow.seen = Some(bytes),
                     Ok(TerminalControl::Close) => return Ended::Closed,

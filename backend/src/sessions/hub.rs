@@ -1,11 +1,14 @@
 //! One session's state and its stream of events: a page that comes back gets what it missed, or a snapshot.
 
+mod class;
 mod cluster;
 mod lesson;
+mod life;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use drydock_engine::Stage;
 use drydock_protocol::{
@@ -14,10 +17,11 @@ use drydock_protocol::{
 };
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 
+pub(crate) use class::{OpenTerminal, Progress};
 pub(crate) use lesson::{Found, Looked};
 
 use super::{Policy, millis, now_millis, start_stage};
-use crate::error::{Error, chain};
+use crate::error::Error;
 use crate::store::{SessionRow, Store};
 
 /// Events kept for pages that come back.
@@ -29,7 +33,9 @@ const TRACES: usize = 20;
 pub(crate) struct Hub {
     store: Store,
     id: String,
+    /// The name that its cluster gets, unless it is given one that is there already.
     name: String,
+    given: OnceLock<String>,
     inner: Mutex<Inner>,
     events: broadcast::Sender<Envelope>,
     /// Counts clusters that are over.
@@ -37,8 +43,12 @@ pub(crate) struct Hub {
     nodes_changed: Notify,
     nodes_turn: tokio::sync::Mutex<()>,
     log_streams: Arc<Semaphore>,
+    previews: Arc<Semaphore>,
+    gateway: Arc<Semaphore>,
     warned: AtomicBool,
     desk: lesson::Desk,
+    lectern: class::Lectern,
+    life: life::Life,
 }
 
 struct Inner {
@@ -61,6 +71,9 @@ pub(super) fn describe(row: &SessionRow, steps_done: Vec<String>, answered: Vec<
         lesson: row.lesson.clone(),
         state: row.state,
         reason: row.reason.clone(),
+        ended: None,
+        queue: None,
+        manifests: false,
         created_millis: row.created_millis,
         expires_millis: row.expires_millis,
         now_millis: now_millis(),
@@ -100,6 +113,7 @@ impl Hub {
             store,
             id: row.id.clone(),
             name: row.name.clone(),
+            given: OnceLock::new(),
             inner: Mutex::new(Inner {
                 row,
                 session,
@@ -117,8 +131,12 @@ impl Hub {
             nodes_changed: Notify::new(),
             nodes_turn: tokio::sync::Mutex::default(),
             log_streams: Arc::new(Semaphore::new(cluster::LOG_STREAMS)),
+            previews: Arc::new(Semaphore::new(cluster::PREVIEWS)),
+            gateway: Arc::new(Semaphore::new(cluster::GATEWAY)),
             warned: AtomicBool::new(false),
             desk: lesson::Desk::new(),
+            lectern: class::Lectern::new(),
+            life: life::Life::new(Instant::now()),
         }
     }
 
@@ -129,7 +147,7 @@ impl Hub {
 
     /// The cluster's name.
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        self.given.get().unwrap_or(&self.name)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -164,6 +182,11 @@ impl Hub {
             class: inner.class.clone(),
         };
         (vec![Envelope { seq: inner.seq, event: SessionEvent::Snapshot(Box::new(snapshot)) }], receiver)
+    }
+
+    /// Looks at the cluster's objects.
+    pub(crate) fn observe<T>(&self, at: impl FnOnce(&Topology) -> T) -> T {
+        at(&self.lock().topology)
     }
 
     /// Whether a page listens.
@@ -269,19 +292,17 @@ impl Hub {
         });
     }
 
-    /// The learner can begin.
-    pub(super) fn started(&self) {
+    /// The learner can begin, unless the session is ending already.
+    pub(super) fn started(&self) -> bool {
+        let mut started = false;
         self.change(|row, session| {
-            row.state = SessionState::Ready;
-            session.state = SessionState::Ready;
-        });
-        let row = self.lock().row.clone();
-        let store = self.store.clone();
-        tokio::spawn(async move {
-            if let Err(error) = store.put_session(&row).await {
-                tracing::error!(session.name = row.name, error = chain(&error), "cannot store a session");
+            if session.state == SessionState::Starting {
+                row.state = SessionState::Ready;
+                session.state = SessionState::Ready;
+                started = true;
             }
         });
+        started
     }
 
     /// Begins anew: nothing of the old cluster is shown any more.
@@ -321,6 +342,16 @@ impl Hub {
         extended
     }
 
+    /// Sets when the session ends, whatever its time limit.
+    pub(super) fn end_at(&self, millis: u64) {
+        self.change(|row, session| {
+            row.expires_millis = millis;
+            session.expires_millis = millis;
+            session.extend_millis = 0;
+        });
+        self.warned.store(false, Ordering::Relaxed);
+    }
+
     /// Says once that the end is near.
     pub(super) fn warn_once(&self) {
         if !self.warned.swap(true, Ordering::Relaxed) {
@@ -348,14 +379,6 @@ impl Hub {
     pub(super) async fn save(&self) -> Result<(), Error> {
         let row = self.lock().row.clone();
         Ok(self.store.put_session(&row).await?)
-    }
-
-    /// Stores the end and ends the watch.
-    pub(super) async fn close(&self) {
-        if let Err(error) = self.save().await {
-            tracing::error!(session.name = self.name, error = chain(&error), "cannot store a session's end");
-        }
-        self.closed.send_modify(|clusters| *clusters += 1);
     }
 
     /// Whether the session is over or ending.

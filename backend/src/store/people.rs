@@ -50,6 +50,14 @@ impl Store {
         Ok(name.fetch_optional(&self.pool).await?.flatten())
     }
 
+    /// What a person may do.
+    pub(crate) async fn person_role(&self, person: &str) -> sqlx::Result<Role> {
+        let found = sqlx::query_scalar("SELECT role FROM people WHERE id = ?").bind(person);
+        let found: Option<String> = found.fetch_optional(&self.pool).await?;
+        // Who did nothing yet is not kept.
+        Ok(found.map_or(Role::Learner, |it| role(&it)))
+    }
+
     /// Whose sign-in this is, while it holds.
     pub(crate) async fn signed_in(&self, digest: &str, now: u64) -> sqlx::Result<Option<PersonRow>> {
         let row = sqlx::query(
@@ -80,10 +88,12 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let owner: String = row.try_get("owner")?;
         let guest: Option<String> = row.try_get("may")?;
+        let class = self.class_instructors(session).await?.into_iter().find(|(instructor, _)| instructor == person);
         let relation = Relation {
             owner: !owner.is_empty() && owner == person,
             guest: guest.as_deref().map(may),
-            ..Relation::default()
+            instructor: class.is_some(),
+            joint: class.is_some_and(|(_, joint)| joint),
         };
         Ok(Some((relation, owner.is_empty())))
     }

@@ -37,7 +37,8 @@ impl Store {
         sqlx::query(
             "INSERT INTO sessions (id, name, owner, lesson, workers, state, reason, created_millis, expires_millis, start_millis)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-             ON CONFLICT (id) DO UPDATE SET workers = excluded.workers, state = excluded.state, reason = excluded.reason,
+             ON CONFLICT (id) DO UPDATE SET name = excluded.name, workers = excluded.workers, state = excluded.state,
+                 reason = excluded.reason, created_millis = excluded.created_millis,
                  expires_millis = excluded.expires_millis, start_millis = excluded.start_millis",
         )
         .bind(&session.id)
@@ -63,9 +64,10 @@ impl Store {
 
     /// Sessions that are not over.
     pub(crate) async fn open_sessions(&self) -> sqlx::Result<Vec<SessionRow>> {
-        let rows = sqlx::query("SELECT * FROM sessions WHERE state NOT IN ('Ended', 'Failed') ORDER BY created_millis")
-            .fetch_all(&self.pool)
-            .await?;
+        let rows =
+            sqlx::query("SELECT * FROM sessions WHERE state NOT IN ('Ended', 'Failed') ORDER BY queue_number, rowid")
+                .fetch_all(&self.pool)
+                .await?;
         rows.iter().map(read).collect()
     }
 }
@@ -87,10 +89,11 @@ fn read(row: &SqliteRow) -> sqlx::Result<SessionRow> {
     })
 }
 
-const STATES: [(SessionState, &str); 6] = [
+const STATES: [(SessionState, &str); 7] = [
     (SessionState::Pending, "Pending"),
     (SessionState::Starting, "Starting"),
     (SessionState::Ready, "Ready"),
+    (SessionState::Suspended, "Suspended"),
     (SessionState::Ending, "Ending"),
     (SessionState::Ended, "Ended"),
     (SessionState::Failed, "Failed"),
@@ -105,7 +108,7 @@ pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn unsigned(value: i64) -> u64 {
+pub(super) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 

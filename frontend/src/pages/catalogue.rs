@@ -7,7 +7,7 @@ use leptos_router::components::A;
 use leptos_router::hooks::use_navigate;
 
 use crate::api;
-use crate::classes::{BUTTON, BUTTON_MAIN, PILL};
+use crate::classes::{BUTTON, BUTTON_MAIN, LINK, PILL};
 use crate::parts::{PlainHeader, Sentence, explain, icons, inline};
 use crate::settings::{Words, settings, words};
 
@@ -41,6 +41,7 @@ pub(crate) fn Catalogue() -> impl IntoView {
         <main id="main" class="mx-auto w-full max-w-5xl px-6 pt-10 pb-20">
             <h1 class="text-3xl font-bold tracking-tight text-balance">{move || words.get().home_title}</h1>
             <p class="mt-3 max-w-2xl text-muted leading-relaxed">{move || inline(words.get().home_text)}</p>
+            <p class="mt-3"><A href="/join" attr:class=LINK>{move || words.get().class.join_title}</A></p>
             <Running sessions lessons />
             {move || lessons.with(|it| match it {
                 None => view! { <p class="mt-10 text-muted" role="status">{words.get().loading}</p> }.into_any(),

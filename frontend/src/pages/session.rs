@@ -1,6 +1,6 @@
 //! The session page: lesson on the left, picture above the terminal on the right.
 
-use drydock_protocol::{CreateSession, Lesson, SessionState};
+use drydock_protocol::{ClassState, CreateSession, Lesson, SessionState, path};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::components::A;
@@ -8,12 +8,13 @@ use leptos_router::hooks::{use_navigate, use_params_map};
 use wasm_bindgen::JsCast as _;
 use web_sys::{HtmlElement, KeyboardEvent};
 
+use super::waiting::Waiting;
 use crate::api;
 use crate::classes::{BUTTON, BUTTON_MAIN};
 use crate::live::{Live, live};
 use crate::parts::{
-    LessonPane, Picture, Place, PlainHeader, Player, Runner, Sentence, SessionHeader, Split, Splitter, StartProgress,
-    Terminals, TraceStrip, explain,
+    ClassStrip, LessonPane, Picture, Place, PlainHeader, Player, Runner, Sentence, SessionHeader, Split, Splitter,
+    StartProgress, Terminals, TraceStrip, explain,
 };
 use crate::settings::{forget_session, recall, remember, settings, words};
 
@@ -32,13 +33,20 @@ fn Session(id: String) -> impl IntoView {
     Runner::provide(&id);
     let is_absent = Memo::new(move |_| live.problem.with(|it| it.as_ref().is_some_and(api::Error::is_absent)));
     let is_unreachable = Memo::new(move |_| live.problem.with(Option::is_some) && live.session.with(Option::is_none));
-    let state = Memo::new(move |_| live.session.with(|it| it.as_ref().map(|it| it.state)));
+    let state = Memo::new(move |_| {
+        // Falling asleep and waking are nothing that the page would be built anew for.
+        live.session.with(|it| it.as_ref().map(|it| it.state)).map(|it| match it {
+            SessionState::Suspended => SessionState::Ready,
+            state => state,
+        })
+    });
     move || {
         if is_absent.get() || is_unreachable.get() {
             return view! { <Problem /> }.into_any();
         }
         match state.get() {
             None => view! { <PlainHeader /><main id="main" class="p-10 text-muted" role="status">{move || words.get().loading}</main> }.into_any(),
+            Some(SessionState::Pending) => view! { <Waiting /> }.into_any(),
             Some(SessionState::Ending | SessionState::Ended | SessionState::Failed) => view! { <Over /> }.into_any(),
             // Within these states the page stays; it must not be built anew when the cluster becomes Ready.
             Some(_) => view! { <Frame /> }.into_any(),
@@ -71,7 +79,16 @@ fn Over() -> impl IntoView {
     // What was remembered of it is of no use any more.
     live.id.with_value(|id| forget_session(id));
     let state = move || live.session.with(|it| it.as_ref().map(|it| it.state));
-    let reason = move || live.session.with(|it| it.as_ref().and_then(|it| it.reason.clone()));
+    // In the reader's language where the reason is a known one, else in the server's own words.
+    let reason = move || {
+        live.session.with(|it| {
+            let it = it.as_ref()?;
+            let known = it.ended.map(|it| words.get().page.ended[it as usize]).filter(|it| !it.is_empty());
+            known.map(str::to_owned).or_else(|| it.reason.clone())
+        })
+    };
+    let kept = move || live.session.with(|it| it.as_ref().is_some_and(|it| it.manifests));
+    let manifests = live.id.with_value(|id| path::session_verb(id, "manifests.yaml"));
     let title = move || match state() {
         Some(SessionState::Ending) => words.get().ending_title,
         Some(SessionState::Failed) => words.get().failed_title,
@@ -87,6 +104,9 @@ fn Over() -> impl IntoView {
             }
         });
     };
+    // The class goes on without this session; what it had is told as long as the page is open.
+    let class =
+        move || live.class.with(|it| it.as_ref().filter(|it| it.state != ClassState::Over).map(|it| it.code.clone()));
     let refused = move || live.problem.get().map(|it| explain(&it, words));
     view! {
         <PlainHeader />
@@ -95,8 +115,10 @@ fn Over() -> impl IntoView {
                 title=Signal::derive(move || title().to_owned())
                 text=Signal::derive(move || reason().unwrap_or_else(|| words.get().ended_text.to_owned()))
             >
+                {move || class().map(|code| view! { <A href=format!("/join/{code}") attr:class=BUTTON_MAIN>{words.get().class.back}</A> })}
                 <button class=BUTTON_MAIN on:click=again disabled=move || state() == Some(SessionState::Ending)>{move || words.get().start_again}</button>
                 <A href="/" attr:class=BUTTON>{move || words.get().back}</A>
+                {move || kept().then(|| view! { <a class=BUTTON href=manifests.clone() download="manifests.yaml" rel="external">{words.get().page.manifests}</a> })}
             </Sentence>
             {move || refused().map(|(title, text)| view! { <p class="mt-4 text-sm text-bad" role="alert">{format!("{title}. {text}")}</p> })}
         </main>
@@ -142,6 +164,7 @@ fn Frame() -> impl IntoView {
     view! {
         <div class="relative flex h-dvh flex-col overflow-hidden" on:keydown=walk>
             <SessionHeader title=Signal::derive(title) step=Signal::derive(step) />
+            <ClassStrip />
             <Banner />
             <main id="main" class="flex min-h-0 grow max-md:flex-col max-md:overflow-y-auto">
                 {has_lesson.then(|| view! {
@@ -212,12 +235,26 @@ fn remembered_place(lesson: RwSignal<Option<Result<Lesson, api::Error>>>) -> Pla
 fn Banner() -> impl IntoView {
     let words = words();
     let live = live();
+    let wake = move |_| {
+        let id = live.id.get_value();
+        spawn_local(async move {
+            if let Ok(session) = api::wake(&id).await {
+                live.set_session(session);
+            }
+        });
+    };
     let notice = move || live.notices.with(|it| it.last().cloned());
     view! {
         // Above the page, so that nothing moves when it comes and goes.
         <div class="pointer-events-none absolute inset-x-0 top-15 z-40 flex flex-col items-center gap-2 px-4" aria-live="polite">
             <Show when=move || live.disconnected.get()>
                 <p class="rise rounded-lg border border-warn bg-warn-soft px-4 py-1.5 text-sm text-warn-ink">{move || words.get().reconnecting}</p>
+            </Show>
+            <Show when=move || live.is_asleep()>
+                <div class="rise pointer-events-auto flex items-center gap-3 rounded-lg border border-accent bg-accent-soft px-4 py-1.5 text-sm" data-asleep>
+                    <p class="grow">{move || words.get().page.asleep}</p>
+                    <button class="cursor-pointer font-semibold" on:click=wake>{move || words.get().page.wake}</button>
+                </div>
             </Show>
             {move || notice().map(|notice| view! {
                 <div class="rise pointer-events-auto flex items-center gap-3 rounded-lg border border-accent bg-accent-soft px-4 py-1.5 text-sm">

@@ -88,7 +88,7 @@ pub(crate) fn SessionHeader(
     let running = move || {
         live.session.with(|it| {
             it.as_ref().is_some_and(|it| {
-                matches!(it.state, SessionState::Starting | SessionState::Ready | SessionState::Pending)
+                matches!(it.state, SessionState::Starting | SessionState::Ready | SessionState::Suspended)
             })
         })
     };

@@ -4,6 +4,7 @@ use super::Texts;
 
 /// All texts.
 pub(super) const TEXTS: Texts = Texts {
+    class: &super::class::EN,
     page: &super::page::EN,
     skip: "Skip to content",
     language: "Language",

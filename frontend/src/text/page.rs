@@ -105,6 +105,26 @@ pub struct PageTexts {
     pub workers: &'static str,
     /// How the page is used by keyboard.
     pub walk_help: &'static str,
+    /// Heading of the page of who waits.
+    pub queue_title: &'static str,
+    /// What to do meanwhile.
+    pub queue_text: &'static str,
+    /// Gives up the place.
+    pub queue_leave: &'static str,
+    /// What is waited for, in the order of [`drydock_protocol::WaitsFor`].
+    pub waits_for: [&'static str; 5],
+    /// The session's processes are frozen.
+    pub asleep: &'static str,
+    /// Lets them go on.
+    pub wake: &'static str,
+    /// Gives out what the learner made.
+    pub manifests: &'static str,
+    /// Why a session is over, in the order of [`drydock_protocol::EndReason`]; nothing where the server's own words say more.
+    pub ended: [&'static str; 8],
+    /// A place in the queue.
+    pub queue_position: fn(u32) -> String,
+    /// How long it takes, in milliseconds.
+    pub queue_wait: fn(Option<u64>) -> String,
     /// Number of workers.
     pub worker_count: fn(usize) -> String,
     /// A file arrived; its path.

@@ -23,6 +23,8 @@ impl Server {
     #[track_caller]
     pub fn start(product: &Product, more: &[&str]) -> Server {
         let mut command = product.command();
+        // Tests that count what is left want no cluster that nobody asked for; those that do say so.
+        command.env("DRYDOCK_WARM", "0");
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(more).stderr(Stdio::piped());
         #[allow(clippy::zombie_processes, reason = "Server::drop waits; a failed start ends the test's process")]
         let mut child = command.spawn().expect("drydock can be started");
@@ -71,7 +73,8 @@ impl Server {
         });
     }
 
-    fn pid(&self) -> Pid {
+    /// Its process.
+    pub fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).unwrap_or_default())
     }
 }

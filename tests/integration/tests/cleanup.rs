@@ -8,9 +8,9 @@ use nix::mount::{MsFlags, mount, umount};
 use nix::sys::signal::Signal;
 
 #[track_caller]
-fn nothing_is_left(before: &Census) {
+fn nothing_is_left(product: &Product, before: &Census) {
     wait_for("a machine as before", || {
-        let added = Census::take().added_since(before);
+        let added = Census::take(&product.data()).added_since(before);
         if added.is_empty() { Ok(()) } else { Err(added.join("\n")) }
     });
 }
@@ -18,14 +18,14 @@ fn nothing_is_left(before: &Census) {
 #[test]
 fn a_deleted_cluster_leaves_nothing() {
     let product = Product::new();
-    let before = Census::take();
+    let before = Census::take(&product.data());
     {
         let cluster = Cluster::create(&product, "clean", 2);
         cluster.kubectl("create deployment web --image=drydock/demo:v1 --replicas=3").ok();
         cluster.wait("get deployment web -o jsonpath={.status.readyReplicas}", |text| text == "3");
-        assert!(!Census::take().added_since(&before).is_empty(), "the census sees a running cluster");
+        assert!(!Census::take(&product.data()).added_since(&before).is_empty(), "the census sees a running cluster");
     }
-    nothing_is_left(&before);
+    nothing_is_left(&product, &before);
     assert_eq!(product.drydock(["cluster", "list", "--output", "json"]).ok(), "[]\n");
 }
 
@@ -63,7 +63,7 @@ fn clusters_have_one_clear_sentence_for_each_mistake() {
 #[test]
 fn the_servers_end_ends_its_sessions_and_a_killed_server_finds_them_again() {
     let product = Product::new();
-    let before = Census::take();
+    let before = Census::take(&product.data());
     let mut server = Server::start(&product, &[]);
     let id = start_session(server.address());
     server.signal(Signal::SIGKILL);
@@ -73,15 +73,15 @@ fn the_servers_end_ends_its_sessions_and_a_killed_server_finds_them_again() {
     assert_eq!(session["state"], "Ready", "{session}");
     server.signal(Signal::SIGTERM);
     server.wait();
-    nothing_is_left(&before);
+    nothing_is_left(&product, &before);
 }
 
 #[test]
 fn a_session_ends_with_its_time_or_when_asked_to() {
     let product = Product::new();
-    let before = Census::take();
+    let before = Census::take(&product.data());
     let server = Server::start(&product, &["--session-minutes", "1", "--session-minutes-max", "1"]);
-    let with_server = Census::take();
+    let with_server = Census::take(&product.data());
     let timed = start_session(server.address());
     let asked = start_session(server.address());
     request(server.address(), "DELETE", &format!("/api/v1/sessions/{asked}"), "");
@@ -94,9 +94,9 @@ fn a_session_ends_with_its_time_or_when_asked_to() {
     ended(&asked);
     assert_eq!(get(server.address(), &format!("/api/v1/sessions/{timed}"))["state"], "Ready");
     assert_eq!(ended(&timed)["reason"], "The time of this session is over.");
-    nothing_is_left(&with_server);
+    nothing_is_left(&product, &with_server);
     drop(server);
-    nothing_is_left(&before);
+    nothing_is_left(&product, &before);
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn main() -> anyhow::Result<()> {
     let product = Product::new();
     // The first command unpacks bundle and images, which a machine does once.
     product.drydock(["image", "list"]).ok();
-    let before = Census::take();
+    let before = Census::take(&product.data());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let program = Program { binary: product.binary().to_owned(), data: product.data() };
     let outcomes = runtime.block_on(soak(&program, &options, seed));
@@ -52,7 +52,9 @@ fn main() -> anyhow::Result<()> {
         }
     }
     report(&well);
-    wrong.extend(Census::take().added_since(&before).into_iter().map(|line| format!("left behind: {line}")));
+    wrong.extend(
+        Census::take(&product.data()).added_since(&before).into_iter().map(|line| format!("left behind: {line}")),
+    );
     let sessions = product.data().join("sessions");
     let folders = std::fs::read_dir(&sessions)?.flatten().filter(|entry| entry.path().is_dir());
     wrong.extend(folders.map(|folder| format!("left behind: {}", folder.path().display())));

@@ -5,7 +5,7 @@ use serde_json::Value;
 use serde_saphyr::SerializerOptions;
 
 /// The YAML; nothing when the value cannot be written, which no object of the API is.
-pub(super) fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     let mut options = SerializerOptions::default();
     options.compact_list_indent = true;
     options.empty_as_braces = true;

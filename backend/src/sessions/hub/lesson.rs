@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use drydock_protocol::{Answered, CheckStatus, HintStatus, SessionEvent};
+use drydock_protocol::{Answered, CheckState, CheckStatus, HintStatus, SessionEvent};
 use tokio::sync::watch;
 
 use super::Hub;
@@ -61,6 +61,7 @@ impl Hub {
     /// The learner ended a line in a terminal.
     pub(crate) fn typed(&self) {
         self.desk.nudges.send_modify(|nudges| nudges.typed += 1);
+        self.attempted();
     }
 
     /// Has every check of every open step looked at, and says what was found.
@@ -92,8 +93,13 @@ impl Hub {
         let mut inner = self.lock();
         let news = changed(&inner.checks, &verdicts);
         inner.checks = verdicts;
+        let greener = news.iter().any(|check| check.state == CheckState::Met);
         if !news.is_empty() {
             self.publish_locked(&mut inner, SessionEvent::Checks { checks: news });
+        }
+        drop(inner);
+        if greener {
+            self.went_on(false);
         }
     }
 
@@ -107,6 +113,9 @@ impl Hub {
             if let Err(error) = self.store.put_step_done(&self.id, step, now_millis()).await {
                 tracing::error!(session.name = self.name, error = chain(&error), "cannot store a fulfilled step");
             }
+        }
+        if !new.is_empty() {
+            self.went_on(true);
         }
         self.change(|_, session| session.steps_done.extend(new));
     }

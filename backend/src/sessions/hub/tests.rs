@@ -7,6 +7,7 @@ use drydock_engine::WorkstationSpec;
 use drydock_protocol::{CheckState, Namespace, Object};
 
 use super::*;
+use crate::admission::{Amount, Rules};
 
 async fn hub() -> (tempfile::TempDir, Hub, Policy) {
     let folder = tempfile::tempdir().expect("tempdir");
@@ -14,7 +15,13 @@ async fn hub() -> (tempfile::TempDir, Hub, Policy) {
     let policy = Policy {
         time_limit: Duration::from_secs(60),
         longest: Duration::from_secs(100),
-        max_sessions: 1,
+        rules: Rules { places: 1, reserve: Amount::default() },
+        warm: 0,
+        suspend: None,
+        queue_lease: Duration::from_secs(60),
+        keep_manifests: Duration::from_secs(60),
+        data: folder.path().to_owned(),
+        session_limits: drydock_engine::host::NodeLimits::default(),
         workstation: WorkstationSpec { image: "drydock/tools:latest".to_owned(), kubectl: "/usr/bin/kubectl".into() },
         node_shell: None,
         limits: drydock_engine::host::NodeLimits::default(),

@@ -16,8 +16,8 @@ use drydock_supervisor::hosting::{self, failed};
 use futures_util::StreamExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use crate::labels;
 use crate::stream::ProcessStream;
+use crate::{labels, profile};
 
 /// The node binary in the node image.
 pub(crate) const BINARY: &str = "/usr/local/bin/drydock-node";
@@ -138,10 +138,19 @@ pub(crate) async fn run_inside(
     }
 }
 
+/// What a helper's container may.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rights {
+    /// No more than any.
+    Usual,
+    /// Mount the disks of nodes.
+    Disks,
+}
+
 /// Runs a program of the node image to its end in a container of its own and gives what it wrote.
 pub(crate) async fn run_helper(
     client: &Client,
-    image: &str,
+    (image, rights): (&str, Rights),
     instance: &str,
     mounts: Vec<Mount>,
     argv: &[&str],
@@ -149,6 +158,14 @@ pub(crate) async fn run_helper(
 ) -> Result<Vec<u8>, HostError> {
     let action = format!("run {} in a container", argv.first().copied().unwrap_or_default());
     let fail = |error: bollard::errors::Error| failed(&action, error);
+    let mut host_config =
+        HostConfig { mounts: Some(mounts), network_mode: Some("none".to_owned()), ..HostConfig::default() };
+    if rights == Rights::Disks {
+        let security = client.info().await.map_err(fail)?.security_options.unwrap_or_default();
+        host_config.cap_add = Some(vec![profile::MOUNTING.to_owned()]);
+        host_config.device_cgroup_rules = Some(profile::DEVICES.map(str::to_owned).to_vec());
+        host_config.security_opt = Some(profile::security_options(&security));
+    }
     let body = ContainerCreateBody {
         image: Some(image.to_owned()),
         entrypoint: Some(vec![BINARY.to_owned()]),
@@ -159,11 +176,7 @@ pub(crate) async fn run_helper(
         attach_stdin: Some(true),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
-        host_config: Some(HostConfig {
-            mounts: Some(mounts),
-            network_mode: Some("none".to_owned()),
-            ..HostConfig::default()
-        }),
+        host_config: Some(host_config),
         ..ContainerCreateBody::default()
     };
     let options =

@@ -10,6 +10,7 @@ use drydock_supervisor::client;
 use drydock_supervisor::hosting::failed;
 use drydock_supervisor::protocol::Request;
 
+use crate::daemon::Rights;
 use crate::labels::{self, Container, Session};
 use crate::sessions::ContainerOf;
 use crate::{Docker, daemon, relay, store};
@@ -155,7 +156,8 @@ pub(crate) async fn plug(host: &Docker, session: &str, node: &str, plugged: bool
             let mut argv = argv.to_vec();
             argv.extend((!plugged).then_some("--out"));
             let mounts = vec![daemon::volume(&host.name_of(session, Some(node)), "/var/lib/drydock", false)];
-            daemon::run_helper(&host.client, host.image().await?, &host.instance, mounts, &argv, None).await.map(|_| ())
+            let image = (host.image().await?, Rights::Usual);
+            daemon::run_helper(&host.client, image, &host.instance, mounts, &argv, None).await.map(|_| ())
         }
     }
 }
@@ -196,6 +198,7 @@ pub(crate) async fn read_file(
     let (offset, limit) = (offset.to_string(), limit.to_string());
     let mut argv = vec!["drydock-store", "read", "--session-dir", relay::FOLDER, "--node", node, "--path", path];
     argv.extend(["--offset", &offset, "--limit", &limit]);
-    let mounts = vec![daemon::volume(&host.name_of(session, Some(node)), "/var/lib/drydock", true)];
-    daemon::run_helper(&host.client, host.image().await?, &host.instance, mounts, &argv, None).await
+    let mounts = vec![daemon::volume(&host.name_of(session, Some(node)), "/var/lib/drydock", false)];
+    let image = (host.image().await?, Rights::Disks);
+    daemon::run_helper(&host.client, image, &host.instance, mounts, &argv, None).await
 }

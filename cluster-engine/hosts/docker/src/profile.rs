@@ -3,7 +3,13 @@
 use serde_json::json;
 
 /// What a supervisor needs beyond Docker's usual set: namespaces and mounts, and the network in them.
-pub(crate) const CAPABILITIES: [&str; 2] = ["SYS_ADMIN", "NET_ADMIN"];
+pub(crate) const CAPABILITIES: [&str; 2] = [MOUNTING, "NET_ADMIN"];
+/// The part of it with which a disk is mounted.
+pub(crate) const MOUNTING: &str = "SYS_ADMIN";
+
+/// What a supervisor needs for nodes' disks: loop devices, whose names it makes itself. A node's root reaches none of them, for
+/// user namespaces make no device nodes.
+pub(crate) const DEVICES: [&str; 2] = ["c 10:237 rwm", "b 7:* rwm"];
 
 /// System calls that neither a supervisor nor any node has a use for and that reach the machine itself: its modules, clock,
 /// power, swap, keys, ports and files by handle, and what looks into other processes or the kernel.

@@ -166,6 +166,7 @@ impl ContainerOf<'_> {
             exposed_ports: is_gateway.then(|| vec![port.clone()]),
             host_config: Some(HostConfig {
                 cap_add: Some(profile::CAPABILITIES.map(str::to_owned).to_vec()),
+                device_cgroup_rules: Some(profile::DEVICES.map(str::to_owned).to_vec()),
                 security_opt: Some(profile::security_options(security)),
                 cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
                 mounts: Some(mounts),
@@ -186,7 +187,12 @@ impl ContainerOf<'_> {
         let network = self.gateway.session_network();
         let state = network.map(|network| State {
             // The note has keys in it, and only hosts need it.
-            spec: SessionSpec { name: self.session.to_owned(), network, note: String::new(), limits: NodeLimits::default() },
+            spec: SessionSpec {
+                name: self.session.to_owned(),
+                network,
+                note: String::new(),
+                limits: NodeLimits::default(),
+            },
             first_id: self.gateway.first_id,
             port: GATEWAY_PORT,
             nodes: Vec::<SavedNode>::new(),

@@ -20,6 +20,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::daemon::Rights;
 use crate::{Docker, daemon};
 
 /// Where nodes and helpers see the volume.
@@ -116,7 +117,7 @@ async fn put(host: &Docker, image: &str, file: &Path, argv: &[&str]) -> Result<(
     let fail = || io(format!("cannot read {}", file.display()));
     let mut reader = tokio::io::BufReader::with_capacity(CHUNK, tokio::fs::File::open(file).await.map_err(fail())?);
     let mounts = vec![daemon::volume(&host.settings.store, MOUNT, false)];
-    daemon::run_helper(&host.client, image, &host.instance, mounts, argv, Some(&mut reader)).await?;
+    daemon::run_helper(&host.client, (image, Rights::Usual), &host.instance, mounts, argv, Some(&mut reader)).await?;
     Ok(())
 }
 

@@ -80,13 +80,14 @@ async fn start(host: &Embedded, session: &str) -> Result<(), HostError> {
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     // A signal to the server's process group is not meant for sessions.
     command.process_group(0);
-    let mut child = command.spawn().map_err(io(format!("cannot start the supervisor of {session:?}")))?;
+    let child = command.spawn().map_err(io(format!("cannot start the supervisor of {session:?}")))?;
+    let mut newborn = Newborn { child: Some(child) };
     let started = tokio::time::timeout(START_TIME, async {
         loop {
             if let Ok(Response::Session(_)) = connection::ask(&folder, session, &Request::Session).await {
                 return Ok(());
             }
-            if let Ok(Some(_)) = child.try_wait() {
+            if newborn.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(Some(_)))) {
                 return Err(last_words(&path));
             }
             tokio::time::sleep(LOOK).await;
@@ -94,8 +95,25 @@ async fn start(host: &Embedded, session: &str) -> Result<(), HostError> {
     });
     let outcome = started.await.unwrap_or_else(|_| Err(format!("no answer in {} s", START_TIME.as_secs())));
     // Somebody must wait for it, or it would stay as a zombie after its end.
-    tokio::spawn(async move { child.wait().await });
+    if let Some(mut child) = newborn.child.take() {
+        tokio::spawn(async move { child.wait().await });
+    }
     outcome.map_err(|reason| failed(format!("start the supervisor of {session:?}"), reason))
+}
+
+/// A supervisor that does not answer yet. When nobody waits for it any more (its session was ended meanwhile), it must not come
+/// up in a folder that is gone.
+struct Newborn {
+    child: Option<tokio::process::Child>,
+}
+
+impl Drop for Newborn {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // Gone already is fine.
+            let _ = child.start_kill();
+        }
+    }
 }
 
 fn last_words(log: &Path) -> String {
@@ -163,7 +181,13 @@ pub(crate) async fn remove(host: &Embedded, session: &str) -> Result<(), HostErr
             _ => {}
         }
     }
-    let who = connection::supervisor(&folder).await.ok().flatten();
+    let mut who = connection::supervisor(&folder).await.ok().flatten();
+    // One that is only coming up does not listen yet.
+    let deadline = tokio::time::Instant::now() + START_TIME;
+    while who.is_none() && is_locked(&folder) && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(LOOK).await;
+        who = connection::supervisor(&folder).await.ok().flatten();
+    }
     match host.ask(session, &Request::End).await {
         // Without a supervisor there is no node: they die with it.
         Ok(_) | Err(HostError::Io { .. } | HostError::NoSession { .. }) => {}
@@ -175,13 +199,13 @@ pub(crate) async fn remove(host: &Embedded, session: &str) -> Result<(), HostErr
     sweep(host, session)
 }
 
+/// Whether a session has a supervisor: the lock is free when its holder has ended; a process id alone could be anybody's.
+fn is_locked(folder: &Path) -> bool {
+    File::open(folder.join(LOCK)).is_ok_and(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).is_err())
+}
+
 /// Waits until a supervisor is gone, and makes it so when it does not go by itself.
 async fn end(folder: &Path, pid: i32) {
-    // The lock is free when its holder has ended; the process id alone could be anybody's by now.
-    let gone = || {
-        let file = File::open(folder.join(LOCK)).ok()?;
-        Flock::lock(file, FlockArg::LockExclusiveNonblock).err().map(|_| ())
-    };
     for kill in [false, true] {
         if kill {
             tracing::warn!(process.pid = pid, "a supervisor does not end; it is killed");
@@ -189,7 +213,7 @@ async fn end(folder: &Path, pid: i32) {
         }
         let deadline = tokio::time::Instant::now() + END_TIME;
         while tokio::time::Instant::now() < deadline {
-            if gone().is_none() {
+            if !is_locked(folder) {
                 return;
             }
             tokio::time::sleep(LOOK).await;

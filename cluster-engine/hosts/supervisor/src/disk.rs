@@ -3,13 +3,15 @@
 //! The file grows with what the node writes and shrinks when it deletes. It is mounted in the supervisor's own mount
 //! namespace and detaches itself from its loop device with the last mount, whatever way the session ends.
 
+mod devices;
+mod format;
+
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::fd::AsRawFd;
+use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use drydock_container_runtime::Reaper;
 use drydock_container_runtime::launch::{self, CapabilitySet, Command, Program, Spec};
@@ -19,28 +21,14 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 const IMAGE: &str = "disk.img";
 /// Where it is mounted, or, where it cannot be, a plain folder.
 const MOUNT: &str = "disk";
-/// Journals are for machines that crash: a node's disk is checked then, and its cost is in every `fsync` of etcd.
-const FORMAT: [&str; 13] = [
-    "mkfs.ext4",
-    "-q",
-    "-F",
-    "-b",
-    "4096",
-    "-m",
-    "0",
-    "-i",
-    "16384",
-    "-O",
-    "^has_journal",
-    "-E",
-    "lazy_itable_init=1,nodiscard",
-];
-/// Inode tables are not written ahead of their use, and what is deleted is given back to the machine.
-const OPTIONS: &str = "noinit_itable,discard,errors=remount-ro";
+/// What is deleted is given back to the machine.
+const OPTIONS: &str = "discard,errors=remount-ro";
+/// Mends disks that were not unmounted; containers do not have it.
+const CHECKER: &str = "fsck.ext4";
+/// Where it is, if it is anywhere.
+const CHECKERS: [&str; 2] = ["/sbin", "/usr/sbin"];
 /// How long the mounts of a dead supervisor may take to go.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Attempts to get a free loop device that another process does not get first.
-const ATTEMPTS: u32 = 64;
 
 /// Where a node's files are.
 pub(crate) fn place(folder: &Path) -> PathBuf {
@@ -50,27 +38,18 @@ pub(crate) fn place(folder: &Path) -> PathBuf {
 /// Makes the disk of the node in `folder`; it is not mounted yet.
 ///
 /// # Errors
-/// When the machine lacks what that needs; nothing is left behind then.
-pub(crate) fn make(folder: &Path, templates: &Path, bytes: u64, reaper: &Arc<Reaper>) -> io::Result<()> {
-    let template = templates.join(format!(".disk-{bytes}.ext4"));
-    if !template.is_file() {
-        format(&template, bytes, reaper)?;
+/// When the size is out of reach or the machine's own disk is full; nothing is left behind then.
+pub(crate) fn make(folder: &Path, bytes: u64) -> io::Result<()> {
+    let mut id = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut id)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let image = folder.join(IMAGE);
+    let file = File::create_new(&image)?;
+    let made = format::format(&file, bytes, id, u32::try_from(now).unwrap_or(u32::MAX));
+    if made.is_err() {
+        let _ = fs::remove_file(&image);
     }
-    copy_sparse(&template, &folder.join(IMAGE))
-}
-
-/// Formats the file that all disks of this size are copies of; two supervisors at once do no harm.
-fn format(template: &Path, bytes: u64, reaper: &Arc<Reaper>) -> io::Result<()> {
-    let partial = template.with_extension(std::process::id().to_string());
-    let outcome = File::create(&partial).and_then(|file| {
-        file.set_len(bytes)?;
-        run(FORMAT.iter().copied().chain([partial.to_string_lossy().as_ref()]), &[0], reaper)?;
-        fs::rename(&partial, template)
-    });
-    if outcome.is_err() {
-        let _ = fs::remove_file(&partial);
-    }
-    outcome
+    made
 }
 
 /// Runs a program of the machine to its end, which must be one of these.
@@ -85,31 +64,6 @@ fn run<'a>(words: impl Iterator<Item = &'a str>, good: &[i32], reaper: &Arc<Reap
         code if good.contains(&code) => Ok(()),
         code => Err(io::Error::other(format!("{name} ended with {code}"))),
     }
-}
-
-fn copy_sparse(from: &Path, to: &Path) -> io::Result<()> {
-    let (mut source, target) = (File::open(from)?, File::create_new(to)?);
-    let length = source.metadata()?.len();
-    target.set_len(length)?;
-    let (mut at, mut buffer) = (0, vec![0; 64 * 1024]);
-    while let Ok(data) = rustix::fs::seek(&source, rustix::fs::SeekFrom::Data(at)) {
-        let hole = rustix::fs::seek(&source, rustix::fs::SeekFrom::Hole(data))?;
-        source.seek(SeekFrom::Start(data))?;
-        let mut piece = Read::take(&mut source, hole - data);
-        at = data;
-        loop {
-            let read = piece.read(&mut buffer)?;
-            if read == 0 {
-                break;
-            }
-            // Most of what mkfs wrote is zeros: those need no place on the disk.
-            if buffer[..read].iter().any(|byte| *byte != 0) {
-                target.write_all_at(&buffer[..read], at)?;
-            }
-            at += read as u64;
-        }
-    }
-    Ok(())
 }
 
 /// Goes back to a plain folder.
@@ -132,11 +86,37 @@ pub(crate) fn attach(folder: &Path, reaper: &Arc<Reaper>) -> io::Result<()> {
     let file = File::options().read(true).write(true).open(&image)?;
     lock(&file)?;
     if !is_clean(&file)? {
-        tracing::warn!(path = %image.display(), "a disk was not unmounted; it is checked");
-        // 1 means that it mended something.
-        run(["fsck.ext4", "-p", image.to_string_lossy().as_ref()].into_iter(), &[0, 1], reaper)?;
+        let is_here = CHECKERS.iter().any(|folder| Path::new(folder).join(CHECKER).is_file());
+        tracing::warn!(path = %image.display(), checked = is_here, "a disk was not unmounted");
+        if is_here {
+            // 1 means that it mended something.
+            run([CHECKER, "-p", image.to_string_lossy().as_ref()].into_iter(), &[0, 1], reaper)?;
+        }
     }
-    let (device, _open) = loop_device(&file)?;
+    let (device, _open) = devices::bind(&file)?;
+    mount(Some(&device), &target, Some("ext4"), MsFlags::MS_NODEV, Some(OPTIONS))?;
+    Ok(())
+}
+
+/// Mounts the disk of a node that may be another supervisor's at this moment, only to read it.
+///
+/// # Errors
+/// When there is no loop device to be had or the file system is beyond repair.
+pub(crate) fn look(folder: &Path) -> io::Result<()> {
+    let (image, target) = (folder.join(IMAGE), folder.join(MOUNT));
+    if !image.is_file() {
+        return Ok(());
+    }
+    let file = File::options().read(true).write(true).open(&image)?;
+    // The kernel gives everybody who mounts a device the same file system, so this sees what is there now.
+    let (device, _open) = match devices::bound(&file)? {
+        Some((device, open)) => (device, open),
+        None => {
+            lock(&file)?;
+            devices::bind(&file)?
+        }
+    };
+    fs::create_dir_all(&target)?;
     mount(Some(&device), &target, Some("ext4"), MsFlags::MS_NODEV, Some(OPTIONS))?;
     Ok(())
 }
@@ -167,88 +147,4 @@ fn is_clean(image: &File) -> io::Result<bool> {
 pub(crate) fn detach(folder: &Path) {
     // One that is not mounted is fine.
     let _ = umount2(&folder.join(MOUNT), MntFlags::MNT_DETACH);
-}
-
-/// The kernel's `struct loop_config` with its `struct loop_info64`.
-#[repr(C)]
-struct LoopConfig {
-    file: u32,
-    block_size: u32,
-    info: [u64; 5],
-    number: u32,
-    encryption: [u32; 2],
-    flags: u32,
-    names: [u8; 160],
-    rest: [u64; 10],
-}
-
-const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
-const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
-const LO_FLAGS_AUTOCLEAR: u32 = 4;
-const LO_FLAGS_DIRECT_IO: u32 = 16;
-
-/// Binds a file to a free loop device; the binding ends when the returned file and all mounts are gone. The file's pages
-/// are not cached a second time.
-fn loop_device(file: &File) -> io::Result<(PathBuf, File)> {
-    let control = File::options().read(true).write(true).open("/dev/loop-control")?;
-    let config = LoopConfig {
-        file: file.as_raw_fd().unsigned_abs(),
-        block_size: 4096,
-        info: [0; 5],
-        number: 0,
-        encryption: [0; 2],
-        flags: LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO,
-        names: [0; 160],
-        rest: [0; 10],
-    };
-    for _ in 0..ATTEMPTS {
-        // SAFETY: this request takes no argument.
-        let number = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) };
-        if number < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let path = PathBuf::from(format!("/dev/loop{number}"));
-        let device = File::options().read(true).write(true).open(&path)?;
-        // SAFETY: the request reads one loop_config, which outlives the call.
-        if unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE, &raw const config) } == 0 {
-            return Ok((path, device));
-        }
-        let error = io::Error::last_os_error();
-        if error.raw_os_error() != Some(libc::EBUSY) {
-            return Err(error);
-        }
-    }
-    Err(io::ErrorKind::ResourceBusy.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use super::*;
-
-    #[test]
-    fn the_kernels_structure_has_its_size() {
-        // loop_config: two u32, loop_info64 of 232 bytes, eight reserved u64.
-        assert_eq!(size_of::<LoopConfig>(), 8 + 232 + 64);
-    }
-
-    #[test]
-    fn copies_are_as_sparse_as_can_be() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
-        let mut file = File::create(&from).unwrap();
-        file.set_len(64 << 20).unwrap();
-        file.write_all_at(b"middle", 32 << 20).unwrap();
-        file.seek(SeekFrom::Start(0)).unwrap();
-        file.write_all(&[0; 1 << 20]).unwrap();
-        copy_sparse(&from, &to).unwrap();
-        let metadata = fs::metadata(&to).unwrap();
-        assert_eq!(metadata.len(), 64 << 20);
-        assert!(metadata.blocks() * 512 < 1 << 20, "{} blocks", metadata.blocks());
-        let mut found = [0; 6];
-        File::open(&to).unwrap().read_exact_at(&mut found, 32 << 20).unwrap();
-        assert_eq!(&found, b"middle");
-        assert!(copy_sparse(&from, &to).is_err(), "nothing is written over");
-    }
 }

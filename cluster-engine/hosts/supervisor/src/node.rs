@@ -183,9 +183,7 @@ impl Node {
     /// Gives the node a disk of its own size, where this machine can.
     fn format(&self, shared: &Shared, folder: &Path) {
         let Some(bytes) = self.spec.limits.disk_bytes else { return };
-        let templates = shared.folder.parent().unwrap_or(&shared.folder);
-        let made = disk::make(folder, templates, bytes, &shared.reaper);
-        if let Err(error) = made.and_then(|()| disk::attach(folder, &shared.reaper)) {
+        if let Err(error) = disk::make(folder, bytes).and_then(|()| disk::attach(folder, &shared.reaper)) {
             tracing::warn!(node.name = self.spec.name, %error, "the node has no disk of its own: nothing bounds what it writes");
             disk::forget(folder);
         }

@@ -70,12 +70,8 @@ mod tests {
     fn a_session_may_be_given_less_but_never_more() {
         const GIB: u64 = 1 << 30;
         for (wanted, memory, pids) in [(2 * GIB, 2 * GIB, 4096), (100 * GIB, 16 * GIB + GIB * 7 / 8, 4096)] {
-            let wanted = NodeLimits {
-                memory_bytes: Some(wanted),
-                pids: Some(4096),
-                cpu_millis: Some(1500),
-                disk_bytes: None,
-            };
+            let wanted =
+                NodeLimits { memory_bytes: Some(wanted), pids: Some(4096), cpu_millis: Some(1500), disk_bytes: None };
             let (_, of_one) = limits(24 * GIB, 32_768, &wanted);
             assert_eq!((of_one.memory_bytes, of_one.pids), (Some(memory), Some(pids)));
             assert_eq!((of_one.cpu_shares, of_one.cpu_quota_us), (Some(WEIGHT), Some(150_000)));

@@ -97,8 +97,9 @@ pub fn run(options: Options) -> Result<(), Error> {
             state.save(&session_dir)?;
         }
         Command::Read { session_dir, node, path, offset, limit } => {
-            let root = disk::place(&session_dir.join("nodes").join(node)).join("rootfs");
-            let bytes = read_inside(&root, &path, offset, limit)?;
+            let folder = session_dir.join("nodes").join(node);
+            disk::look(&folder).map_err(Error::io("cannot mount the node's disk"))?;
+            let bytes = read_inside(&disk::place(&folder).join("rootfs"), &path, offset, limit)?;
             io::stdout().lock().write_all(&bytes).map_err(Error::io(format!("cannot write what is in {path}")))?;
         }
     }

@@ -3,7 +3,9 @@
 use drydock_api::time::format_seconds;
 
 use crate::plan::outcome;
-use crate::pod::{Condition, ContainerStatus, Ip, Kind, Pod, PodStatus, Running, State, VolumeMountStatus, Waiting};
+use crate::pod::{
+    Condition, ContainerStatus, ContainerUser, Ip, Kind, Pod, PodStatus, Running, State, VolumeMountStatus, Waiting,
+};
 use crate::state::{Millis, PodState, Record};
 
 /// What of the node shows in a pod's status.
@@ -111,6 +113,7 @@ fn container_status(pod: &Pod, state: &PodState, kind: Kind, container: &crate::
             status.container_id = format!("drydock://{}", instance.id);
         }
         status.volume_mounts = mounts(container);
+        status.user = instance.user.clone().map(|user| ContainerUser { linux: Some(user) });
         // What a running container really has; the specification's is what it was allocated.
         let allocated = &container.resources;
         let given = if instance.is_running() { &instance.resources } else { allocated };

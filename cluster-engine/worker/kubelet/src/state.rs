@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use crate::pod::{Kind, Pod, Resources, Terminated, Waiting};
+use crate::pod::{Kind, LinuxUser, Pod, Resources, Terminated, Waiting};
 
 /// Milliseconds since 1970.
 pub(crate) type Millis = i64;
@@ -121,6 +121,8 @@ pub(crate) struct Instance {
     pub(crate) exit: Option<Terminated>,
     /// What was given to it. Only known for running instances.
     pub(crate) resources: Resources,
+    /// Who its first process was at its start; unknown when that was over before anybody could look.
+    pub(crate) user: Option<LinuxUser>,
     /// The image's own signal to stop it with.
     pub(crate) stop_signal: String,
     /// Its definition changed: whatever the restart policy says, the next instance follows at once.

@@ -44,12 +44,32 @@ fn owner(pod: &Pod) -> Owner {
 ///
 /// # Errors
 /// A file operation that failed.
-pub(crate) fn write_files(pod: &Pod, directory: &Path, payload: &Payload) -> io::Result<bool> {
+pub(crate) fn write_files(pod: &Pod, volume: &Volume, directory: &Path, payload: &Payload) -> io::Result<bool> {
     let owner = owner(pod);
+    if is_in_memory(volume) {
+        std::fs::create_dir_all(directory)?;
+        // After a start of the node what was in memory is gone.
+        mount_memory(directory, None)?;
+    }
     let changed = atomic::write(directory, payload, owner)?;
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755))?;
     chown(directory, Some(owner.uid), Some(owner.gid))?;
     Ok(changed)
+}
+
+/// Whether a volume's files never lie on a disk: upstream keeps config maps there and everything else in memory.
+fn is_in_memory(volume: &Volume) -> bool {
+    volume.secret.is_some() || volume.projected.is_some() || volume.downward_api.is_some()
+}
+
+/// Mounts memory at a folder, of at most so many bytes. Mounted already is fine.
+fn mount_memory(directory: &Path, size: Option<i64>) -> io::Result<()> {
+    if is_mount_point(directory) {
+        return Ok(());
+    }
+    let options = size.map_or("mode=0777".to_owned(), |size| format!("mode=0777,size={size}"));
+    mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some(options.as_str()))?;
+    Ok(())
 }
 
 /// Makes an emptyDir: open to everybody in the pod, as upstream's.
@@ -60,11 +80,9 @@ pub(crate) fn empty_dir(pod: &Pod, volume: &Volume, directory: &Path) -> io::Res
     let Some(empty) = &volume.empty_dir else { return Ok(()) };
     std::fs::create_dir_all(directory)?;
     let owner = owner(pod);
-    if empty.medium == "Memory" && !is_mount_point(directory) {
+    if empty.medium == "Memory" {
         let limits = [empty.size_limit, pod.limit("memory")].into_iter().flatten().map(|limit| limit.value());
-        let size = limits.filter(|size| *size > 0).min();
-        let options = size.map_or("mode=0777".to_owned(), |size| format!("mode=0777,size={size}"));
-        mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some(options.as_str()))?;
+        mount_memory(directory, limits.filter(|size| *size > 0).min())?;
     }
     let setgid = if owner.group_reads { 0o2000 } else { 0 };
     chown(directory, Some(owner.uid), Some(owner.gid))?;
@@ -133,7 +151,7 @@ fn is_mount_point(path: &Path) -> bool {
     matches!((device(path), parent), (Some(own), Some(parent)) if own != parent)
 }
 
-/// The files of every such volume of the pod, by volume name.
+/// The files of every such volume of the pod.
 ///
 /// # Errors
 /// Volume name and upstream's text of what is missing.
@@ -141,18 +159,38 @@ pub(crate) fn payloads(
     pod: &Pod,
     sources: &Sources,
     tokens: &BTreeMap<String, BTreeMap<String, String>>,
-) -> Result<BTreeMap<String, Payload>, (String, String)> {
+) -> Result<Vec<(Volume, Payload)>, (String, String)> {
     let none = BTreeMap::new();
-    let mut payloads = BTreeMap::new();
+    let mut payloads = Vec::new();
     for volume in &pod.spec.volumes {
         let tokens = tokens.get(&volume.name).unwrap_or(&none);
         match payload(pod, volume, sources, tokens) {
             Ok(Some(payload)) => {
-                payloads.insert(volume.name.clone(), payload);
+                payloads.push((volume.clone(), payload));
             }
             Ok(None) => {}
             Err(message) => return Err((volume.name.clone(), message)),
         }
     }
     Ok(payloads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pod::tests::pod;
+
+    #[test]
+    fn secrets_stay_in_memory() {
+        for (volume, expected) in [
+            ("secret: {secretName: s}", true),
+            ("projected: {sources: []}", true),
+            ("downwardAPI: {items: []}", true),
+            ("configMap: {name: c}", false),
+            ("emptyDir: {}", false),
+        ] {
+            let pod = pod(&format!("spec: {{volumes: [{{name: v, {volume}}}]}}"));
+            assert_eq!(is_in_memory(&pod.spec.volumes[0]), expected, "{volume}");
+        }
+    }
 }

@@ -473,7 +473,7 @@ async fn limits(lab: &Lab<'_>) {
     let groups = drydock_container_runtime::cgroup::Hierarchy::detect().unwrap();
     if lab.bench.kind == Kind::Embedded {
         // The session as a whole is bounded, too.
-        let folder = lab.bench.folder_of(SESSION);
+        let folder = lab.bench.data.path().join("sessions").join(SESSION);
         let group = groups.group(drydock_supervisor::protocol::group(&folder).unwrap());
         let bound = group.directories().map(|it| it.join("pids.max")).find(|it| it.exists()).expect("a limit");
         assert_eq!(std::fs::read_to_string(bound).unwrap().trim(), "500");

@@ -1,7 +1,8 @@
 //! Taking everything: processes, memory and disk end where the session ends.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use drydock_tests_harness::{Cluster, Follow, wait_for};
 
@@ -61,7 +62,7 @@ fn memory(lab: &Lab<'_>) {
 }
 
 fn disk(lab: &Lab<'_>) {
-    let folder = lab.product.data().join("sessions/eve");
+    let folders = folders(lab);
     // The plain pod's emptyDir lies on the node's disk: the node's turn comes when that is free again.
     for (place, file) in [(Place::Plain, "/data/full"), (Place::Node, "/var/full"), (Place::Workstation, "/root/full")]
     {
@@ -70,7 +71,8 @@ fn disk(lab: &Lab<'_>) {
         assert_eq!(end, "ENOSPC", "{place:?}: {said:?}");
         let megabytes = megabytes.parse::<u64>().expect("a number");
         assert!((NODE_DISK_MIB / 2..NODE_DISK_MIB).contains(&megabytes), "{place:?}: {said:?}");
-        let full = used(&folder);
+        let used = || folders.iter().map(|folder| used(folder)).sum::<u64>();
+        let full = used();
         assert!(full > NODE_DISK_MIB << 19 && full < 3 * (NODE_DISK_MIB << 20), "{full} bytes on the machine's disk");
         if place == Place::Workstation {
             // Names cost no bytes, but they are counted, too.
@@ -82,11 +84,24 @@ fn disk(lab: &Lab<'_>) {
         run(&lab.eve, place, if place == Place::Node { &remove } else { &remove[1..] }).ok();
         // What is deleted is given back to the machine.
         wait_for("the space to come back", || {
-            let now = used(&folder);
+            let now = used();
             if now + (NODE_DISK_MIB << 19) < full { Ok(()) } else { Err(format!("{now} of {full} bytes")) }
         });
     }
     lab.eve.wait(READY, |ready| ready == "True True");
+}
+
+/// Where eve's nodes have their disks on the machine.
+fn folders(lab: &Lab<'_>) -> Vec<PathBuf> {
+    if std::env::var_os("DRYDOCK_TEST_HOST").is_none_or(|host| host != "docker") {
+        return vec![lab.product.data().join("sessions/eve")];
+    }
+    let mut docker = Command::new("docker");
+    docker.args(["volume", "ls", "--filter", "label=drydock.session=eve", "--format", "{{.Mountpoint}}"]);
+    let listed = docker.output().expect("docker can be started");
+    let folders: Vec<_> = String::from_utf8_lossy(&listed.stdout).lines().map(PathBuf::from).collect();
+    assert!(!folders.is_empty(), "eve's nodes have volumes: {}", String::from_utf8_lossy(&listed.stderr));
+    folders
 }
 
 /// Bytes that a folder takes on the machine's disk.

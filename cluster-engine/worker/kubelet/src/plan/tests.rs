@@ -228,9 +228,15 @@ fn ephemeral_containers_start_once() {
 
 #[test]
 fn durations_and_messages_are_gos() {
-    for (millis, text) in
-        [(0, "0s"), (500, "500ms"), (10_000, "10s"), (80_000, "1m20s"), (300_000, "5m0s"), (1500, "1.5s"), (3_600_000, "1h0m0s")]
-    {
+    for (millis, text) in [
+        (0, "0s"),
+        (500, "500ms"),
+        (10_000, "10s"),
+        (80_000, "1m20s"),
+        (300_000, "5m0s"),
+        (1500, "1.5s"),
+        (3_600_000, "1h0m0s"),
+    ] {
         assert_eq!(go_duration(millis), text);
     }
     assert_eq!(back_off_message(20_000, "a", &two("Always")), "back-off 20s restarting failed container=a pod=p_ns(u)");

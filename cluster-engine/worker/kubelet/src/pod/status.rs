@@ -88,7 +88,57 @@ pub(crate) struct ContainerStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) volume_mounts: Vec<VolumeMountStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) user: Option<serde_json::Value>,
+    pub(crate) user: Option<ContainerUser>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct ContainerUser {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) linux: Option<LinuxUser>,
+}
+
+/// Ids as the pod sees them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct LinuxUser {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) supplemental_groups: Vec<u32>,
+}
+
+impl LinuxUser {
+    /// From `/proc/PID/status`, whose ids are the node's; `base` is there the pod's id 0.
+    pub(crate) fn parse(status: &str, base: u32) -> Option<LinuxUser> {
+        let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let ids = |name: &str| -> Option<Vec<u32>> {
+            line(name)?.split_whitespace().map(|id| id.parse::<u32>().ok()?.checked_sub(base)).collect()
+        };
+        // The first of each is the real one; among the groups upstream's runtimes count the process's own, too.
+        let (uid, gid) = (*ids("Uid")?.first()?, *ids("Gid")?.first()?);
+        let mut supplemental_groups = vec![gid];
+        supplemental_groups.extend(ids("Groups")?.into_iter().filter(|group| *group != gid));
+        Some(LinuxUser { uid, gid, supplemental_groups })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_says_who_it_is() {
+        let status =
+            "Name:\tsh\nUid:\t66536\t66536\t66536\t66536\nGid:\t65536\t65536\t65536\t65536\nGroups:\t65536 65546 \n";
+        let user = LinuxUser::parse(status, 65_536).unwrap();
+        assert_eq!((user.uid, user.gid, user.supplemental_groups), (1000, 0, vec![0, 10]));
+        let plain = LinuxUser::parse("Uid:\t0\t0\t0\t0\nGid:\t5\t5\t5\t5\nGroups:\t \n", 0).unwrap();
+        assert_eq!((plain.uid, plain.gid, plain.supplemental_groups), (0, 5, vec![5]));
+        // Not of the pod at all.
+        assert_eq!(LinuxUser::parse("Uid:\t1\t1\t1\t1\nGid:\t1\t1\t1\t1\nGroups:\t\n", 65_536), None);
+        assert_eq!(LinuxUser::parse("", 0), None);
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -230,11 +230,11 @@ impl Worker {
             self.tokens = tokens;
         }
         let payloads = volumes::payloads(&pod, &sources, &self.tokens.values)?;
-        for (name, payload) in payloads {
-            let kind = pod.spec.volumes.iter().find(|volume| volume.name == name).map_or("configmap", plugin);
-            let path = self.kubelet.volume_dir(&pod.metadata.uid, kind, &name);
+        for (volume, payload) in payloads {
+            let name = volume.name.clone();
+            let path = self.kubelet.volume_dir(&pod.metadata.uid, plugin(&volume), &name);
             let (pod, target) = (pod.clone(), path.clone());
-            let written = blocking(move || volumes::write_files(&pod, &target, &payload)).await;
+            let written = blocking(move || volumes::write_files(&pod, &volume, &target, &payload)).await;
             written.map_err(|error| (name.clone(), error.to_string()))?;
             self.volumes.insert(name, Ready { path, read_only: true, ..Ready::default() });
         }

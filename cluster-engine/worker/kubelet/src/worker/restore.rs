@@ -43,6 +43,7 @@ fn from_status(reported: &ContainerStatus) -> Record {
         started_at: exit.started_at.as_deref().and_then(seconds).unwrap_or_default(),
         finished_at: exit.finished_at.as_deref().and_then(seconds).unwrap_or_default(),
         exit: Some(exit),
+        user: reported.user.clone().and_then(|user| user.linux),
         ..Instance::default()
     };
     let instance = if let Some(exit) = &reported.state.terminated {

@@ -14,10 +14,11 @@ use crate::create::{Inputs, container_config, seccomp};
 use crate::env;
 use crate::kubelet::{blocking, now};
 use crate::logs::Writer;
-use crate::pod::{Container, Kind, Pod, Terminated, Waiting};
+use crate::pod::{Container, Kind, LinuxUser, Pod, Terminated, Waiting};
 use crate::report::timestamp;
 use crate::state::{Backoff, Instance, Millis, Retry};
 use crate::stream::Streams;
+use crate::volumes::node_id;
 use crate::{hook, probe};
 
 /// Pauses between attempts to make a container whose configuration is wrong; a change of what it needs ends them.
@@ -89,6 +90,7 @@ impl Worker {
         match blocking(move || runtime.start_container(&started)).await {
             Ok(started) => {
                 self.kubelet.event(&pod, Some(name), EventType::Normal, "Started", "Container started");
+                instance.user = user_of(&pod, started.pid);
                 self.running(&pod, container, kind, instance, attempt, started);
             }
             Err(error) => {
@@ -280,6 +282,12 @@ impl Worker {
         })
         .await
     }
+}
+
+/// Who a process is.
+fn user_of(pod: &Pod, pid: i32) -> Option<LinuxUser> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    LinuxUser::parse(&status, node_id(pod, 0))
 }
 
 fn exit_code(error: &drydock_container_runtime::Error) -> i32 {

@@ -1,0 +1,46 @@
+//! English.
+
+use super::ClassTexts;
+
+/// All texts.
+pub(in crate::text) const CLASS: ClassTexts = ClassTexts {
+    join_title: "Join a class",
+    join_text: "Your instructor shows you a code of seven letters. No account is needed.",
+    code: "Code of the class",
+    go_on: "Go on",
+    name: "Your name",
+    name_text: "Only your instructor sees it. It is removed with the class.",
+    join: "Join",
+    no_class: "There is no class with this code. Look at it once more: it has seven letters.",
+    too_often: "Those were too many wrong codes from here. Wait a minute, then try again.",
+    full: "All places of this class are taken. Ask your instructor.",
+    over: "This class is over.",
+    ended: "Your session is over, but the class goes on.",
+    again: "Continue with a new cluster",
+    back: "Back to the class",
+    hand_up: "Raise hand",
+    hand_down: "Lower hand",
+    watched: "Your instructor is looking at your terminal",
+    asked: "May your instructor type in your terminal?",
+    asked_text: "You work in it together. You can end that at any time.",
+    allow: "Allow",
+    decline: "Not now",
+    joint: "Your instructor may type in your terminal",
+    end_joint: "End this",
+    paused: "The class is paused. Your instructor asks for your attention; terminals take no input until it goes on.",
+    follow: "Go there",
+    message: "From your instructor",
+    command: "A command from your instructor",
+    hint: "A hint from your instructor",
+    leave: "Leave class",
+    leave_question: "Leave the class?",
+    leave_consequence: "Your name and your progress are removed from it. Your cluster stays until its time is over.",
+    in_class: |title, name| format!("{title} · {name}"),
+    begins: |when| format!("You have a place. The class begins: {when}. Leave this page open; it goes on by itself."),
+    waits: |ahead| match ahead {
+        0 => "Your cluster is next. This page goes on by itself.".to_owned(),
+        1 => "There is no room at the moment; one learner is before you. This page goes on by itself.".to_owned(),
+        _ => format!("There is no room at the moment; {ahead} learners are before you. This page goes on by itself."),
+    },
+    next: |title| format!("The class goes on with “{title}”, in a new cluster."),
+};

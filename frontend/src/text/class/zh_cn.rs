@@ -1,0 +1,45 @@
+//! 简体中文.
+
+use super::ClassTexts;
+
+/// All texts.
+pub(in crate::text) const CLASS: ClassTexts = ClassTexts {
+    join_title: "加入课堂",
+    join_text: "讲师会给你一个七个字母的代码，不需要注册账号。",
+    code: "课堂代码",
+    go_on: "继续",
+    name: "你的名字",
+    name_text: "只有讲师看得到，课堂数据删除时也会一并删除。",
+    join: "加入",
+    no_class: "没有使用这个代码的课堂。请再确认一次：代码是七个字母。",
+    too_often: "从这里输入错误代码的次数太多了。请等一分钟再试。",
+    full: "这堂课的名额已满，请联系讲师。",
+    over: "这堂课已经结束。",
+    ended: "你的会话已经结束，但课堂还在进行。",
+    again: "用新的集群继续",
+    back: "回到课堂",
+    hand_up: "举手",
+    hand_down: "放下手",
+    watched: "讲师正在看你的终端",
+    asked: "要让讲师在你的终端输入吗？",
+    asked_text: "你们会一起使用这个终端，你随时可以结束。",
+    allow: "同意",
+    decline: "先不要",
+    joint: "讲师可以在你的终端输入",
+    end_joint: "结束",
+    paused: "课堂暂停中，请注意讲师。继续之前，终端不接受输入。",
+    follow: "前往",
+    message: "讲师的消息",
+    command: "讲师提供的命令",
+    hint: "讲师的提示",
+    leave: "离开课堂",
+    leave_question: "要离开这堂课吗？",
+    leave_consequence: "你的名字和进度会从课堂中删除；集群会保留到时间结束。",
+    in_class: |title, name| format!("{title} · {name}"),
+    begins: |when| format!("已为你保留位置。上课时间：{when}。请让这个页面开着，到时会自动继续。"),
+    waits: |ahead| match ahead {
+        0 => "下一个就轮到你，这个页面会自动继续。".to_owned(),
+        _ => format!("目前没有空位，你前面还有 {ahead} 位学员。这个页面会自动继续。"),
+    },
+    next: |title| format!("课堂接着进行“{title}”，会使用新的集群。"),
+};

@@ -1,0 +1,45 @@
+//! 繁體中文.
+
+use super::ClassTexts;
+
+/// All texts.
+pub(in crate::text) const CLASS: ClassTexts = ClassTexts {
+    join_title: "加入課堂",
+    join_text: "講師會給你一組七個字母的代碼，不需要註冊帳號。",
+    code: "課堂代碼",
+    go_on: "繼續",
+    name: "你的名字",
+    name_text: "只有講師看得到，課堂資料移除時也會一併刪除。",
+    join: "加入",
+    no_class: "沒有使用這組代碼的課堂。請再確認一次：代碼是七個字母。",
+    too_often: "從這裡輸入錯誤代碼的次數太多了。請等一分鐘再試。",
+    full: "這堂課的座位已滿，請洽講師。",
+    over: "這堂課已經結束。",
+    ended: "你的工作階段已經結束，但課堂還在進行。",
+    again: "用新的叢集繼續",
+    back: "回到課堂",
+    hand_up: "舉手",
+    hand_down: "放下手",
+    watched: "講師正在看你的終端機",
+    asked: "要讓講師在你的終端機輸入嗎？",
+    asked_text: "你們會一起使用這個終端機，你隨時可以結束。",
+    allow: "同意",
+    decline: "先不要",
+    joint: "講師可以在你的終端機輸入",
+    end_joint: "結束",
+    paused: "課堂暫停中，請注意講師。繼續之前，終端機不接受輸入。",
+    follow: "前往",
+    message: "講師的訊息",
+    command: "講師提供的指令",
+    hint: "講師的提示",
+    leave: "離開課堂",
+    leave_question: "要離開這堂課嗎？",
+    leave_consequence: "你的名字與進度會從課堂中刪除；叢集會保留到時間結束。",
+    in_class: |title, name| format!("{title} · {name}"),
+    begins: |when| format!("已為你保留座位。上課時間：{when}。請讓這個頁面開著，時間到會自動繼續。"),
+    waits: |ahead| match ahead {
+        0 => "下一個就輪到你，這個頁面會自動繼續。".to_owned(),
+        _ => format!("目前沒有空位，你前面還有 {ahead} 位學員。這個頁面會自動繼續。"),
+    },
+    next: |title| format!("課堂接著進行「{title}」，會使用新的叢集。"),
+};
