@@ -1,18 +1,21 @@
 //! `drydock serve` on a free port.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::{Product, wait_for_within};
+use crate::http::Browser;
+use crate::{Product, wait_for, wait_for_within};
 
 /// A running server; stopped when dropped.
 pub struct Server {
     child: Child,
     address: String,
+    said: Arc<Mutex<String>>,
 }
 
 impl Server {
@@ -23,8 +26,6 @@ impl Server {
     #[track_caller]
     pub fn start(product: &Product, more: &[&str]) -> Server {
         let mut command = product.command();
-        // Tests that count what is left want no cluster that nobody asked for; those that do say so.
-        command.env("DRYDOCK_WARM", "0");
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(more).stderr(Stdio::piped());
         #[allow(clippy::zombie_processes, reason = "Server::drop waits; a failed start ends the test's process")]
         let mut child = command.spawn().expect("drydock can be started");
@@ -37,12 +38,17 @@ impl Server {
             if let Some((_, address)) = line.trim().split_once("http://") {
                 let address = address.to_owned();
                 // Keep reading, or the server would block on a full pipe.
+                let said = Arc::new(Mutex::new(String::new()));
+                let kept = said.clone();
                 std::thread::spawn(move || {
-                    let mut rest = String::new();
-                    let _ = lines.read_to_string(&mut rest);
+                    for line in lines.lines().map_while(Result::ok) {
+                        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                        kept.push_str(&line);
+                        kept.push('\n');
+                    }
                 });
                 crate::http::meet(&address, &product.scratch().display().to_string());
-                return Server { child, address };
+                return Server { child, address, said };
             }
             seen.push_str(&line);
         }
@@ -51,6 +57,27 @@ impl Server {
     /// `host:port`
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// What it said on the console after it was ready.
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes the first account, with the link on the console: the browser is an operator's from then on.
+    ///
+    /// # Panics
+    /// When there is no such link, or it does not work.
+    #[track_caller]
+    pub fn set_up(&self, browser: &Browser) {
+        let token = wait_for("the link to the first account", || {
+            let said = self.said();
+            let found = said.split("token=").nth(1).and_then(|rest| rest.split_whitespace().next());
+            found.map(str::to_owned).ok_or(said)
+        });
+        let body = format!(r#"{{"token":"{token}","name":"ines","password":"correct horse battery"}}"#);
+        let me = browser.request(&self.address, "POST", "/api/v1/setup", &body);
+        assert_eq!(me["role"], "operator", "{me}");
     }
 
     /// Sends a signal to the server alone.
