@@ -199,18 +199,19 @@ impl Classroom {
         self.lock().values().find(|room| room.code() == code).cloned()
     }
 
-    /// The class behind a join code, as it was written. Who tries many wrong ones has to wait.
+    /// The class behind a join code, as it was written. Who tries many wrong ones has to wait, unless they have a place in it.
     ///
     /// # Errors
     /// When there is none, or the address has tried too many.
-    pub(crate) fn find_code(&self, code: &str, address: IpAddr) -> Result<Arc<Room>, Error> {
+    pub(crate) fn find_code(&self, code: &str, address: IpAddr, person: &str) -> Result<Arc<Room>, Error> {
         let now = now_millis();
+        let found = read_code(code).and_then(|code| self.by_code(&code));
         let mut guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = guesses.wait_seconds(address, now);
-        if wait > 0 {
+        if wait > 0 && found.as_ref().is_none_or(|room| room.member_of(person).is_none()) {
             return Err(Error::TooOften(wait));
         }
-        if let Some(room) = read_code(code).and_then(|code| self.by_code(&code)) {
+        if let Some(room) = found {
             return Ok(room);
         }
         guesses.wrong(address, now);
@@ -411,7 +412,7 @@ impl Classroom {
             let mut again = now + u64::try_from(LONGEST_SLEEP.as_millis()).unwrap_or(u64::MAX);
             for room in self.all() {
                 let waiting = room.has_waiting();
-                if let Some(due) = plan::due(&room.row(), waiting, now) {
+                if let Some(due) = plan::due(&room.row(), waiting, room.is_prepared(), now) {
                     self.clone().perform(&room, due).await;
                 }
                 again = again.min(plan::next(&room.row(), room.has_waiting(), now));
@@ -429,6 +430,10 @@ impl Classroom {
 
     async fn perform(self: Arc<Self>, room: &Arc<Room>, due: Due) {
         let outcome = match due {
+            Due::Prepare => {
+                self.prepare(room);
+                Ok(())
+            }
             Due::Seat => {
                 self.seat_waiting(room).await;
                 Ok(())

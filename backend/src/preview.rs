@@ -328,8 +328,15 @@ async fn carry(
 }
 
 async fn dial(host: &dyn NodeHost, session: &str, way: &Way) -> Option<Box<dyn Stream>> {
-    let dialled = tokio::time::timeout(DIAL_TIME, host.dial(session, way.addr)).await.ok()?;
-    dialled
+    let dial = async {
+        match &way.from {
+            Some(node) => host.dial_from(session, node, way.addr).await,
+            None => host.dial(session, way.addr).await,
+        }
+    };
+    tokio::time::timeout(DIAL_TIME, dial)
+        .await
+        .ok()?
         .inspect_err(|error| tracing::debug!(session.name = session, error = chain(error), "nothing answers a preview"))
         .ok()
 }

@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(CommandLines::default().last(output.as_bytes()).as_deref(), expected, "{output:?}");
         // However it is cut.
         let mut lines = CommandLines::default();
-        let found = output.as_bytes().chunks(1).filter_map(|byte| lines.last(byte)).next_back();
+        let found = output.as_bytes().chunks(1).fold(None, |found, byte| lines.last(byte).or(found));
         assert_eq!(found.as_deref(), expected, "{output:?} byte by byte");
     }
 

@@ -21,7 +21,7 @@ pub(super) async fn look(
     Extension(client): Extension<Client>,
     Path(code): Path<String>,
 ) -> Result<Json<Invitation>, Error> {
-    let room = app.classroom.find_code(&code, client.address)?;
+    let room = app.classroom.find_code(&code, client.address, &caller.person)?;
     Ok(Json(app.classroom.invitation(&room, &caller.person)))
 }
 
@@ -34,7 +34,7 @@ pub(super) async fn join(
     body: Result<Json<JoinClass>, JsonRejection>,
 ) -> Result<(StatusCode, Json<ClassPlace>), Error> {
     let request: JoinClass = read(body)?;
-    let room = app.classroom.find_code(&code, client.address)?;
+    let room = app.classroom.find_code(&code, client.address, &caller.person)?;
     let place = app.classroom.join(&room, &caller.person, &request.name).await?;
     Ok((StatusCode::CREATED, Json(place)))
 }

@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn idleness() {
-        let minutes = |count| Duration::from_secs(60 * count);
+        let minutes = |count: u64| Duration::from_secs(60 * count);
         for (no_page, no_use, idle) in
             [(0, 0, false), (9, 20, false), (20, 9, false), (10, 10, true), (0, 29, false), (0, 30, true)]
         {

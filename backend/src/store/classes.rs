@@ -271,10 +271,10 @@ impl Store {
         Ok(last.map(unsigned))
     }
 
-    /// The people who hold a class with this session in it, and whether its learner lets them type there.
-    pub(crate) async fn class_instructors(&self, session: &str) -> sqlx::Result<Vec<(String, bool)>> {
-        sqlx::query_as(
-            "SELECT classes.instructor, class_members.joint FROM class_members
+    /// The people who hold a class with this session in it.
+    pub(crate) async fn class_instructors(&self, session: &str) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(
+            "SELECT classes.instructor FROM class_members
              JOIN classes ON classes.id = class_members.class WHERE class_members.session = ?",
         )
         .bind(session)

@@ -88,12 +88,12 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let owner: String = row.try_get("owner")?;
         let guest: Option<String> = row.try_get("may")?;
-        let class = self.class_instructors(session).await?.into_iter().find(|(instructor, _)| instructor == person);
         let relation = Relation {
             owner: !owner.is_empty() && owner == person,
             guest: guest.as_deref().map(may),
-            instructor: class.is_some(),
-            joint: class.is_some_and(|(_, joint)| joint),
+            instructor: self.class_instructors(session).await?.iter().any(|instructor| instructor == person),
+            // What a learner agrees to is one terminal for a while, and `routes/classes/terminal.rs` looks after it.
+            joint: false,
         };
         Ok(Some((relation, owner.is_empty())))
     }
@@ -120,11 +120,11 @@ impl Store {
     }
 }
 
-fn role(word: &str) -> Role {
+pub(super) fn role(word: &str) -> Role {
     Role::ALL.into_iter().find(|role| role.word() == word).unwrap_or_default()
 }
 
-fn may(word: &str) -> May {
+pub(super) fn may(word: &str) -> May {
     if word == May::Work.word() { May::Work } else { May::Watch }
 }
 

@@ -46,9 +46,12 @@ impl Store {
         sqlx::query("DELETE FROM kube_tokens WHERE session_id = ?").bind(session).execute(&self.pool).await.map(|_| ())
     }
 
-    /// The server's own certificate, once it was made.
-    pub(crate) async fn certificate(&self) -> sqlx::Result<Option<Certificate>> {
-        let row = sqlx::query("SELECT ca, certificate, key FROM certificate").fetch_optional(&self.pool).await?;
+    /// The server's own certificate, unless it was made before `since`.
+    pub(crate) async fn certificate(&self, since: u64) -> sqlx::Result<Option<Certificate>> {
+        let row = sqlx::query("SELECT ca, certificate, key FROM certificate WHERE made_millis >= ?")
+            .bind(signed(since))
+            .fetch_optional(&self.pool)
+            .await?;
         row.map(|row| {
             Ok(Certificate {
                 ca: row.try_get("ca")?,
@@ -60,11 +63,12 @@ impl Store {
     }
 
     /// Keeps the server's own certificate.
-    pub(crate) async fn put_certificate(&self, certificate: &Certificate) -> sqlx::Result<()> {
-        sqlx::query("INSERT OR REPLACE INTO certificate (id, ca, certificate, key) VALUES (1, ?, ?, ?)")
+    pub(crate) async fn put_certificate(&self, certificate: &Certificate, now: u64) -> sqlx::Result<()> {
+        sqlx::query("INSERT OR REPLACE INTO certificate (id, ca, certificate, key, made_millis) VALUES (1, ?, ?, ?, ?)")
             .bind(&certificate.ca)
             .bind(&certificate.certificate)
             .bind(&certificate.key)
+            .bind(signed(now))
             .execute(&self.pool)
             .await
             .map(|_| ())

@@ -322,6 +322,9 @@ pub trait NodeHost: Send + Sync {
     /// Connects to an address inside the session's network.
     async fn dial(&self, session: &str, addr: SocketAddr) -> Result<Box<dyn Stream>, HostError>;
 
+    /// Connects to an address as a program on a node does: its localhost, a Service's address, a pod's.
+    async fn dial_from(&self, session: &str, node: &str, addr: SocketAddr) -> Result<Box<dyn Stream>, HostError>;
+
     /// At most `limit` bytes of a node's file from `offset`; empty at its end. Never follows a link out of the node's root.
     async fn read_file(
         &self,

@@ -95,7 +95,13 @@ fn Door(code: String) -> impl IntoView {
             if let Ok(Invitation { place: Some(place), .. }) = &answer {
                 enter(place);
             }
-            let _ = invitation.try_set(Some(answer));
+            // Who has a place keeps it while the server is away for a moment.
+            let has_place = invitation.try_with_untracked(|it| {
+                it.as_ref().and_then(|it| it.as_ref().ok()).is_some_and(|it| it.place.is_some())
+            });
+            if answer.is_ok() || has_place == Some(false) {
+                let _ = invitation.try_set(Some(answer));
+            }
         });
     };
     ask();

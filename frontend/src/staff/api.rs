@@ -20,43 +20,42 @@ pub(crate) async fn me() -> Result<Me, Error> {
 
 /// Signs in.
 pub(crate) async fn sign_in(name: String, password: String) -> Result<Me, Error> {
-    send(Method::POST, &here("sign-in"), Some(&json(&SignIn { name, password }))).await
+    send(Method::POST, &path::account_verb("sign-in"), Some(&json(&SignIn { name, password }))).await
 }
 
 /// Signs out.
 pub(crate) async fn sign_out() -> Result<(), Error> {
-    tell(Method::POST, &here("sign-out"), None).await
+    tell(Method::POST, &path::account_verb("sign-out"), None).await
 }
 
 /// Makes the account that a link is for.
 pub(crate) async fn set_up(token: String, name: String, password: String) -> Result<Me, Error> {
-    send(Method::POST, &here("setup"), Some(&json(&Setup { token, name, password }))).await
+    send(Method::POST, &path::account_verb("setup"), Some(&json(&Setup { token, name, password }))).await
 }
 
 /// Changes one's own password.
 pub(crate) async fn change_password(old: String, new: String) -> Result<(), Error> {
-    tell(Method::POST, &here("password"), Some(&json(&ChangePassword { old, new }))).await
+    tell(Method::POST, &path::account_verb("password"), Some(&json(&ChangePassword { old, new }))).await
 }
 
 /// All accounts.
 pub(crate) async fn accounts() -> Result<Vec<Account>, Error> {
-    send(Method::GET, &here("accounts"), None).await
+    send(Method::GET, &path::accounts(), None).await
 }
 
 /// Makes a link that makes an account.
 pub(crate) async fn account_link(role: Role) -> Result<AccountLink, Error> {
-    send(Method::POST, &here("accounts/links"), Some(&json(&CreateAccountLink { role }))).await
+    send(Method::POST, &path::account_links(), Some(&json(&CreateAccountLink { role }))).await
 }
 
 /// Removes an account.
 pub(crate) async fn remove_account(person: &str) -> Result<(), Error> {
-    tell(Method::DELETE, &here(&format!("accounts/{person}")), None).await
+    tell(Method::DELETE, &path::account(person), None).await
 }
 
 /// What people did, newest first; before a deed, or the latest.
 pub(crate) async fn deeds(before: Option<u64>) -> Result<Vec<Deed>, Error> {
-    let from = before.map(|it| format!("?before={it}")).unwrap_or_default();
-    send(Method::GET, &here(&format!("deeds{from}")), None).await
+    send(Method::GET, &path::deeds(before), None).await
 }
 
 /// One's classes.
@@ -128,10 +127,6 @@ pub(crate) async fn overview() -> Result<Overview, Error> {
 /// How the server was.
 pub(crate) async fn history(hours: u32) -> Result<History, Error> {
     send(Method::GET, &path::operator_history(hours), None).await
-}
-
-fn here(path: &str) -> String {
-    format!("{}/{path}", path::PREFIX)
 }
 
 fn json<T: Serialize>(value: &T) -> String {

@@ -68,7 +68,7 @@ fn Deeds() -> impl IntoView {
         <Page
             title=Signal::derive(move || texts.get().deeds.to_owned())
             wide=true
-            tools=move || view! { <a class=BUTTON href=format!("{}/deeds.csv", drydock_protocol::path::PREFIX) rel="external" download="">"CSV"</a> }
+            tools=move || view! { <a class=BUTTON href=drydock_protocol::path::deeds_csv() rel="external" download="">"CSV"</a> }
         >
             {deeds.show(table)}
         </Page>

@@ -213,6 +213,10 @@ impl NodeHost for Docker {
         sessions::dial(self, session, addr).await
     }
 
+    async fn dial_from(&self, session: &str, node: &str, addr: SocketAddr) -> Result<Box<dyn Stream>, HostError> {
+        nodes::dial_from(self, session, node, addr).await
+    }
+
     async fn read_file(
         &self,
         session: &str,

@@ -1,11 +1,12 @@
 //! Nodes: one container each, whose supervisor runs the node itself.
 
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bollard::query_parameters::{
     RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder, StopContainerOptionsBuilder,
 };
-use drydock_engine::host::{ExecOutput, HostError, NodeSpec, NodeState, Terminal, TerminalSpec};
+use drydock_engine::host::{ExecOutput, HostError, NodeSpec, NodeState, Stream, Terminal, TerminalSpec};
 use drydock_supervisor::client;
 use drydock_supervisor::hosting::failed;
 use drydock_supervisor::protocol::Request;
@@ -179,6 +180,20 @@ pub(crate) async fn terminal(
     let (stream, response) = relay::open(host, session, &container.id, &request).await?;
     response.done(session)?;
     Ok(client::terminal(stream, spec))
+}
+
+/// A byte stream to an address, from a node.
+pub(crate) async fn dial_from(
+    host: &Docker,
+    session: &str,
+    node: &str,
+    addr: SocketAddr,
+) -> Result<Box<dyn Stream>, HostError> {
+    let container = running(host, session, node).await?;
+    let request = Request::Dial { addr, node: Some(node.to_owned()) };
+    let (stream, response) = relay::open(host, session, &container.id, &request).await?;
+    response.done(session)?;
+    Ok(Box::new(stream))
 }
 
 /// A part of a file: from the node's supervisor, or, where that does not run or is frozen, from the node's disk.

@@ -315,7 +315,7 @@ pub(crate) async fn freeze(host: &Docker, session: &str, frozen: bool) -> Result
 /// A byte stream to an address inside, from the gateway.
 pub(crate) async fn dial(host: &Docker, session: &str, addr: SocketAddr) -> Result<Box<dyn Stream>, HostError> {
     let (_, gateway, _) = host.present(session).await?;
-    let (stream, response) = relay::open(host, session, &gateway.id, &Request::Dial { addr }).await?;
+    let (stream, response) = relay::open(host, session, &gateway.id, &Request::Dial { addr, node: None }).await?;
     response.done(session)?;
     Ok(Box::new(stream))
 }

@@ -45,9 +45,14 @@ async fn open(folder: &Path, session: &str, request: &Request) -> Result<(BufRea
     Ok((stream, client::accepted(session, response)?))
 }
 
-/// A byte stream to an address inside the session.
-pub(crate) async fn dial(folder: &Path, session: &str, addr: SocketAddr) -> Result<Box<dyn Stream>, HostError> {
-    let (stream, response) = open(folder, session, &Request::Dial { addr }).await?;
+/// A byte stream to an address inside the session, from its network or from a node.
+pub(crate) async fn dial(
+    folder: &Path,
+    session: &str,
+    addr: SocketAddr,
+    node: Option<String>,
+) -> Result<Box<dyn Stream>, HostError> {
+    let (stream, response) = open(folder, session, &Request::Dial { addr, node }).await?;
     response.done(session)?;
     Ok(Box::new(stream))
 }

@@ -143,7 +143,11 @@ impl NodeHost for Embedded {
     }
 
     async fn dial(&self, session: &str, addr: SocketAddr) -> Result<Box<dyn Stream>, HostError> {
-        connection::dial(&self.folder(session), session, addr).await
+        connection::dial(&self.folder(session), session, addr, None).await
+    }
+
+    async fn dial_from(&self, session: &str, node: &str, addr: SocketAddr) -> Result<Box<dyn Stream>, HostError> {
+        connection::dial(&self.folder(session), session, addr, Some(node.to_owned())).await
     }
 
     async fn read_file(

@@ -52,6 +52,8 @@ enum Order {
     /// Connect and carry bytes to the client's stream.
     Dial {
         addr: SocketAddr,
+        /// A node's network namespace in place of the session's.
+        within: Option<File>,
         client: Client,
         greeting: Vec<u8>,
     },
@@ -122,9 +124,10 @@ impl Network {
         answer(&action, is_done).await
     }
 
-    /// Carries a client's bytes to an address inside; `greeting` is sent to the client once it is connected.
-    pub(crate) fn dial(&self, addr: SocketAddr, client: Client, greeting: Vec<u8>) {
-        if self.orders.send(Order::Dial { addr, client, greeting }).is_err() {
+    /// Carries a client's bytes to an address inside, dialled in the network namespace `within` or the session's own;
+    /// `greeting` is sent to the client once it is connected.
+    pub(crate) fn dial(&self, addr: SocketAddr, within: Option<File>, client: Client, greeting: Vec<u8>) {
+        if self.orders.send(Order::Dial { addr, within, client, greeting }).is_err() {
             tracing::error!("the network thread is gone");
         }
     }
@@ -173,9 +176,9 @@ fn inside(
                     let outcome = switch(&handle, &port, up).await.map_err(|error| error.to_string());
                     let _ = done.send(outcome);
                 }
-                Order::Dial { addr, client, greeting } => {
+                Order::Dial { addr, within, client, greeting } => {
                     tokio::spawn(async move {
-                        if let Err(error) = carry(addr, client, &greeting).await {
+                        if let Err(error) = carry(addr, within, client, &greeting).await {
                             tracing::debug!(peer.addr = %addr, %error, "a connection into the session ended");
                         }
                     });
@@ -304,9 +307,30 @@ async fn address(ip: Ipv4Addr, prefix: u8, gateway: Ipv4Addr) -> Result<(), Stri
     work.await.map_err(|error: rtnetlink::Error| error.to_string())
 }
 
-async fn carry(addr: SocketAddr, client: Client, greeting: &[u8]) -> std::io::Result<()> {
+/// Connects in another network namespace: a socket stays in the one that it was made in.
+async fn connect_within(addr: SocketAddr, namespace: File) -> std::io::Result<TcpStream> {
+    let (done, is_done) = oneshot::channel();
+    std::thread::Builder::new().name("dial".to_owned()).stack_size(128 * 1024).spawn(move || {
+        let connected = enter(&namespace)
+            .map_err(std::io::Error::other)
+            .and_then(|()| std::net::TcpStream::connect_timeout(&addr, DIAL_TIME));
+        // Nobody waits any more when the client is gone.
+        let _ = done.send(connected);
+    })?;
+    let stream = is_done.await.map_err(std::io::Error::other)??;
+    stream.set_nonblocking(true)?;
+    TcpStream::from_std(stream)
+}
+
+async fn carry(addr: SocketAddr, within: Option<File>, client: Client, greeting: &[u8]) -> std::io::Result<()> {
     let connect = async {
-        let connected = tokio::time::timeout(DIAL_TIME, TcpStream::connect(addr)).await;
+        let dial = async {
+            match within {
+                Some(namespace) => connect_within(addr, namespace).await,
+                None => TcpStream::connect(addr).await,
+            }
+        };
+        let connected = tokio::time::timeout(DIAL_TIME, dial).await;
         let stream = connected.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
         stream.set_nodelay(true)?;
         Ok::<_, std::io::Error>(stream)

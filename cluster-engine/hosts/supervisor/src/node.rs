@@ -419,6 +419,16 @@ impl Node {
     }
 
     /// A part of a file of the node; links never lead out of its root, and only plain files are read.
+    /// The network namespace of the node, while it runs.
+    pub(crate) fn network(&self) -> Result<File, Error> {
+        let name = &self.spec.name;
+        let pid = self.pid().ok_or_else(|| Error::Network {
+            action: format!("connect from {name}"),
+            reason: "the node is stopped".to_owned(),
+        })?;
+        File::open(format!("/proc/{pid}/ns/net")).map_err(Error::io(format!("cannot open the network of {name}")))
+    }
+
     pub(crate) fn read(&self, shared: &Shared, path: &str, offset: u64, limit: usize) -> Result<Vec<u8>, Error> {
         read_inside(&self.root(shared), path, offset, limit)
     }

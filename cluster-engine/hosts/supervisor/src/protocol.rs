@@ -130,6 +130,9 @@ pub enum Request {
     Dial {
         /// Where.
         addr: SocketAddr,
+        /// As a program on this node does, which may be about its localhost or a Service's address.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<String>,
     },
     /// Read a part of a node's file.
     ReadFile {

@@ -219,7 +219,7 @@ impl Supervisor {
         loop {
             match gateway.accept().await {
                 Ok((stream, _)) => match stream.into_std() {
-                    Ok(stream) => self.shared.network.dial(target, Client::Tcp(stream), Vec::new()),
+                    Ok(stream) => self.shared.network.dial(target, None, Client::Tcp(stream), Vec::new()),
                     Err(error) => tracing::debug!(%error, "cannot take a connection over"),
                 },
                 Err(error) => {

@@ -1,20 +1,22 @@
 //! Cluster addresses and node ports of Services.
 //!
-//! What is taken is read from the watch cache each time: nothing to keep in step, nothing to repair after a crash. A lock held
+//! Ranges are those of the ServiceCIDRs that are ready. What is taken is read from the watch cache each time: nothing to keep in step, nothing to repair after a crash. A lock held
 //! from choosing until the cache has seen the write keeps two Services from taking the same one.
 
+mod objects;
 mod plan;
 
 use std::net::IpAddr;
 
-use drydock_api::Status;
 use drydock_api::field::FieldError;
+use drydock_api::{Status, meta};
 use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::options::Options;
 use crate::server::Server;
 
+pub(crate) use objects::{object, repair, settle};
 pub(crate) use plan::{Cidr, Taken};
 
 /// The ranges, and the lock.
@@ -66,14 +68,19 @@ impl Addresses {
         old: Option<&Value>,
     ) -> Result<MutexGuard<'_, ()>, Status> {
         let guard = self.lock.lock().await;
-        let own = drydock_api::meta::uid(service).to_owned();
-        let others = server.objects("/registry/services/specs", "");
-        let taken = Taken::of(others.iter().filter(|other| drydock_api::meta::uid(other) != own));
+        let own = meta::uid(service).to_owned();
+        let others = server.objects(objects::SERVICES, "");
+        let mut taken = Taken::of(others.iter().filter(|other| meta::uid(other) != own));
+        let (namespace, name) = (meta::namespace(service), meta::name(service));
+        let addresses = server.objects(objects::STORAGE, "");
+        let foreign = addresses.iter().filter(|address| !objects::is_of(address, namespace, name));
+        taken.add_addresses(foreign.map(|address| meta::name(address).to_owned()));
+        let ranges = plan::ranges(&server.objects("/registry/servicecidrs", ""), self.cidr);
         let errors: Vec<FieldError> =
-            plan::allocate(service, old, &self.cidr, self.ports, taken, &mut rand::random::<u32>);
+            plan::allocate(service, old, &ranges, self.ports, taken, &mut rand::random::<u32>);
         if errors.is_empty() {
             return Ok(guard);
         }
-        Err(Status::invalid("", "Service", drydock_api::meta::name(service), errors))
+        Err(Status::invalid("", "Service", meta::name(service), errors))
     }
 }

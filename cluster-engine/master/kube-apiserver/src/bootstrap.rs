@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::row::Resource;
 use crate::server::Server;
 use crate::storage::{StorageError, Written};
-use crate::{rbac, verbs};
+use crate::{addresses, rbac, verbs};
 
 /// Operations per transaction; etcd's default limit is 128.
 const BATCH: usize = 100;
@@ -27,7 +27,11 @@ pub(crate) async fn run(server: Arc<Server>) {
     server.caches.synced().await;
     let mut pause = FIRST_PAUSE;
     loop {
-        match write_missing(&server).await {
+        let written = match write_missing(&server).await {
+            Ok(count) => addresses::repair(&server).await.map(|()| count),
+            Err(error) => Err(error),
+        };
+        match written {
             Ok(count) => {
                 server.bootstrapped.store(true, Ordering::Release);
                 tracing::info!(objects.written = count, ready_ms = server.started.elapsed().as_millis(), "ready");

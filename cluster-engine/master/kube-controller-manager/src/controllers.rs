@@ -26,6 +26,7 @@ mod resource_quota;
 mod revisions;
 mod root_ca;
 mod service_account;
+mod service_cidr;
 mod service_lb;
 mod stateful_set;
 mod taint_eviction;
@@ -118,6 +119,7 @@ pub(crate) fn start(context: &Arc<Context>, settings: Settings) -> JoinSet<()> {
     if let Some(range) = settings.load_balancers {
         tasks.start("service-lb-controller", |context| service_lb::run(context, range));
     }
+    tasks.start("service-cidr-controller", service_cidr::run);
     tasks.start("addon-activation-controller", addon_activation::run);
     tasks.start("certificatesigningrequest-approving-controller", certificates::run_approving);
     tasks.start("certificatesigningrequest-cleaner-controller", certificates::run_cleaning);

@@ -51,9 +51,20 @@ async fn serve(supervisor: Rc<Supervisor>, stream: UnixStream) -> std::io::Resul
             }
         };
         match request {
-            Request::Dial { addr } => {
+            Request::Dial { addr, node } => {
+                let within = match node {
+                    Some(node) => supervisor.with(&node, async |node, _| node.network()).await.map(Some),
+                    None => Ok(None),
+                };
+                let within = match within {
+                    Ok(within) => within,
+                    Err(error) => {
+                        reader.get_mut().write_all(&encode(&refusal(error))).await?;
+                        continue;
+                    }
+                };
                 let stream = reader.into_inner().into_std()?;
-                supervisor.shared.network.dial(addr, Client::Unix(stream), encode(&Response::Done));
+                supervisor.shared.network.dial(addr, within, Client::Unix(stream), encode(&Response::Done));
                 return Ok(());
             }
             Request::Terminal { node, spec } => match supervisor.terminal(&node, &spec).await {

@@ -33,6 +33,10 @@ impl Cidr {
         IpAddr::V4(Ipv4Addr::from(self.base + offset % self.size()))
     }
 
+    fn spans(self, address: Ipv4Addr) -> bool {
+        u32::from(address).wrapping_sub(self.base) < self.size()
+    }
+
     fn contains(self, address: Ipv4Addr) -> bool {
         let offset = u32::from(address).wrapping_sub(self.base);
         offset > 0 && offset < self.size() - 1
@@ -43,6 +47,24 @@ impl std::fmt::Display for Cidr {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", Ipv4Addr::from(self.base), self.bits)
     }
+}
+
+/// The IPv4 ranges of ServiceCIDRs that Services may have addresses from, the server's `own` first: it is there before any object.
+pub(super) fn ranges(objects: &[Value], own: Cidr) -> Vec<Cidr> {
+    let is_ready = |object: &&Value| {
+        let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+        let mut ready = conditions.filter(|condition| condition["type"] == "Ready");
+        // Without a word about it upstream takes it for ready, too.
+        object["metadata"]["deletionTimestamp"].is_null() && ready.next().is_none_or(|it| it["status"] == "True")
+    };
+    let texts =
+        objects.iter().filter(is_ready).flat_map(|object| object["spec"]["cidrs"].as_array().into_iter().flatten());
+    let mut ranges: Vec<Cidr> = texts.filter_map(|text| Cidr::parse(text.as_str()?)).collect();
+    if objects.is_empty() {
+        ranges.push(own);
+    }
+    ranges.sort_by_key(|range| *range != own);
+    ranges
 }
 
 /// What other Services hold.
@@ -73,6 +95,13 @@ impl Taken {
     }
 }
 
+impl Taken {
+    /// Addresses that something else holds.
+    pub(super) fn add_addresses(&mut self, addresses: impl Iterator<Item = String>) {
+        self.addresses.extend(addresses);
+    }
+}
+
 fn node_port(value: &Value) -> Option<u16> {
     value.as_u64().and_then(|number| u16::try_from(number).ok()).filter(|number| *number > 0)
 }
@@ -85,8 +114,8 @@ fn protocol(port: &Value) -> String {
 pub(crate) fn allocate(
     service: &mut Value,
     old: Option<&Value>,
-    cidr: &Cidr,
-    range: (u16, u16),
+    ranges: &[Cidr],
+    ports_range: (u16, u16),
     mut taken: Taken,
     random: &mut dyn FnMut() -> u32,
 ) -> Vec<FieldError> {
@@ -103,8 +132,8 @@ pub(crate) fn allocate(
         inherit(service, old, &kind);
     }
     families(service);
-    cluster_ip(service, cidr, &taken, random, &mut errors);
-    ports(service, &kind, range, &mut taken, random, &mut errors);
+    cluster_ip(service, ranges, &taken, random, &mut errors);
+    ports(service, &kind, ports_range, &mut taken, random, &mut errors);
     errors
 }
 
@@ -190,7 +219,7 @@ fn families(service: &mut Value) {
 
 fn cluster_ip(
     service: &mut Value,
-    cidr: &Cidr,
+    ranges: &[Cidr],
     taken: &Taken,
     random: &mut dyn FnMut() -> u32,
     errors: &mut Vec<FieldError>,
@@ -208,7 +237,7 @@ fn cluster_ip(
         return;
     }
     let chosen = if given.is_empty() {
-        match free_address(cidr, taken, random) {
+        match ranges.iter().find_map(|range| free_address(*range, taken, random)) {
             Some(address) => address,
             None => {
                 errors.push(FieldError::internal(&path, "failed to allocate a serviceIP: range is full"));
@@ -220,11 +249,15 @@ fn cluster_ip(
         let shown = if shown.is_null() { json!([given]) } else { shown };
         let parsed: Option<Ipv4Addr> = given.parse().ok();
         // A malformed address is the row's validation to refuse.
-        if parsed.is_some_and(|address| !cidr.contains(address)) {
-            let text = format!(
-                "failed to allocate IP {given}: the provided IP ({given}) is not in the valid range. The range of valid IPs is {cidr}"
-            );
-            errors.push(FieldError::invalid(&path, shown, text));
+        if let Some(address) = parsed.filter(|address| !ranges.iter().any(|range| range.contains(*address))) {
+            // The first and the last address of a range are in it and yet not to be had.
+            let why = match ranges.iter().find(|range| range.spans(address)) {
+                Some(range) => {
+                    format!("the provided IP ({given}) is not in the valid range. The range of valid IPs is {range}")
+                }
+                None => "the provided network does not match the current range".to_owned(),
+            };
+            errors.push(FieldError::invalid(&path, shown, format!("failed to allocate IP {given}: {why}")));
             return;
         }
         if taken.addresses.contains(&given) {
@@ -242,7 +275,7 @@ fn cluster_ip(
 }
 
 /// A free address, from the upper part of the range first (the lower is left for those who choose by hand, as upstream does).
-fn free_address(cidr: &Cidr, taken: &Taken, random: &mut dyn FnMut() -> u32) -> Option<String> {
+fn free_address(cidr: Cidr, taken: &Taken, random: &mut dyn FnMut() -> u32) -> Option<String> {
     let size = cidr.size();
     let reserved = (size / 16).clamp(16, 256).min(size / 2);
     let (upper, lower) = (reserved..size - 1, 1..reserved);
@@ -356,7 +389,7 @@ mod tests {
 
     fn run(service: &mut Value, old: Option<&Value>, others: &[Value]) -> Vec<String> {
         let cidr = Cidr::parse("10.96.0.0/12").expect("cidr");
-        let errors = allocate(service, old, &cidr, RANGE, Taken::of(others.iter()), &mut || 5);
+        let errors = allocate(service, old, &[cidr], RANGE, Taken::of(others.iter()), &mut || 5);
         errors.iter().map(ToString::to_string).collect()
     }
 
@@ -374,6 +407,33 @@ mod tests {
     }
 
     #[test]
+    fn services_live_in_every_range_that_is_ready() {
+        let own = Cidr::parse("10.96.0.0/28").expect("cidr");
+        let range = |cidr: &str, more: Value| {
+            let mut object = json!({"metadata": {}, "spec": {"cidrs": [cidr]}});
+            object.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+            object
+        };
+        let ready = |status: &str| json!({"status": {"conditions": [{"type": "Ready", "status": status}]}});
+        let all = [
+            range("10.97.0.0/28", ready("True")),
+            range("10.98.0.0/28", ready("False")),
+            range("10.99.0.0/28", json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})),
+            range("fd00::/64", json!({})),
+            range("10.96.0.0/28", json!({})),
+        ];
+        let found: Vec<String> = ranges(&all, own).iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["10.96.0.0/28", "10.97.0.0/28"]);
+        assert_eq!(ranges(&[], own), [own]);
+        // When the first is full, the next one is used.
+        let mut taken = Taken::default();
+        taken.add_addresses((1..15).map(|last| format!("10.96.0.{last}")));
+        let mut service = json!({"spec": {}});
+        assert!(allocate(&mut service, None, &ranges(&all, own), RANGE, taken, &mut || 0).is_empty());
+        assert_eq!(service["spec"]["clusterIP"], "10.97.0.8");
+    }
+
+    #[test]
     fn a_name_for_another_host_gets_nothing() {
         let given = json!({"spec": {"type": "ExternalName", "externalName": "a.example"}});
         let mut service = given.clone();
@@ -387,6 +447,8 @@ mod tests {
         let mut service = json!({"spec": {"clusterIP": "10.96.0.10"}});
         assert!(run(&mut service, None, std::slice::from_ref(&other))[0].contains("provided IP is already allocated"));
         let mut service = json!({"spec": {"clusterIP": "192.168.0.1"}});
+        assert!(run(&mut service, None, &[])[0].contains("the provided network does not match the current range"));
+        let mut service = json!({"spec": {"clusterIP": "10.96.0.0"}});
         assert!(run(&mut service, None, &[])[0].contains("is not in the valid range"));
         let mut service = json!({"spec": {"type": "NodePort", "ports": [{"port": 1, "nodePort": 30000}]}});
         assert!(run(&mut service, None, &[other])[0].contains("provided port is already allocated"));

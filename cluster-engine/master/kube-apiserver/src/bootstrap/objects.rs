@@ -37,6 +37,7 @@ pub(super) fn service(server: &Server) -> Vec<Value> {
                 "internalTrafficPolicy": "Cluster", "sessionAffinity": "None",
                 "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]},
             "status": {"loadBalancer": {}}}),
+        crate::addresses::object(&address, "default", "kubernetes"),
         json!({"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "kubernetes"},
             "spec": {"cidrs": [server.addresses.cidr.to_string()]},
             "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "", "lastTransitionTime": drydock_api::time::now_rfc3339(), "message": "Kubernetes default Service CIDR is ready"}]}}),

@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 use serde_json::Value;
 
 use super::{gvk, managed, metadata, storage_failure, storage_key};
+use crate::addresses;
 use crate::admission::{Attempt, Operation};
 use crate::custom::conversion;
 use crate::exchange::{Exchange, WriteOptions};
@@ -154,6 +155,7 @@ async fn write(
             if held.is_some() {
                 // The next allocation must see this one.
                 server.cache(row)?.wait(revision).await?;
+                addresses::settle(server, None, Some(object), revision).await;
             }
             drop(held);
             Ok(Some(bytes_form::with_version(&bytes_form::encode(object, &row.api_version(), row.kind), revision)))

@@ -11,11 +11,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{storage_failure, storage_key, wire_value};
+use crate::addresses;
 use crate::admission::{Attempt, Operation};
 use crate::custom::conversion;
 use crate::encode;
 use crate::exchange::{Exchange, FieldValidation, WriteOptions};
-use crate::row::Resource;
+use crate::row::{Hook, Resource};
 use crate::server::Server;
 use crate::storage::{Written, bytes_form};
 
@@ -239,7 +240,12 @@ pub(crate) async fn delete_object(
         };
         match (written.map_err(storage_failure)?, plan) {
             (Written::Done(at), Plan::Mark) => return Ok(Deleted::Waits(wire(&object, at))),
-            (Written::Done(at), _) => return Ok(Deleted::Gone(wire(&object, at), uid)),
+            (Written::Done(at), _) => {
+                if row.hook == Hook::ServiceAddresses {
+                    addresses::settle(server, Some(&old), None, at).await;
+                }
+                return Ok(Deleted::Gone(wire(&object, at), uid));
+            }
             (Written::Conflict(_), _) => {}
         }
     }

@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 use serde_json::{Map, Value};
 
 use super::{create, gvk, managed, metadata, storage_failure, storage_key, stored, wire_value};
+use crate::addresses;
 use crate::admission::{Attempt, Operation};
 use crate::custom::conversion;
 use crate::exchange::{Exchange, WriteOptions};
@@ -245,12 +246,15 @@ async fn write(
     };
     match written.map_err(storage_failure)? {
         Written::Conflict(present) => Ok(Outcome::Overtaken(present)),
-        Written::Done(at) => {
-            let at = if finished { revision } else { at };
+        Written::Done(written_at) => {
+            let at = if finished { revision } else { written_at };
             bytes_form::set_version(&mut new, at);
             exchange.notes.object(&new);
             if held.is_some() {
                 server.cache(row)?.wait(at).await?;
+            }
+            if row.hook == Hook::ServiceAddresses {
+                addresses::settle(server, Some(old), (!finished).then_some(&new), written_at).await;
             }
             Ok(Outcome::Done(wire(&new, at)))
         }
