@@ -46,6 +46,7 @@ class Handle {
     this.onSeen = onSeen;
     this.count = { seen: 0, told: 0 };
     this.replaying = false;
+    this.isFixed = false;
   }
   // A new socket: what the server kept comes first and replaces what is on the screen.
   begin() {
@@ -66,7 +67,22 @@ class Handle {
     });
   }
   isAnswer(text) {
-    return this.replaying && ANSWER.test(text);
+    // Where somebody looks on, the terminal that is looked at answers.
+    return (this.replaying || this.isFixed) && ANSWER.test(text);
+  }
+  // Takes a size that is not this page's to choose; the letters become as large as the place allows.
+  shape(cols, rows) {
+    this.isFixed = true;
+    this.terminal.resize(cols, rows);
+    this.scale();
+  }
+  scale() {
+    const box = this.terminal.element?.parentElement;
+    const screen = this.terminal.element?.querySelector(".xterm-screen");
+    if (!box?.clientWidth || !screen?.clientWidth) return;
+    const share = Math.min(box.clientWidth / screen.clientWidth, box.clientHeight / screen.clientHeight);
+    const size = Math.floor(this.terminal.options.fontSize * share * 0.98 * 2) / 2;
+    this.terminal.options.fontSize = Math.max(6, Math.min(22, size));
   }
   notice(text) {
     this.terminal.write(`\r\n\x1b[2m${text}\x1b[0m\r\n`);
@@ -79,6 +95,7 @@ class Handle {
     this.terminal.focus();
   }
   fit() {
+    if (this.isFixed) return this.scale();
     const box = this.terminal.element?.parentElement;
     if (box && box.clientWidth > 40 && box.clientHeight > 20) this.fitAddon.fit();
   }

@@ -203,9 +203,13 @@ pub(crate) fn events(id: &str) -> Result<EventSource, JsValue> {
 
 /// Opens a terminal.
 pub(crate) fn terminal(id: &str, terminal: &str, node: &str, cols: u16, rows: u16) -> Result<WebSocket, JsValue> {
+    socket(&path::terminal(id, terminal, node, cols, rows))
+}
+
+/// Opens a WebSocket that carries bytes.
+pub(crate) fn socket(path: &str) -> Result<WebSocket, JsValue> {
     let location = window().location();
     let scheme = if location.protocol()? == "https:" { "wss" } else { "ws" };
-    let path = path::terminal(id, terminal, node, cols, rows);
     let socket = WebSocket::new(&format!("{scheme}://{}{path}", location.host()?))?;
     socket.set_binary_type(web_sys::BinaryType::Arraybuffer);
     Ok(socket)
@@ -222,9 +226,16 @@ pub(crate) fn close_terminal(id: &str, name: &str, node: &str) {
     }
 }
 
-async fn send<T: DeserializeOwned>(method: Method, path: &str, body: Option<&str>) -> Result<T, Error> {
+/// Sends a request and reads the answer.
+pub(crate) async fn send<T: DeserializeOwned>(method: Method, path: &str, body: Option<&str>) -> Result<T, Error> {
     let (status, text) = fetch(method, path, body).await.map_err(|_| Error::Offline)?;
     read(status, &text)
+}
+
+/// Sends a request whose answer says no more than that it worked.
+pub(crate) async fn tell(method: Method, path: &str, body: Option<&str>) -> Result<(), Error> {
+    let (status, text) = fetch(method, path, body).await.map_err(|_| Error::Offline)?;
+    if (200..300).contains(&status) { Ok(()) } else { Err(refusal(status, &text)) }
 }
 
 fn read<T: DeserializeOwned>(status: u16, text: &str) -> Result<T, Error> {

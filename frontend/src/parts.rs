@@ -19,7 +19,9 @@ mod terminals;
 mod trace;
 
 pub(crate) use class::ClassStrip;
-pub(crate) use header::{PlainHeader, SessionHeader};
+pub(crate) use code::copy_text;
+pub(crate) use dialog::Confirm;
+pub(crate) use header::{Brand, Choices, PlainHeader, SessionHeader, SkipLink};
 pub(crate) use lesson::{LessonPane, Place};
 pub(crate) use panes::{Split, Splitter};
 pub(crate) use picture::Picture;

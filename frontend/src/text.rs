@@ -6,6 +6,7 @@ mod class;
 mod en;
 mod page;
 mod scene;
+mod staff;
 mod zh_cn;
 mod zh_tw;
 
@@ -14,6 +15,7 @@ use drydock_protocol::{Language, Notice, StartStage};
 pub use class::ClassTexts;
 pub use page::PageTexts;
 pub use scene::SceneTexts;
+pub use staff::{StaffTexts, staff_texts};
 
 /// All texts of a language.
 #[derive(Debug)]

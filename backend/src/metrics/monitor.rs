@@ -189,6 +189,7 @@ pub(crate) fn queue(sessions: &[(Session, bool)], now: u64) -> Queue {
 
 fn load(session: &Session, watched: bool) -> SessionLoad {
     SessionLoad {
+        id: session.id.clone(),
         name: session.name.clone(),
         state: session.state,
         lesson: session.lesson.clone(),

@@ -28,8 +28,9 @@ pub(crate) fn PlainHeader() -> impl IntoView {
     }
 }
 
+/// The way over the bar for the keyboard.
 #[component]
-fn SkipLink() -> impl IntoView {
+pub(crate) fn SkipLink() -> impl IntoView {
     let words = words();
     view! {
         <a href="#main" rel="external" class="sr-only focus:not-sr-only focus:absolute focus:left-3 focus:top-2 focus:z-50 focus:rounded-lg focus:bg-accent focus:px-3 focus:py-2 focus:text-on-accent">
@@ -38,10 +39,15 @@ fn SkipLink() -> impl IntoView {
     }
 }
 
+/// The name, which leads home.
 #[component]
-fn Brand() -> impl IntoView {
+pub(crate) fn Brand(
+    /// Home.
+    #[prop(default = "/")]
+    home: &'static str,
+) -> impl IntoView {
     view! {
-        <A href="/" attr:class="flex items-center gap-1.5 rounded-sm text-[17px] font-bold tracking-tight">
+        <A href=home attr:class="flex items-center gap-1.5 rounded-sm text-[17px] font-bold tracking-tight">
             {icons::anchor()}
             <span><span class="text-accent-ink">"Dry"</span>"dock"</span>
         </A>
@@ -50,7 +56,7 @@ fn Brand() -> impl IntoView {
 
 /// Language and theme.
 #[component]
-fn Choices() -> impl IntoView {
+pub(crate) fn Choices() -> impl IntoView {
     let words = words();
     let settings = settings();
     let choose = move |event| {
