@@ -412,7 +412,7 @@ impl Classroom {
             let mut again = now + u64::try_from(LONGEST_SLEEP.as_millis()).unwrap_or(u64::MAX);
             for room in self.all() {
                 let waiting = room.has_waiting();
-                if let Some(due) = plan::due(&room.row(), waiting, now) {
+                if let Some(due) = plan::due(&room.row(), waiting, room.is_prepared(), now) {
                     self.clone().perform(&room, due).await;
                 }
                 again = again.min(plan::next(&room.row(), room.has_waiting(), now));
@@ -430,6 +430,10 @@ impl Classroom {
 
     async fn perform(self: Arc<Self>, room: &Arc<Room>, due: Due) {
         let outcome = match due {
+            Due::Prepare => {
+                self.prepare(room);
+                Ok(())
+            }
             Due::Seat => {
                 self.seat_waiting(room).await;
                 Ok(())

@@ -12,7 +12,9 @@ const AGAIN_MILLIS: u64 = 2_000;
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
-    /// Learners who wait get their sessions, and clusters are made ready for the others.
+    /// Clusters are made ready for those who will come.
+    Prepare,
+    /// Learners who wait get their sessions.
     Seat,
     /// The class begins.
     Begin,
@@ -31,12 +33,14 @@ pub(super) fn is_let_in(class: &ClassRow, now_millis: u64) -> bool {
     }
 }
 
-/// What is due of a class in which some wait to be let in.
-pub(super) fn due(class: &ClassRow, waiting: bool, now_millis: u64) -> Option<Due> {
+/// What is due of a class in which some wait to be let in, and for which clusters were made ready.
+pub(super) fn due(class: &ClassRow, waiting: bool, prepared: bool, now_millis: u64) -> Option<Due> {
+    let begins = is_let_in(class, now_millis) && now_millis < class.starts_millis + EARLY_MILLIS;
     match class.state {
         ClassState::Over => (now_millis >= class.removed_millis).then_some(Due::Remove),
         _ if now_millis >= class.ends_millis => Some(Due::End),
         ClassState::Planned if now_millis >= class.starts_millis => Some(Due::Begin),
+        _ if begins && !prepared => Some(Due::Prepare),
         _ => (waiting && is_let_in(class, now_millis)).then_some(Due::Seat),
     }
 }
@@ -69,7 +73,7 @@ mod tests {
             ..ClassRow::default()
         };
         let now = minute * MINUTE;
-        assert_eq!(due(&class, waiting, now), expected, "{state:?} at {minute}");
+        assert_eq!(due(&class, waiting, true, now), expected, "{state:?} at {minute}");
         assert_eq!(next(&class, waiting, now), again, "{state:?} at {minute}");
     }
 
@@ -88,5 +92,21 @@ mod tests {
         check(Planned, true, 130, Some(Due::End), 130 * MINUTE + AGAIN_MILLIS);
         check(Over, true, 999, None, 1_000 * MINUTE);
         check(Over, false, 1_000, Some(Due::Remove), 1_000 * MINUTE);
+    }
+
+    #[test]
+    fn clusters_are_made_ready_around_the_beginning() {
+        let planned = ClassRow { starts_millis: 60 * MINUTE, ends_millis: 120 * MINUTE, ..ClassRow::default() };
+        let open = ClassRow { state: ClassState::Open, ..planned.clone() };
+        for (class, minute, expected) in [
+            (&planned, 54, None),
+            (&planned, 55, Some(Due::Prepare)),
+            (&planned, 60, Some(Due::Begin)),
+            (&open, 60, Some(Due::Prepare)),
+            (&open, 64, Some(Due::Prepare)),
+            (&open, 65, None),
+        ] {
+            assert_eq!(due(class, false, false, minute * MINUTE), expected, "{minute}");
+        }
     }
 }

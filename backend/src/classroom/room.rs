@@ -28,6 +28,7 @@ struct Inner {
     next_member: u32,
     next_post: u32,
     facts: Arc<BTreeMap<String, Facts>>,
+    prepared: bool,
     removed: bool,
 }
 
@@ -46,6 +47,7 @@ impl Room {
                 members: members.into_iter().map(|member| (member.number, member)).collect(),
                 posts,
                 facts: Arc::default(),
+                prepared: false,
                 removed: false,
             }),
             turn: tokio::sync::Mutex::default(),
@@ -107,6 +109,14 @@ impl Room {
             removed_millis: row.removed_millis,
             now_millis,
         }
+    }
+
+    pub(super) fn is_prepared(&self) -> bool {
+        self.lock().prepared
+    }
+
+    pub(super) fn set_prepared(&self) {
+        self.lock().prepared = true;
     }
 
     pub(super) fn is_removed(&self) -> bool {

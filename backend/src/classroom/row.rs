@@ -16,6 +16,8 @@ pub(super) struct Facts {
     pub(super) steps: Vec<(String, bool)>,
     /// How long a step is expected to take.
     pub(super) step_millis: u64,
+    /// Workers of its cluster.
+    pub(super) workers: u8,
 }
 
 impl Facts {
@@ -23,7 +25,7 @@ impl Facts {
     pub(super) fn new(definition: &Definition) -> Facts {
         let steps: Vec<_> = definition.steps.iter().map(|step| (step.id.clone(), step.is_checked())).collect();
         let step_millis = u64::from(definition.minutes) * 60_000 / steps.len().max(1) as u64;
-        Facts { steps, step_millis }
+        Facts { steps, step_millis, workers: definition.workers }
     }
 
     /// The first step that the server can see and that is not done.

@@ -9,7 +9,7 @@ use drydock_protocol::{ClassPlace, ClassState, CreateSession, Invitation, Joint}
 use super::row::Facts;
 use super::{Classroom, Room, name, plan};
 use crate::error::{Error, chain};
-use crate::sessions::now_millis;
+use crate::sessions::{WARM_WORKERS, now_millis};
 use crate::store::MemberRow;
 
 /// Sessions end with the class; this much later they would by themselves.
@@ -155,6 +155,19 @@ impl Classroom {
         room.set_waiting(number, false);
         self.tell(room, &member);
         true
+    }
+
+    /// Has clusters made ready for those who will come, where the pool's are of the shape that they need.
+    pub(super) fn prepare(&self, room: &Room) {
+        room.set_prepared();
+        let (row, members) = (room.row(), room.members());
+        let lesson = row.lessons.get(usize::from(row.at)).and_then(|slug| room.facts().get(slug).map(|it| it.workers));
+        let workers = lesson.or(row.workers).map_or(WARM_WORKERS, u16::from);
+        let seated = members.iter().filter(|member| member.session.is_some()).count();
+        let wanted = usize::from(row.size).saturating_sub(seated);
+        if workers == WARM_WORKERS && wanted > 0 {
+            self.sessions.prepare(wanted);
+        }
     }
 
     /// Lets in who waits, in their order, as long as there is room.

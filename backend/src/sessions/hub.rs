@@ -344,6 +344,7 @@ impl Hub {
 
     /// Sets when the session ends, whatever its time limit.
     pub(super) fn end_at(&self, millis: u64) {
+        self.set_class_ends(millis);
         self.change(|row, session| {
             row.expires_millis = millis;
             session.expires_millis = millis;

@@ -15,7 +15,7 @@ use crate::error::{Error, chain};
 use crate::store::WarmRow;
 
 /// The playground's workers.
-const WORKERS: u16 = 2;
+pub(crate) const WORKERS: u16 = 2;
 /// After a start that failed, the next one waits for this.
 const PAUSE: Duration = Duration::from_secs(30);
 /// What was prepared for a class and not taken is given back after this.

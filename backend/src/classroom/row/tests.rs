@@ -8,7 +8,7 @@ const MINUTE: u64 = 60_000;
 
 fn lessons() -> BTreeMap<String, Facts> {
     let steps = [("read", false), ("run", true), ("look", true)].map(|(step, checked)| (step.to_owned(), checked));
-    BTreeMap::from([("pods".to_owned(), Facts { steps: steps.to_vec(), step_millis: 2 * MINUTE })])
+    BTreeMap::from([("pods".to_owned(), Facts { steps: steps.to_vec(), step_millis: 2 * MINUTE, workers: 2 })])
 }
 
 fn member(number: u32, session: Option<&str>) -> MemberRow {

@@ -1,7 +1,7 @@
 //! What a session's class knows of its learner's work, and what it does to it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use drydock_protocol::{CheckState, ClassSeat, SessionEvent};
@@ -45,6 +45,8 @@ pub(super) struct Lectern {
     watchers: AtomicU16,
     joint: watch::Sender<bool>,
     paused: AtomicBool,
+    /// When the session ends because of its class; 0: by its own time.
+    ends_millis: AtomicU64,
 }
 
 impl Lectern {
@@ -56,6 +58,7 @@ impl Lectern {
             watchers: AtomicU16::new(0),
             joint: watch::Sender::new(false),
             paused: AtomicBool::new(false),
+            ends_millis: AtomicU64::new(0),
         }
     }
 
@@ -184,6 +187,13 @@ impl Hub {
         self.lectern.shown.subscribe()
     }
 
+    /// A terminal that a page shows: the one of this name, else the one that was looked at last.
+    pub(crate) fn open_terminal(&self, id: &str) -> Option<OpenTerminal> {
+        let open = self.lectern.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = open.get(id).map(|(terminal, _)| terminal.clone());
+        named.or_else(|| self.lectern.shown.borrow().clone())
+    }
+
     /// Somebody looks at the learner's terminal.
     pub(crate) fn watch_terminal(self: &Arc<Self>) -> Watching {
         self.lectern.watchers.fetch_add(1, Ordering::Relaxed);
@@ -203,6 +213,16 @@ impl Hub {
     /// Lets those who look type, or not.
     pub(crate) fn set_joint(&self, joint: bool) {
         self.lectern.joint.send_replace(joint);
+    }
+
+    /// When the session ends because of its class.
+    pub(in crate::sessions) fn class_ends(&self) -> Option<u64> {
+        Some(self.lectern.ends_millis.load(Ordering::Relaxed)).filter(|millis| *millis > 0)
+    }
+
+    /// Sets when the session ends because of its class.
+    pub(in crate::sessions) fn set_class_ends(&self, millis: u64) {
+        self.lectern.ends_millis.store(millis, Ordering::Relaxed);
     }
 
     /// Whether terminals take no input of the learner's.

@@ -81,7 +81,8 @@ impl Hub {
         self.change(|row, session| {
             if waited.1 > 0 {
                 row.created_millis = now_millis();
-                row.expires_millis = row.created_millis + millis(policy.time_limit);
+                // One of a class ends with it.
+                row.expires_millis = self.class_ends().unwrap_or(row.created_millis + millis(policy.time_limit));
             }
             row.state = SessionState::Starting;
             if let Some(name) = given {
