@@ -11,6 +11,7 @@ use drydock_protocol::{May, Role};
 use crate::error::Error;
 use crate::identity::Caller;
 use crate::routes::App;
+use crate::sessions::now_millis;
 
 /// What somebody wants of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,31 @@ impl<S: Send + Sync> FromRequestParts<S> for Seat {
     }
 }
 
+/// Resolves when somebody may not (any more): streams that they opened end with it.
+pub(crate) async fn lost(app: App, seat: Seat, wanted: Use) {
+    // Before the first look, so that nothing is missed between the two.
+    let mut revoked = app.identity.revoked();
+    loop {
+        let role = match &seat.caller.sign_in {
+            Some(digest) => app.store.signed_in(digest, now_millis()).await.map(|who| who.map(|who| who.role)),
+            None => Ok(Some(Role::Learner)),
+        };
+        match (role, app.store.relation(&seat.session, &seat.caller.person).await) {
+            (Ok(Some(role)), Ok(Some((relation, _)))) => {
+                if !may(&Caller { role, ..seat.caller.clone() }, &relation, wanted) {
+                    return;
+                }
+            }
+            (Ok(_), Ok(_)) => return,
+            // Who was let in stays while the database does not answer.
+            (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "cannot look at who may"),
+        }
+        if revoked.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 /// How a route of sessions is guarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Guard {
@@ -91,6 +117,8 @@ enum Guard {
     Free,
     /// By [`may`].
     Needs(Use),
+    /// For those of a role.
+    From(Role),
     /// By a token of its own, which its handler looks at.
     Token,
 }
@@ -100,15 +128,19 @@ enum Guard {
 fn guard_of(method: &Method, path: &str) -> Guard {
     let path = path.strip_prefix(PREFIX).unwrap_or(path);
     let Some((_, rest)) = path.strip_prefix("/sessions/").map(|rest| rest.split_once('/').unwrap_or((rest, ""))) else {
-        return Guard::Free;
+        let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        return match first {
+            "operator" | "accounts" | "deeds" | "deeds.csv" => Guard::From(Role::Operator),
+            "classes" => Guard::From(Role::Instructor),
+            _ => Guard::Free,
+        };
     };
     let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     match rest.split('/').next().unwrap_or_default() {
         "" if reads => Guard::Needs(Use::See),
         "" | "extend" => Guard::Needs(Use::Manage),
-        "reset" | "invites" | "kubeconfig" | "manifests.yaml" => Guard::Needs(Use::Own),
+        "reset" | "invites" | "kubeconfig" | "manifests.yaml" | "class" => Guard::Needs(Use::Own),
         "guests" | "kube" => Guard::Token,
-        "terminals" => Guard::Needs(Use::Act),
         "ports" | "preview" => Guard::Needs(Use::Preview),
         _ if reads => Guard::Needs(Use::Watch),
         _ => Guard::Needs(Use::Act),
@@ -117,13 +149,17 @@ fn guard_of(method: &Method, path: &str) -> Guard {
 
 /// Stands before all routes of the API and lets to a session only who may.
 pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let Guard::Needs(wanted) = guard_of(request.method(), request.uri().path()) else { return next.run(request).await };
+    let guard = guard_of(request.method(), request.uri().path());
     let (mut parts, body) = request.into_parts();
-    match seat(&app, &mut parts, wanted).await {
-        Ok(seat) => {
+    let allowed = match guard {
+        Guard::Free | Guard::Token => Ok(()),
+        Guard::From(role) => Caller::from_request_parts(&mut parts, &()).await.and_then(|caller| caller.at_least(role)),
+        Guard::Needs(wanted) => seat(&app, &mut parts, wanted).await.map(|seat| {
             parts.extensions.insert(seat);
-            next.run(Request::from_parts(parts, body)).await
-        }
+        }),
+    };
+    match allowed {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(error) => error.into_response(),
     }
 }

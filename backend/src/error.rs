@@ -30,10 +30,12 @@ pub(crate) enum Error {
     /// The session is over.
     #[error("{0}")]
     Gone(String),
-    #[allow(dead_code, reason = "for the routes of instructors and operators, which come next")]
     /// Only for who signed in.
     #[error("Sign in first.")]
     SignInNeeded,
+    /// The same whether the name or the password is wrong.
+    #[error("The name or the password is wrong.")]
+    WrongPassword,
     /// Known, but not allowed.
     #[error("{0}")]
     Forbidden(String),
@@ -69,6 +71,7 @@ impl Error {
             Error::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE),
             Error::Capacity(_) => (StatusCode::SERVICE_UNAVAILABLE, code::CAPACITY),
             Error::Gone(_) => (StatusCode::GONE, code::GONE),
+            Error::WrongPassword => (StatusCode::UNAUTHORIZED, code::WRONG_PASSWORD),
             Error::SignInNeeded => (StatusCode::UNAUTHORIZED, code::SIGN_IN),
             Error::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, code::TOO_OFTEN),
             Error::Forbidden(_) => (StatusCode::FORBIDDEN, code::FORBIDDEN),

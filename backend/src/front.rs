@@ -9,6 +9,8 @@ use axum::http::{HeaderMap, header};
 use clap::Args;
 use thiserror::Error;
 
+use crate::preview::Peer;
+
 /// Why an option cannot be used.
 #[derive(Debug, Error)]
 pub(crate) enum FrontError {
@@ -119,7 +121,6 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    #[allow(dead_code, reason = "for the routes of instructors and operators, which come next")]
     /// Scheme and host that lead the browser here.
     pub(crate) fn origin(&self) -> String {
         format!("{}://{}", if self.secure { "https" } else { "http" }, self.host)
@@ -146,7 +147,6 @@ impl Front {
         Front { options }
     }
 
-    #[allow(dead_code, reason = "for the routes of instructors and operators, which come next")]
     /// The first public address, where one is set.
     pub(crate) fn public_url(&self) -> Option<String> {
         self.options.public_urls.first().map(ToString::to_string)
@@ -156,7 +156,10 @@ impl Front {
     pub(crate) fn look(&self, parts: &Parts) -> Client {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
         let asked = parts.uri.authority().map(|authority| authority.as_str().to_owned());
-        self.client(peer, &parts.headers, asked)
+        let mut client = self.client(peer, &parts.headers, asked);
+        // The server's own certificate, where previews brought one.
+        client.secure |= parts.extensions.get::<ConnectInfo<Peer>>().is_some_and(|peer| peer.0.tls);
+        client
     }
 
     fn client(&self, peer: Option<IpAddr>, headers: &HeaderMap, asked: Option<String>) -> Client {

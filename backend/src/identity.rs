@@ -1,6 +1,7 @@
 //! Who asks: every browser is a person, anonymous by a signed cookie or signed in to an account.
 
 mod cookie;
+pub(crate) mod oidc;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -10,12 +11,16 @@ use axum::response::Response;
 use drydock_protocol::Role;
 use ring::hmac;
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 
+use crate::accounts::SIGNED_IN_MILLIS;
 use crate::error::Error;
 use crate::front::Front;
+use crate::limits::Limits;
 use crate::routes::App;
 use crate::sessions::now_millis;
 use crate::store::Store;
+use oidc::Oidc;
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +41,6 @@ impl Caller {
         self.sign_in.is_some()
     }
 
-    #[allow(dead_code, reason = "for the routes of instructors and operators, which come next")]
     /// Refuses those whose role is less.
     ///
     /// # Errors
@@ -58,7 +62,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-#[allow(dead_code, reason = "for the routes of instructors and operators, which come next")]
+#[allow(dead_code, reason = "for classes, which come next")]
 /// A signed-in instructor or operator; others are told to sign in.
 pub(crate) struct Instructor(pub(crate) Caller);
 
@@ -71,7 +75,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Instructor {
     }
 }
 
-#[allow(dead_code, reason = "for the routes of instructors and operators, which come next")]
 /// A signed-in operator; others are told to sign in.
 pub(crate) struct Operator(pub(crate) Caller);
 
@@ -85,10 +88,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
 }
 
 /// What tells people apart.
-#[derive(Clone)]
 pub(crate) struct Identity {
     key: hmac::Key,
     front: Front,
+    oidc: Option<Oidc>,
+    limits: Limits,
+    /// Counts how often somebody lost what they had.
+    revoked: watch::Sender<u64>,
 }
 
 impl Identity {
@@ -96,14 +102,45 @@ impl Identity {
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) async fn open(store: &Store, front: Front) -> sqlx::Result<Identity> {
+    pub(crate) async fn open(store: &Store, front: Front, oidc: Option<Oidc>) -> sqlx::Result<Identity> {
         let key = store.secret("people").await?;
-        Ok(Identity { key: hmac::Key::new(hmac::HMAC_SHA256, &key), front })
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+        Ok(Identity { key, front, oidc, limits: Limits::default(), revoked: watch::Sender::new(0) })
     }
 
     /// What stands before the server.
     pub(crate) fn front(&self) -> &Front {
         &self.front
+    }
+
+    /// How often is too often.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Says that somebody lost what they had: who reads along with a stream is looked at again.
+    pub(crate) fn revoke(&self) {
+        self.revoked.send_modify(|count| *count += 1);
+    }
+
+    /// Hears of it.
+    pub(crate) fn revoked(&self) -> watch::Receiver<u64> {
+        self.revoked.subscribe()
+    }
+
+    /// What the button says that signs in with OpenID Connect, where that is set up.
+    pub(crate) fn oidc_label(&self) -> Option<String> {
+        self.oidc.as_ref().map(|oidc| oidc.label().to_owned())
+    }
+
+    /// The provider of OpenID Connect, where one is set up.
+    pub(crate) fn oidc(&self) -> Option<&Oidc> {
+        self.oidc.as_ref()
+    }
+
+    /// The cookie of a browser that is signed in, or with none the one that takes it away.
+    pub(crate) fn sign_in_cookie(&self, token: Option<&str>, secure: bool) -> HeaderValue {
+        cookie::set(cookie::SIGN_IN, token, SIGNED_IN_MILLIS / 1000, secure)
     }
 
     /// Who asks, and whether their cookie is to be set.
@@ -129,7 +166,7 @@ impl Identity {
 
     fn person_cookie(&self, person: &str, secure: bool) -> HeaderValue {
         let value = cookie::sign(&self.key, person, now_millis() / 1000);
-        cookie::set(cookie::PERSON, Some(&value), secure)
+        cookie::set(cookie::PERSON, Some(&value), cookie::LIFE, secure)
     }
 }
 
@@ -147,7 +184,8 @@ pub(crate) async fn know(State(app): State<App>, request: Request, next: Next) -
         Err(error) => return error.into_response(),
     };
     let acts = !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let cookie = (set && (acts || parts.uri.path().ends_with("/me")))
+    let path = parts.uri.path();
+    let cookie = (set && (acts || path.ends_with("/me") || path.starts_with("/auth/")))
         .then(|| app.identity.person_cookie(&caller.person, secure));
     parts.extensions.insert(client);
     parts.extensions.insert(caller);
@@ -183,7 +221,6 @@ pub(crate) fn random_id() -> String {
     cookie::hex(&rand::random::<[u8; 16]>())
 }
 
-#[allow(dead_code, reason = "for the routes of instructors and operators, which come next")]
 /// 256 random bits.
 pub(crate) fn random_token() -> String {
     cookie::hex(&rand::random::<[u8; 32]>())

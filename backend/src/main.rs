@@ -2,17 +2,20 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
 mod access;
+mod accounts;
 mod admission;
 mod backup;
 mod classroom;
 mod commands;
 mod config;
+mod deeds;
 mod error;
 mod faults;
 mod files;
 mod front;
 mod identity;
 mod lessons;
+mod limits;
 mod live;
 mod metrics;
 mod notify;

@@ -1,15 +1,17 @@
 //! HTTP: the API under /api/v1, health, metrics and the web app.
 
+mod accounts;
 mod assets;
 mod classes;
 mod events;
 mod files;
+mod guests;
 mod join;
 mod lessons;
-mod me;
 pub(crate) mod metrics;
 mod nodes;
 mod objects;
+mod oidc;
 mod openapi;
 mod operator;
 mod origin;
@@ -34,6 +36,7 @@ pub(crate) use objects::yaml;
 
 use crate::access;
 use crate::classroom::Classroom;
+use crate::deeds;
 use crate::error::Error;
 use crate::identity::{self, Identity};
 use crate::lessons::Library;
@@ -103,6 +106,19 @@ pub(crate) fn router(app: App) -> Router {
         .route("/sessions/{id}/events", get(events::stream))
         .route("/sessions/{id}/terminals/{terminal}", get(terminal::open))
         .route("/sessions/{id}/files", get(files::list))
+        .route("/sessions/{id}/invites", get(guests::list).post(guests::create))
+        .route("/sessions/{id}/invites/{may}", delete(guests::revoke))
+        .route("/sessions/{id}/guests", post(guests::redeem))
+        .route("/me", get(accounts::me))
+        .route("/sign-in", post(accounts::sign_in))
+        .route("/sign-out", post(accounts::sign_out))
+        .route("/setup", post(accounts::setup))
+        .route("/password", post(accounts::password))
+        .route("/accounts", get(accounts::list))
+        .route("/accounts/links", post(accounts::link))
+        .route("/accounts/{person}", delete(accounts::remove))
+        .route("/deeds", get(accounts::deeds))
+        .route("/deeds.csv", get(accounts::deeds_csv))
         .route("/sessions/{id}/class", post(join::act))
         .route("/classes", get(classes::list).post(classes::create))
         .route("/classes/{class}", get(classes::show).merge(delete(classes::remove)))
@@ -119,7 +135,6 @@ pub(crate) fn router(app: App) -> Router {
         .route("/sessions/{id}/ports", get(previews::list))
         .route("/sessions/{id}/preview", get(previews::open))
         .route("/sessions/{id}/kubeconfig", get(previews::kubeconfig).delete(previews::revoke))
-        .route("/me", get(me::show))
         .route("/operator/overview", get(operator::overview))
         .route("/operator/history", get(operator::history))
         .route("/openapi.json", get(openapi::document))
@@ -131,13 +146,19 @@ pub(crate) fn router(app: App) -> Router {
         .merge(kube)
         // The last is the first to see a request.
         .layer(middleware::from_fn_with_state(app.clone(), access::guard))
+        .layer(middleware::from_fn_with_state(app.clone(), deeds::record))
         .layer(middleware::from_fn_with_state(app.clone(), origin::same_site))
+        .layer(middleware::from_fn_with_state(app.clone(), identity::know));
+    let auth = Router::new()
+        .route(drydock_protocol::path::OIDC_START, get(oidc::start))
+        .route(crate::identity::oidc::CALLBACK, get(oidc::callback))
         .layer(middleware::from_fn_with_state(app.clone(), identity::know));
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };
     Router::new()
         .nest(drydock_protocol::path::PREFIX, api)
+        .merge(auth)
         .route("/healthz", get(health))
         .route("/metrics", get(metrics::guarded))
         .fallback(assets::serve)

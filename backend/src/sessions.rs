@@ -356,7 +356,7 @@ impl Sessions {
     /// # Errors
     /// When it is over.
     pub(crate) async fn end_at(&self, id: &str, millis: u64) -> Result<(), Error> {
-        let hub = self.open_hub_of(id).ok_or_else(|| Error::Gone("This session is over.".to_owned()))?;
+        let hub = self.peek(id).await?;
         hub.end_at(millis);
         hub.save().await
     }

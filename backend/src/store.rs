@@ -1,8 +1,11 @@
 //! All SQL of Drydock. One SQLite file, migrated at start.
 
+mod accounts;
 mod admission;
 mod classes;
+mod deeds;
 mod faults;
+mod guests;
 mod history;
 mod lessons;
 mod people;
@@ -16,8 +19,10 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
+pub(crate) use accounts::Made;
 pub(crate) use admission::{ClockRow, WarmRow};
 pub(crate) use classes::{ClassRow, MemberRow};
+pub(crate) use guests::Taken;
 pub(crate) use lessons::{LessonFile, LessonRow};
 pub(crate) use sessions::SessionRow;
 

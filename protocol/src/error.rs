@@ -33,6 +33,8 @@ pub mod code {
     pub const INVALID: &str = "invalid";
     /// 401: only for who signed in.
     pub const SIGN_IN: &str = "sign_in";
+    /// 401: the name or the password is wrong.
+    pub const WRONG_PASSWORD: &str = "wrong_password";
     /// 403: known, but not allowed.
     pub const FORBIDDEN: &str = "forbidden";
     /// 403: a page of another origin asked.

@@ -26,6 +26,10 @@
 //! | POST | `/sessions/{id}/faults`, `…/faults/heal` | `Fault` → `Session` |
 //! | GET | `/sessions/{id}/objects/{kind}?namespace=&name=` | → `ObjectDetails` |
 //! | GET | `/sessions/{id}/logs?namespace=&pod=&container=&previous=` | server-sent events of `LogChunk` |
+//! | GET | `/sessions/{id}/invites` | → `[Invite]` |
+//! | POST | `/sessions/{id}/invites` | `CreateInvite` → 201 `Invite` |
+//! | DELETE | `/sessions/{id}/invites/{may}` | → 204: the link does not hold any more, and its guests are out |
+//! | POST | `/sessions/{id}/guests` | `RedeemInvite` → `Session` |
 //! | GET | `/sessions/{id}/ports` | → `[Port]` |
 //! | GET | `/sessions/{id}/preview?to=&path=` or `?url=&node=` | → 303 to a preview |
 //! | GET | `/sessions/{id}/kubeconfig` | → a kubeconfig; DELETE makes all of them void |
@@ -49,6 +53,14 @@
 //! | POST | `/join/{code}` | `JoinClass` → 201 `ClassPlace` |
 //! | POST | `/sessions/{id}/class` | `LearnerAction` → `ClassSeat`, or 204 after leaving |
 //! | GET | `/me` | → `Me` |
+//! | POST | `/sign-in` | `SignIn` → `Me` |
+//! | POST | `/sign-out` | → 204 |
+//! | POST | `/setup` | `Setup` → `Me` |
+//! | POST | `/password` | `ChangePassword` → 204 |
+//! | GET | `/accounts` | → `[Account]` |
+//! | POST | `/accounts/links` | `CreateAccountLink` → 201 `AccountLink` |
+//! | DELETE | `/accounts/{person}` | → 204 |
+//! | GET | `/deeds?before=`, `/deeds.csv?before=` | → `[Deed]`, the newest first |
 //! | GET | `/openapi.json` | → OpenAPI document |
 
 /// Prefix of every address.
@@ -61,6 +73,60 @@ pub const OIDC_START: &str = "/auth/oidc/start";
 #[must_use]
 pub fn me() -> String {
     format!("{PREFIX}/me")
+}
+
+/// `/api/v1/{verb}`, with `verb` one of `sign-in`, `sign-out`, `setup`, `password`.
+#[must_use]
+pub fn account_verb(verb: &str) -> String {
+    format!("{PREFIX}/{verb}")
+}
+
+/// `/api/v1/accounts`.
+#[must_use]
+pub fn accounts() -> String {
+    format!("{PREFIX}/accounts")
+}
+
+/// `/api/v1/accounts/{person}`.
+#[must_use]
+pub fn account(person: &str) -> String {
+    format!("{PREFIX}/accounts/{}", encode(person))
+}
+
+/// `/api/v1/accounts/links`.
+#[must_use]
+pub fn account_links() -> String {
+    format!("{PREFIX}/accounts/links")
+}
+
+/// `/api/v1/deeds?before=`, the deeds before that number; `None` begins with the newest.
+#[must_use]
+pub fn deeds(before: Option<u64>) -> String {
+    before.map_or_else(|| format!("{PREFIX}/deeds"), |before| format!("{PREFIX}/deeds?before={before}"))
+}
+
+/// `/api/v1/deeds.csv`.
+#[must_use]
+pub fn deeds_csv() -> String {
+    format!("{PREFIX}/deeds.csv")
+}
+
+/// `/api/v1/sessions/{id}/invites`.
+#[must_use]
+pub fn invites(id: &str) -> String {
+    format!("{}/invites", session(id))
+}
+
+/// `/api/v1/sessions/{id}/invites/{may}`.
+#[must_use]
+pub fn invite(id: &str, may: crate::May) -> String {
+    format!("{}/{}", invites(id), may.word())
+}
+
+/// `/api/v1/sessions/{id}/guests`.
+#[must_use]
+pub fn guests(id: &str) -> String {
+    format!("{}/guests", session(id))
 }
 
 /// `/api/v1/lessons?lang=`.

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Common;
+use crate::accounts;
 use crate::admission::measure::machine;
 use crate::admission::{Amount, Rules};
 use crate::backup;
@@ -21,6 +22,7 @@ use crate::classroom::Classroom;
 use crate::files::Files;
 use crate::front::{self, Front};
 use crate::identity::Identity;
+use crate::identity::oidc::{self, Oidc};
 use crate::lessons::{Broken, Library};
 use crate::metrics::monitor::Monitor;
 use crate::notify;
@@ -92,6 +94,8 @@ pub(crate) struct Options {
     #[arg(long, env = "DRYDOCK_CLASS_KEEP_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=3_650))]
     class_keep_days: u64,
     #[command(flatten)]
+    oidc: oidc::Options,
+    #[command(flatten)]
     metrics: routes::metrics::Options,
     #[command(flatten)]
     pulling: super::pulling::Options,
@@ -138,10 +142,13 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
     let keep = Duration::from_secs(options.class_keep_days * 24 * 60 * 60);
     let classroom = Classroom::open(store.clone(), sessions.clone(), library.clone(), keep).await?;
     let assets = Arc::new(Assets::load(&files.bundle.join("web"))?);
+    let first = accounts::first_link(&store).await?;
+    let provider = Oidc::new(options.oidc)?;
     let certificate = own_certificate(&store).await?;
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &store.secret("previews").await?);
     let previews = Arc::new(Previews::new(options.previews, key, certificate.clone())?);
-    let identity = Arc::new(Identity::open(&store, Front::new(options.front)).await?);
+    let identity = Arc::new(Identity::open(&store, Front::new(options.front), provider).await?);
+    let shown = identity.front().public_url();
     let monitor = Monitor::new(sessions.clone(), files.data.clone(), database, options.max_sessions);
     let monitor = Arc::new(monitor);
     let metrics = match options.metrics.metrics_listen {
@@ -164,7 +171,11 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
     });
     let address = listener.local_addr()?;
     let doors = Doors::open(listener, &certificate, address)?;
+    let shown = shown.unwrap_or_else(|| format!("http://{address}"));
     eprintln!("Drydock is ready: http://{address}");
+    if let Some(link) = first {
+        eprintln!("To hold classes or run it for others, make the first account: {shown}{}", link.path);
+    }
     notify::ready(&format!("Serving http://{address}"));
     let (stop, mut stopped) = tokio::sync::watch::channel(false);
     let server = axum::serve(doors, app.into_make_service_with_connect_info::<Peer>());

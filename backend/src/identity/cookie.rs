@@ -11,7 +11,7 @@ pub(super) const SIGN_IN: &str = "drydock_sign_in";
 const BOUND: &str = "__Host-";
 
 /// How long a person's cookie holds, in seconds: a year.
-const LIFE: u64 = 365 * 24 * 60 * 60;
+pub(super) const LIFE: u64 = 365 * 24 * 60 * 60;
 /// From this age on it is written anew.
 const FRESH: u64 = 30 * 24 * 60 * 60;
 
@@ -41,9 +41,9 @@ pub(super) fn verify(key: &hmac::Key, value: &str, now: u64) -> Option<Signed> {
 }
 
 /// A cookie to set; without a value, one to take away.
-pub(super) fn set(name: &str, value: Option<&str>, secure: bool) -> HeaderValue {
+pub(super) fn set(name: &str, value: Option<&str>, life: u64, secure: bool) -> HeaderValue {
     let (bound, tail) = if secure { (BOUND, "; Secure") } else { ("", "") };
-    let age = if value.is_some() { LIFE } else { 0 };
+    let age = if value.is_some() { life } else { 0 };
     let value = value.unwrap_or_default();
     let text = format!("{bound}{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{tail}");
     // Names and values are letters, digits and dots.
@@ -118,8 +118,8 @@ mod tests {
         headers.append(header::COOKIE, "__Host-drydock_person=bound;x".parse().expect("value"));
         assert_eq!(values(&headers, PERSON, true).collect::<Vec<_>>(), ["bound"]);
         assert_eq!(values(&headers, PERSON, false).collect::<Vec<_>>(), ["plain"]);
-        let cookie = set(PERSON, Some("v"), true);
+        let cookie = set(PERSON, Some("v"), LIFE, true);
         assert_eq!(cookie, "__Host-drydock_person=v; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax; Secure");
-        assert_eq!(set(SIGN_IN, None, false), "drydock_sign_in=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
+        assert_eq!(set(SIGN_IN, None, 9, false), "drydock_sign_in=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
     }
 }

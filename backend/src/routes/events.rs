@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use drydock_protocol::Envelope;
@@ -12,6 +12,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::App;
+use crate::access::{self, Seat, Use};
 use crate::error::Error;
 
 /// Comments that keep proxies from closing a quiet stream.
@@ -20,10 +21,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// GET /sessions/{id}/events
 pub(super) async fn stream(
     State(app): State<App>,
-    Path(id): Path<String>,
+    seat: Seat,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Error> {
-    let hub = app.sessions.hub(&id).await?;
+    let hub = app.sessions.hub(&seat.session).await?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|value| value.parse().ok());
     let (first, receiver) = hub.subscribe(last);
     let later = stream::unfold((hub, receiver), |(hub, mut receiver)| async move {
@@ -47,6 +48,7 @@ pub(super) async fn stream(
         });
         async move { item }
     });
+    let events = events.take_until(Box::pin(access::lost(app, seat, Use::Watch)));
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 

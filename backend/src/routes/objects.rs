@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::App;
+use crate::access::{self, Seat, Use};
 use crate::error::Error;
 use crate::sessions::Hub;
 use lines::Lines;
@@ -80,7 +81,7 @@ pub(super) async fn show(
 /// GET /sessions/{id}/logs
 pub(super) async fn logs(
     State(app): State<App>,
-    Path(id): Path<String>,
+    seat: Seat,
     Query(log): Query<Log>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Error> {
     if ![&log.namespace, &log.pod].iter().all(|name| is_name(name))
@@ -88,7 +89,7 @@ pub(super) async fn logs(
     {
         return Err(Error::Invalid("The log's namespace, pod or container is not a name.".to_owned()));
     }
-    let hub = app.sessions.hub(&id).await?;
+    let hub = app.sessions.hub(&seat.session).await?;
     let place = hub.log_stream().ok_or_else(|| {
         Error::Conflict("Too many logs are being followed in this session. Close one and try again.".to_owned())
     })?;
@@ -132,7 +133,8 @@ pub(super) async fn logs(
         }
     };
     let end = stream::iter([LogChunk::End { reason: None }]);
-    Ok(events(chunks.chain(end).boxed(), (client, place)))
+    let chunks = chunks.chain(end).take_until(Box::pin(access::lost(app, seat, Use::Watch)));
+    Ok(events(chunks.boxed(), (client, place)))
 }
 
 /// Chunks as events; what they need is kept until the last one.

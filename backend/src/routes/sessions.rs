@@ -1,17 +1,20 @@
 //! Sessions: create, look at, extend, reset, end.
 
-use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use drydock_protocol::{Answer, AnswerVerdict, CreateSession, EndReason, Session};
 
 use super::App;
 use super::lessons::{Wanted, language};
 use crate::access::Seat;
+use crate::deeds::Noted;
 use crate::error::Error;
+use crate::front::Client;
 use crate::identity::Caller;
+use crate::limits::Kind;
 use crate::sessions::now_millis;
 
 /// GET /sessions
@@ -27,12 +30,16 @@ pub(super) async fn list(State(app): State<App>, caller: Caller) -> Result<Json<
 pub(super) async fn create(
     State(app): State<App>,
     caller: Caller,
+    client: Client,
     body: Result<Json<CreateSession>, JsonRejection>,
-) -> Result<(StatusCode, Json<Session>), Error> {
+) -> Result<(StatusCode, Extension<Noted>, Json<Session>), Error> {
     let Json(request) = body.map_err(|rejection| Error::Invalid(rejection.body_text()))?;
+    app.identity.limits().take(Kind::CreatePerson, &caller.person)?;
+    app.identity.limits().take_address(Kind::Create, client.address)?;
     app.store.remember(&caller.person, None, now_millis()).await?;
     let session = app.sessions.create(&request, &caller.person).await?;
-    Ok((StatusCode::CREATED, Json(session)))
+    let noted = Noted { person: None, object: session.id.clone() };
+    Ok((StatusCode::CREATED, Extension(noted), Json(session)))
 }
 
 /// GET /sessions/{id}

@@ -14,6 +14,7 @@ use drydock_protocol::terminal::WINDOW;
 use serde::Deserialize;
 
 use super::App;
+use crate::access::{self, Seat, Use};
 use crate::classroom::{BEFORE_COMMAND, CommandLines};
 use crate::error::{Error, chain};
 use crate::metrics;
@@ -50,8 +51,9 @@ fn rows() -> u16 {
 /// GET /sessions/{id}/terminals/{terminal}
 pub(super) async fn open(
     State(app): State<App>,
-    Path((id, terminal)): Path<(String, String)>,
-    Query(size): Query<Size>,
+    seat: Seat,
+    Path((id, mut terminal)): Path<(String, String)>,
+    Query(mut size): Query<Size>,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Error> {
     if terminal.is_empty()
@@ -61,6 +63,14 @@ pub(super) async fn open(
         return Err(Error::Invalid("A terminal's name is made of letters, digits, '-' and '_'.".to_owned()));
     }
     let hub = app.sessions.hub(&id).await?;
+    let works = seat.may(Use::Act);
+    if !works {
+        // Who only watches opens no shell: they see one that is open.
+        let open = hub.open_terminal(&terminal);
+        let open = open.ok_or_else(|| Error::NotFound("No terminal of this session is open now.".to_owned()))?;
+        size = Size { node: open.node, cols: open.cols, rows: open.rows };
+        terminal = open.id;
+    }
     let host = app.sessions.engine().host().clone();
     let session = host.session(hub.name()).await?;
     let node = session.nodes.iter().find(|node| node.name == size.node);
@@ -88,8 +98,13 @@ pub(super) async fn open(
         metrics::TERMINALS_OPENED.add();
         match host.terminal(&name, &size.node, &spec).await {
             Ok(terminal) => {
+                if !works {
+                    let lost = std::pin::pin!(access::lost(app, seat, Use::Watch));
+                    return show(&mut socket, terminal, lost).await;
+                }
+                let lost = std::pin::pin!(access::lost(app, seat, Use::Act));
                 hub.shows_terminal(&shown, true);
-                let ended = carry(&mut socket, terminal, &sessions, &hub, shown).await;
+                let ended = carry(&mut socket, terminal, &sessions, &hub, shown, lost).await;
                 hub.hides_terminal(&spec.id);
                 if ended == Ended::Closed
                     && let Err(error) = host.close_terminal(&name, &spec.id).await
@@ -143,6 +158,7 @@ async fn carry(
     sessions: &Arc<Sessions>,
     hub: &Arc<Hub>,
     mut shown: OpenTerminal,
+    mut lost: std::pin::Pin<&mut impl Future<Output = ()>>,
 ) -> Ended {
     let Terminal { mut output, input, resize, mut exit } = terminal;
     let mut flow = Flow::default();
@@ -151,6 +167,11 @@ async fn carry(
     let mut typed = false;
     loop {
         tokio::select! {
+            () = &mut lost => {
+                // A page that is gone misses nothing.
+                let _ = socket.send(Message::Close(None)).await;
+                return Ended::Detached;
+            }
             bytes = output.recv(), if flow.is_open() => match bytes {
                 Some(bytes) => {
                     flow.sent += bytes.len() as u64;
@@ -200,6 +221,35 @@ async fn carry(
             },
         }
     }
+}
+
+/// Carries bytes one way: who only watches types nothing and sets no size.
+async fn show(socket: &mut WebSocket, terminal: Terminal, mut lost: std::pin::Pin<&mut impl Future<Output = ()>>) {
+    let Terminal { mut output, input: _input, resize: _resize, exit: _exit } = terminal;
+    let mut flow = Flow::default();
+    loop {
+        tokio::select! {
+            () = &mut lost => break,
+            bytes = output.recv(), if flow.is_open() => {
+                let Some(bytes) = bytes else { break };
+                flow.sent += bytes.len() as u64;
+                if socket.send(Message::Binary(bytes.into())).await.is_err() {
+                    return;
+                }
+            }
+            message = socket.recv() => match message {
+                Some(Ok(Message::Text(text))) => {
+                    if let Ok(TerminalControl::Seen { bytes }) = serde_json::from_str(&text) {
+                        flow.seen = Some(bytes);
+                    }
+                }
+                Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+            },
+        }
+    }
+    // A page that is gone misses nothing.
+    let _ = socket.send(Message::Close(None)).await;
 }
 
 async fn send(socket: &mut WebSocket, control: &TerminalControl) {

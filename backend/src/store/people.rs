@@ -120,11 +120,11 @@ impl Store {
     }
 }
 
-fn role(word: &str) -> Role {
+pub(super) fn role(word: &str) -> Role {
     Role::ALL.into_iter().find(|role| role.word() == word).unwrap_or_default()
 }
 
-fn may(word: &str) -> May {
+pub(super) fn may(word: &str) -> May {
     if word == May::Work.word() { May::Work } else { May::Watch }
 }
 

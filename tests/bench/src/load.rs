@@ -16,10 +16,15 @@ use std::time::{Duration, Instant};
 use drydock_tests_harness::{Product, Server};
 use figures::{Kind, Records};
 
+use crate::processes::Processes;
+
 /// Learners come within this time, evenly.
 const ARRIVALS: Duration = Duration::from_secs(25);
 /// How long the server is watched before the first comes, and after the last has left.
 const CALM: Duration = Duration::from_secs(4);
+
+/// After the last line nobody types for so long; then all leave. In the middle of it memory is counted.
+pub(crate) const PAUSE: Duration = Duration::from_secs(20);
 
 /// What was seen, by all learners.
 pub(crate) type Seen = Arc<Mutex<Records>>;
@@ -52,6 +57,9 @@ pub(crate) async fn run(product: &Product, learners: usize, picture: &Path) -> a
             (number, outcome)
         });
     }
+    tokio::time::sleep_until((until + PAUSE / 2).into()).await;
+    let folder = product.data().display().to_string();
+    let memory = tokio::task::spawn_blocking(move || Processes::find(&folder).map(|it| (it.len(), it.total()))).await?;
     let mut failed = Vec::new();
     while let Some(done) = tasks.join_next().await {
         let (number, outcome) = done?;
@@ -62,7 +70,7 @@ pub(crate) async fn run(product: &Product, learners: usize, picture: &Path) -> a
     tokio::time::sleep(CALM).await;
     let samples = watch.stop();
     let records = seen.lock().unwrap_or_else(PoisonError::into_inner);
-    figures::table(learners, &records, &samples);
+    figures::table(learners, &records, &samples, memory.ok());
     std::fs::write(picture, picture::draw(learners, &records, &samples))?;
     anyhow::ensure!(failed.is_empty(), "{} of {learners} could not go on:\n{}", failed.len(), failed.join("\n"));
     Ok(())

@@ -1,7 +1,7 @@
 //! Plain requests to the server's API, with the cookies that it gave.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Mutex, PoisonError};
 
@@ -92,6 +92,44 @@ impl Browser {
         let answer = String::from_utf8_lossy(&answer).into_owned();
         self.keep(&answer);
         answer
+    }
+
+    /// Asks with further headers; the status, the head in small letters and the body. What goes on for ever has no body here.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    #[track_caller]
+    pub fn ask(
+        &self,
+        address: &str,
+        method: &str,
+        path: &str,
+        body: &str,
+        more: &[(&str, &str)],
+    ) -> (u16, String, String) {
+        let stream = TcpStream::connect(address).expect("the server listens");
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n", body.len());
+        let cookies = self.cookies();
+        let own = [("Content-Type", "application/json"), ("Cookie", cookies.as_str())];
+        for (name, value) in own.iter().chain(more).filter(|(_, value)| !value.is_empty()) {
+            head.push_str(name);
+            head.push_str(": ");
+            head.push_str(value);
+            head.push_str("\r\n");
+        }
+        head.push_str("\r\n");
+        head.push_str(body);
+        (&stream).write_all(head.as_bytes()).expect("the request is sent");
+        let mut reader = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).expect("an answer") > 0 {}
+        self.keep(&head);
+        let head = head.to_ascii_lowercase();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; length.and_then(|length| length.trim().parse().ok()).unwrap_or_default()];
+        reader.read_exact(&mut body).expect("the answer's body");
+        (status, head, String::from_utf8_lossy(&body).into_owned())
     }
 
     /// The value of the header `Cookie`.

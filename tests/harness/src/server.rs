@@ -66,17 +66,26 @@ impl Server {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The token of the link to the first account, once the console shows it.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[track_caller]
+    pub fn setup_token(&self) -> String {
+        wait_for("the link to the first account", || {
+            let said = self.said();
+            let found = said.split("token=").nth(1).and_then(|rest| rest.split_whitespace().next());
+            found.map(str::to_owned).ok_or(said)
+        })
+    }
+
     /// Makes the first account, with the link on the console: the browser is an operator's from then on.
     ///
     /// # Panics
     /// When there is no such link, or it does not work.
     #[track_caller]
     pub fn set_up(&self, browser: &Browser) {
-        let token = wait_for("the link to the first account", || {
-            let said = self.said();
-            let found = said.split("token=").nth(1).and_then(|rest| rest.split_whitespace().next());
-            found.map(str::to_owned).ok_or(said)
-        });
+        let token = self.setup_token();
         let body = format!(r#"{{"token":"{token}","name":"ines","password":"correct horse battery"}}"#);
         let me = browser.request(&self.address, "POST", "/api/v1/setup", &body);
         assert_eq!(me["role"], "operator", "{me}");

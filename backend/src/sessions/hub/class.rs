@@ -187,6 +187,13 @@ impl Hub {
         self.lectern.shown.subscribe()
     }
 
+    /// A terminal that a page shows: the one of this name, else the one that was looked at last.
+    pub(crate) fn open_terminal(&self, id: &str) -> Option<OpenTerminal> {
+        let open = self.lectern.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = open.get(id).map(|(terminal, _)| terminal.clone());
+        named.or_else(|| self.lectern.shown.borrow().clone())
+    }
+
     /// Somebody looks at the learner's terminal.
     pub(crate) fn watch_terminal(self: &Arc<Self>) -> Watching {
         self.lectern.watchers.fetch_add(1, Ordering::Relaxed);

@@ -144,6 +144,15 @@ async fn create(client: &Client, collection: &str, object: &serde_json::Value) -
         Ok(_) => Ok(Some(())),
         Err(error) if error.is_already_exists() => Ok(Some(())),
         Err(error) if is_passing(&error) || error.is_not_found() || error.is_forbidden() => Ok(None),
+        Err(Error::Status(status)) if status.code == 422 => {
+            // A Service that was taken while its answer got lost: its own address is in use then, which is said first.
+            let path = format!("{collection}/{}", object["metadata"]["name"].as_str().unwrap_or_default());
+            match client.get::<serde_json::Value>(&path).await {
+                Ok(_) => Ok(Some(())),
+                Err(error) if error.is_not_found() => Err(Error::Status(status)),
+                Err(error) => Err(error),
+            }
+        }
         Err(error) => Err(error),
     }
 }

@@ -27,6 +27,7 @@ mod custom;
 mod documents;
 mod encode;
 mod exchange;
+mod flow;
 mod kubelet;
 mod meta;
 mod metrics;
@@ -140,6 +141,7 @@ fn assemble(options: Options, shutdown: Shutdown) -> Result<Arc<server::Server>,
             "--authorization-mode: unknown authorizer {name:?}; known are Node, RBAC, AlwaysAllow, AlwaysDeny"
         ))
     })?;
+    let flows = flow::Flows::new(Arc::clone(&lookup));
     let tokens = Arc::new(authn::Tokens::new(&options, lookup)?);
     let audit = match &options.audit_log_path {
         None => audit::log::AuditLog::off(),
@@ -163,6 +165,7 @@ fn assemble(options: Options, shutdown: Shutdown) -> Result<Arc<server::Server>,
         tokens,
         chain: Arc::new(chain),
         rbac,
+        flows,
         audit,
         metrics: metrics::Metrics::default(),
         documents: documents::Documents::default(),

@@ -77,6 +77,7 @@ async fn answer(server: Arc<Server>, request: Request<Incoming>, peer: Peer, etc
     if let Ok(id) = HeaderValue::from_str(&finish.id) {
         headers.insert(HeaderName::from_static("audit-id"), id);
     }
+    server.flows.tell(&finish.user, &finish.info, headers);
     for warning in finish.exchange.iter().flat_map(|exchange| exchange.warnings()) {
         if let Ok(value) = HeaderValue::from_str(&format!("299 - {}", quoted(&warning))) {
             headers.append(http::header::WARNING, value);

@@ -16,6 +16,7 @@ use crate::authorize::{Attributes, Lookup as _};
 use crate::cache::{Cache, Caches};
 use crate::documents::Documents;
 use crate::exchange::Exchange;
+use crate::flow::Flows;
 use crate::kubelet::Kubelets;
 use crate::metrics::Metrics;
 use crate::options::Options;
@@ -34,6 +35,7 @@ pub(crate) struct Server {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) chain: Arc<Chain>,
     pub(crate) rbac: Arc<rbac::Authorizer>,
+    pub(crate) flows: Flows,
     pub(crate) audit: AuditLog,
     pub(crate) metrics: Metrics,
     pub(crate) addresses: Addresses,

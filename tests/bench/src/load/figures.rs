@@ -64,7 +64,7 @@ pub(super) fn quantile(values: &[f64], share: f64) -> f64 {
 }
 
 /// Prints the table.
-pub(super) fn table(learners: usize, records: &Records, samples: &[Sample]) {
+pub(super) fn table(learners: usize, records: &Records, samples: &[Sample], held: Option<(usize, u64)>) {
     println!("| {learners} learners, one server | times | p50 | p99 | longest |\n| --- | --- | --- | --- | --- |");
     for (kind, what) in [
         (Kind::Page, "page, catalogue and lesson"),
@@ -91,6 +91,12 @@ pub(super) fn table(learners: usize, records: &Records, samples: &[Sample]) {
         memory / 1e9,
         memory / 1e6 / learners as f64
     );
+    if let Some((processes, bytes)) = held {
+        let (bytes, each) = (bytes as f64 / 1e6, bytes as f64 / 1e6 / learners as f64);
+        println!(
+            "Memory of the {processes} processes of all sessions after it (PSS): {bytes:.0} MB, {each:.1} MB a learner"
+        );
+    }
     println!("Memory of the server's process at its peak: {:.0} MB", peak / 1e6);
     println!("CPU of the machine: mean {:.0} %, p99 {:.0} % (100 is all processors)", mean(&cpu), quantile(&cpu, 0.99));
     println!(

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::browser::{Browser, Terminal};
 use super::figures::Kind;
-use super::{Seen, note};
+use super::{PAUSE, Seen, note};
 
 /// Between two characters: a fast typist's pace.
 const PACE: Duration = Duration::from_millis(150);
@@ -59,6 +59,7 @@ pub(super) async fn play(address: &str, seen: &Seen, until: Instant) -> anyhow::
         typed(&mut terminal, line, seen).await?;
     }
     drop(terminal);
+    tokio::time::sleep_until((until + PAUSE).into()).await;
     let begun = Instant::now();
     browser.ask("DELETE", &format!("/api/v1/sessions/{id}"), "").await?;
     events.wait("the session's end", |event| state(event) == Some("Ended")).await?;
