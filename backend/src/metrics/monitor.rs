@@ -87,6 +87,11 @@ impl Monitor {
         self.max_sessions
     }
 
+    /// Clusters of the warm pool that are ready.
+    pub(crate) fn warm(&self) -> usize {
+        self.sessions.warm()
+    }
+
     /// All that the operator's page shows.
     pub(crate) fn overview(&self) -> Overview {
         let (machine, server, _) = self.resources();

@@ -275,7 +275,10 @@ fn a_warm_cluster_is_handed_out_at_once_and_found_again() {
         [name] => Ok(name.clone()),
         other => Err(format!("{other:?}")),
     });
-    pause(Duration::from_secs(10));
+    wait_for_within(2 * MINUTE, "the warm cluster to be ready", || {
+        let metrics = raw(server.address(), "GET", "/metrics", "");
+        if metrics.contains("\ndrydock_warm_clusters 1\n") { Ok(()) } else { Err(metrics) }
+    });
     kill(server);
     let server = Server::start(&product, &["--warm", "1"]);
     let id = create(&server);
