@@ -19,6 +19,7 @@ mod terminals;
 mod trace;
 
 pub(crate) use class::ClassStrip;
+pub(crate) use dialog::open_while;
 pub(crate) use header::{PlainHeader, SessionHeader};
 pub(crate) use lesson::{LessonPane, Place};
 pub(crate) use panes::{Split, Splitter};
