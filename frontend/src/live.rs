@@ -117,7 +117,9 @@ impl Live {
             match api::session(&id).await {
                 Ok(session) => {
                     let _ = self.problem.try_set(None);
-                    if self.session.try_with_untracked(Option::is_none) == Some(true) {
+                    // Its end may have come while the stream was broken; nothing else is told here.
+                    let is_news = session.state.is_over();
+                    if self.session.try_with_untracked(|it| it.is_none() || is_news) == Some(true) {
                         self.set_session(session);
                     }
                 }

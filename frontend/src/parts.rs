@@ -21,7 +21,7 @@ mod trace;
 
 pub(crate) use class::ClassStrip;
 pub(crate) use code::copy_text;
-pub(crate) use dialog::Confirm;
+pub(crate) use dialog::{Confirm, open_while};
 pub(crate) use header::{Brand, Choices, PlainHeader, SessionHeader, SkipLink};
 pub(crate) use lesson::{LessonPane, Place};
 pub(crate) use panes::{Split, Splitter};

@@ -9,9 +9,6 @@ async fn each_page_reads_as_it_should_in_the_light_and_in_the_dark() -> anyhow::
     let server = Server::start(&product, &[]);
     let browser = Browser::open().await?;
     let home = format!("http://{}/", server.address());
-    browser.visit(&format!("{home}sessions/00000000000000000000000000000000")).await?;
-    browser.wait_text("main", "This session does not exist").await?;
-    browser.inspect("no-session").await?;
     browser.visit(&home).await?;
     browser.wait_text("main", "Your first Pod").await?;
     browser.inspect("catalogue").await?;
@@ -29,7 +26,7 @@ async fn each_page_reads_as_it_should_in_the_light_and_in_the_dark() -> anyhow::
     browser.inspect("session-zh-TW").await?;
     browser.choose_language("en").await?;
     browser.click("button[aria-label='Files']").await?;
-    browser.wait_for("dialog[open]").await?;
+    browser.wait_text("dialog[open]", "There are no files yet").await?;
     browser.inspect("files").await?;
     browser.press("Escape").await?;
     browser.wait_gone("dialog[open]").await?;
@@ -48,5 +45,9 @@ async fn each_page_reads_as_it_should_in_the_light_and_in_the_dark() -> anyhow::
     browser.wait_for("button[aria-label='Stop worker-1']").await?;
     browser.inspect("playground").await?;
     browser.no_errors().await?;
+
+    browser.visit(&format!("{home}sessions/00000000000000000000000000000000")).await?;
+    browser.wait_text("main", "This session does not exist").await?;
+    browser.inspect("no-session").await?;
     browser.close().await
 }
