@@ -6,6 +6,7 @@ mod class;
 mod en;
 mod page;
 mod scene;
+mod share;
 mod zh_cn;
 mod zh_tw;
 
@@ -14,12 +15,15 @@ use drydock_protocol::{Language, Notice, StartStage};
 pub use class::ClassTexts;
 pub use page::PageTexts;
 pub use scene::SceneTexts;
+pub use share::ShareTexts;
 
 /// All texts of a language.
 #[derive(Debug)]
 pub struct Texts {
     /// For learners of a class.
     pub class: &'static ClassTexts,
+    /// About letting others in.
+    pub share: &'static ShareTexts,
     /// Of the session page.
     pub page: &'static PageTexts,
     /// Link that jumps over the header.

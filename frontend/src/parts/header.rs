@@ -9,6 +9,7 @@ use leptos_router::components::A;
 
 use super::dialog::Confirm;
 use super::icons;
+use super::share::Share;
 use crate::classes::{BUTTON, BUTTON_MAIN, ICON_BUTTON, PILL};
 use crate::diagram::Look;
 use crate::live::live;
@@ -111,6 +112,7 @@ pub(crate) fn SessionHeader(
             </Show>
             <Choices />
             <Show when=running>
+                <Share />
                 <Endings />
             </Show>
         </header>
