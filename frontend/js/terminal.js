@@ -114,8 +114,8 @@ class Handle {
   }
 }
 
-export async function createTerminal(element, label, onInput, onResize, onSeen) {
-  const [{ Terminal, FitAddon, WebLinksAddon, Unicode11Addon }] = await Promise.all([import("drydock-xterm"), document.fonts.ready]);
+export async function createTerminal(element, label, preview, ports, onInput, onResize, onSeen) {
+  const [{ Terminal, FitAddon, addLinks, Unicode11Addon }] = await Promise.all([import("drydock-xterm"), document.fonts.ready]);
   const terminal = new Terminal({
     allowProposedApi: true,
     cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches,
@@ -128,7 +128,7 @@ export async function createTerminal(element, label, onInput, onResize, onSeen) 
   });
   const fit = new FitAddon();
   terminal.loadAddon(fit);
-  terminal.loadAddon(new WebLinksAddon((event, uri) => window.open(uri, "_blank", "noopener,noreferrer")));
+  addLinks(terminal, preview, ports);
   terminal.loadAddon(new Unicode11Addon());
   terminal.unicode.activeVersion = "11";
   terminal.open(element);

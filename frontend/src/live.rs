@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use drydock_protocol::{
-    Check, CheckState, CheckStatus, ClassSeat, Envelope, HintStatus, Notice, Quiz, Session, SessionEvent, SessionState, Step,
-    Topology, Trace,
+    Check, CheckState, CheckStatus, ClassSeat, Envelope, HintStatus, Notice, Quiz, Session, SessionEvent, SessionState,
+    Step, Topology, Trace,
 };
 use gloo::events::EventListener;
 use leptos::prelude::*;

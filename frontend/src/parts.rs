@@ -12,6 +12,7 @@ mod lesson;
 mod menu;
 mod panes;
 mod picture;
+mod ports;
 mod sentence;
 mod start;
 mod terminal;

@@ -12,6 +12,7 @@ use super::dialog::Confirm;
 use super::faults::{ComponentFaults, Hands, NodeFaults};
 use super::icons;
 use super::picture::{Scene, Thing, rect};
+use super::ports::links;
 use super::terminals::runner;
 use crate::api;
 use crate::classes::{BUTTON, ICON_BUTTON, OVERLAY};
@@ -200,6 +201,7 @@ fn Summary(sheet: Memo<Option<Sheet>>) -> impl IntoView {
                     }
                 }).collect_view()}
             </ul>
+            <div class="mt-3 flex flex-wrap gap-2 empty:hidden">{links(&sheet.ports)}</div>
             <div class="mt-3 flex flex-wrap gap-2 empty:hidden">
                 {sheet.commands.iter().map(|(name, command)| {
                     let command = command.clone();

@@ -9,6 +9,7 @@ use leptos_router::components::A;
 
 use super::dialog::Confirm;
 use super::icons;
+use super::ports::Ports;
 use crate::classes::{BUTTON, BUTTON_MAIN, ICON_BUTTON, PILL};
 use crate::diagram::Look;
 use crate::live::live;
@@ -114,6 +115,7 @@ pub(crate) fn SessionHeader(
             <Show when=running>
                 <Cluster />
                 <TimeLeft />
+                <Ports />
             </Show>
             <Choices />
             <Show when=running>

@@ -52,6 +52,8 @@ icons! {
     edit: "M3 13l.6-2.8L10.8 3l2.2 2.2l-7.2 7.2ZM9.4 4.4l2.2 2.2";
     /// A question mark in a ring.
     question: "M8 1.8a6.2 6.2 0 1 0 0 12.4a6.2 6.2 0 0 0 0-12.4M6.2 6.4a1.8 1.8 0 1 1 2.6 1.7c-.6.3-.8.6-.8 1.2M8 11.4h.01";
+    /// An arrow out of a box: opens elsewhere.
+    open: "M7 3.5H3.5v9h9V9M9.2 3.2h3.6v3.6M12.8 3.2L7.4 8.6";
     /// A small triangle downwards: opens a list.
     down: "M4.5 6.5L8 10l3.5-3.5";
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use drydock_protocol::TerminalControl;
+use drydock_protocol::{TerminalControl, path};
 use gloo::events::EventListener;
 use js_sys::{ArrayBuffer, Uint8Array};
 use leptos::html;
@@ -27,6 +27,8 @@ extern "C" {
     async fn create_terminal(
         element: &HtmlElement,
         label: &str,
+        preview: &str,
+        ports: &str,
         on_input: &OnInput,
         on_resize: &OnResize,
         on_seen: &OnSeen,
@@ -221,7 +223,10 @@ async fn open(shared: &Shared, element: &HtmlElement, address: Address, label: &
     let on_seen = Closure::new(move |bytes: f64| {
         with(&seen_shell, |it| it.tell(&TerminalControl::Seen { bytes: bytes as u64 }));
     });
-    let handle: Handle = create_terminal(element, label, &on_input, &on_resize, &on_seen).await?.unchecked_into();
+    let preview = path::preview_of(&address.session, &address.node);
+    let ports = path::session_verb(&address.session, "ports");
+    let handle: Handle =
+        create_terminal(element, label, &preview, &ports, &on_input, &on_resize, &on_seen).await?.unchecked_into();
     *shared.borrow_mut() = Some(Shell {
         address,
         handle,

@@ -33,6 +33,12 @@ pub struct SceneTexts {
     pub loses: &'static str,
     /// State of etcd.
     pub slow: &'static str,
+    /// Opens the menu of what can be opened.
+    pub opens: &'static str,
+    /// There is nothing.
+    pub opens_none: &'static str,
+    /// Gives the kubeconfig.
+    pub kubeconfig: &'static str,
     /// Opens the fault panel.
     pub faults: &'static str,
     /// Title of the fault panel.

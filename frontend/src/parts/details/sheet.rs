@@ -1,7 +1,7 @@
 //! What there is to say about a thing of the picture, from what the picture knows of it: pure.
 
 use drydock_protocol::{
-    ComponentState, Ingress, Node, NodeRole, NodeState, ObjectKey, ObjectKind, Pod, PodHealth, Topology, Workload,
+    ComponentState, Ingress, Node, NodeRole, NodeState, ObjectKey, ObjectKind, Pod, PodHealth, Port, Topology, Workload,
 };
 
 use crate::diagram::looks::ready_containers;
@@ -9,6 +9,7 @@ use crate::diagram::{group_id, maker, pod_id};
 use crate::format;
 use crate::parts::faults::is_off;
 use crate::parts::picture::Thing;
+use crate::parts::ports;
 use crate::text::Texts;
 
 /// What the panel shows.
@@ -29,6 +30,8 @@ pub(super) struct Sheet {
     pub(super) component: Option<(String, String)>,
     /// Pods of a group: identity, name and state.
     pub(super) pods: Vec<(String, String, String)>,
+    /// What of it opens in a browser.
+    pub(super) ports: Vec<Port>,
 }
 
 /// Pods of a group that are listed.
@@ -53,7 +56,7 @@ pub(super) fn sheet(thing: &Thing, topology: &Topology, words: &Texts) -> Option
             ObjectKind::Service => service_sheet(key, topology, words),
             ObjectKind::Ingress => {
                 let found = topology.ingresses.iter().find(|it| it.key() == *key)?;
-                Some(ingress_sheet(found, words))
+                Some(Sheet { ports: ports::of(key, topology), ..ingress_sheet(found, words) })
             }
             ObjectKind::StatefulSet => workload_sheet(key, &topology.stateful_sets, words),
             ObjectKind::DaemonSet => workload_sheet(key, &topology.daemon_sets, words),
@@ -100,7 +103,7 @@ fn service_sheet(key: &ObjectKey, topology: &Topology, words: &Texts) -> Option<
             format!("{}{state}", it.pod.clone().unwrap_or_else(|| it.ip.clone()))
         }),
     );
-    Some(object("Service", &it.namespace, &it.name, rows, words))
+    Some(Sheet { ports: ports::of(key, topology), ..object("Service", &it.namespace, &it.name, rows, words) })
 }
 
 fn workload_sheet(key: &ObjectKey, list: &[Workload], words: &Texts) -> Option<Sheet> {

@@ -74,7 +74,9 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
         "The server was stopped.",
         "Its cluster was gone when the server started again.",
     ],
-    queue_position: |position| if position == 1 { "You are next.".into() } else { format!("You are number {position} in the queue.") },
+    queue_position: |position| {
+        if position == 1 { "You are next.".into() } else { format!("You are number {position} in the queue.") }
+    },
     queue_wait: |millis| match millis {
         None => "How long that takes cannot be told yet.".into(),
         Some(millis) if millis < 90_000 => format!("About {} seconds.", millis.div_ceil(1000)),

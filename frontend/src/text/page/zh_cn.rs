@@ -74,7 +74,9 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
         "服务器已停止。",
         "服务器重新启动时，它的集群已经不在了。",
     ],
-    queue_position: |position| if position == 1 { "下一位就是你。".into() } else { format!("你排在第 {position} 位。") },
+    queue_position: |position| {
+        if position == 1 { "下一位就是你。".into() } else { format!("你排在第 {position} 位。") }
+    },
     queue_wait: |millis| match millis {
         None => "目前还无法估计要等多久。".into(),
         Some(millis) if millis < 90_000 => format!("大约 {} 秒。", millis.div_ceil(1000)),

@@ -74,7 +74,9 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
         "伺服器已停止。",
         "伺服器重新啟動時，它的叢集已經不在了。",
     ],
-    queue_position: |position| if position == 1 { "下一位就是你。".into() } else { format!("你排在第 {position} 位。") },
+    queue_position: |position| {
+        if position == 1 { "下一位就是你。".into() } else { format!("你排在第 {position} 位。") }
+    },
     queue_wait: |millis| match millis {
         None => "目前還無法估計要等多久。".into(),
         Some(millis) if millis < 90_000 => format!("大約 {} 秒。", millis.div_ceil(1000)),

@@ -1,6 +1,6 @@
 //! Workloads, Services and Ingresses, and the lines between them and to pods.
 
-use drydock_protocol::{Ingress, ObjectKey, ObjectKind, Service, Topology, Workload};
+use drydock_protocol::{Ingress, ObjectKey, ObjectKind, Port, Service, Topology, Workload};
 use leptos::prelude::*;
 
 use super::{item, room, scene, two_lines};
@@ -10,6 +10,7 @@ use crate::diagram::{Edge, Look, Rect, rounded_path};
 use crate::inline::shorten;
 use crate::live::live;
 use crate::parts::picture::Thing;
+use crate::parts::ports;
 use crate::settings::words;
 
 #[component]
@@ -75,6 +76,34 @@ fn resource(kind: ObjectKind) -> &'static str {
 fn glow(key: ObjectKey) -> impl Fn() -> &'static str + Clone + Send + Sync {
     let scene = scene();
     move || if scene.is_touched(resource(key.kind), &key.namespace, &key.name) { " lit" } else { "" }
+}
+
+/// Room at a chip's end for the mark of what opens.
+const MARK: f64 = 18.0;
+
+/// What opens of a chip's object.
+#[derive(Clone, Copy)]
+struct Opens(Memo<Option<Port>>);
+
+fn opens(key: &ObjectKey) -> Opens {
+    let (live, key) = (live(), key.clone());
+    Opens(Memo::new(move |_| live.topology.with(|it| ports::of(&key, it).into_iter().next())))
+}
+
+impl Opens {
+    /// What is left of a chip for its texts.
+    fn room(self, rect: Rect) -> Rect {
+        if self.0.with(Option::is_some) { Rect { w: rect.w - MARK, ..rect } } else { rect }
+    }
+
+    /// The chip's parts and the mark.
+    fn beside(self, parts: AnyView, rect: Memo<Rect>) -> AnyView {
+        view! {
+            {parts}
+            {ports::mark(self.0, move || (rect.get().w - MARK, rect.get().h / 2.0))}
+        }
+        .into_any()
+    }
 }
 
 #[component]
@@ -177,8 +206,10 @@ fn ServiceChip(key: ObjectKey) -> impl IntoView {
         object.with(|it| (words.get().ready_of)(it.endpoints.iter().filter(|it| it.ready).count(), it.endpoints.len()))
     };
     let name = move || object.with(|it| it.name.clone());
-    let (title, below) = (move || shorten(&name(), room(rect.get()).0), move || shorten(&line(), room(rect.get()).1));
-    let parts = two_lines(look, move || rect.get(), title, below);
+    let opens = opens(&key);
+    let free = move || opens.room(rect.get());
+    let (title, below) = (move || shorten(&name(), room(free()).0), move || shorten(&line(), room(free()).1));
+    let parts = opens.beside(two_lines(look, move || rect.get(), title, below), rect);
     let lit = glow(key.clone());
     item(
         Thing::Object(key),
@@ -222,9 +253,11 @@ fn IngressChip(key: ObjectKey) -> impl IntoView {
     let look = move || object.with(|it| it.as_ref().map_or(Look::Info, |it| it.1));
     let line = move || object.with(|it| it.as_ref().map(|it| ingress_line(&it.0)).unwrap_or_default());
     let (name, spoken) = (key.name.clone(), key.name.clone());
-    let (title, below) = (move || shorten(&name, room(rect.get()).0), move || shorten(&line(), room(rect.get()).1));
+    let opens = opens(&key);
+    let free = move || opens.room(rect.get());
+    let (title, below) = (move || shorten(&name, room(free()).0), move || shorten(&line(), room(free()).1));
     let lit = glow(key.clone());
-    let parts = two_lines(look, move || rect.get(), title, below);
+    let parts = opens.beside(two_lines(look, move || rect.get(), title, below), rect);
     item(
         Thing::Object(key),
         move || rect.get(),
