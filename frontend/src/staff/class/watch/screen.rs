@@ -27,9 +27,9 @@ extern "C" {
     async fn create_terminal(
         element: &HtmlElement,
         label: &str,
-        on_input: &Closure<dyn FnMut(Uint8Array)>,
-        on_resize: &Closure<dyn FnMut(u16, u16)>,
-        on_seen: &Closure<dyn FnMut(f64)>,
+        on_input: &OnInput,
+        on_resize: &OnResize,
+        on_seen: &OnSeen,
     ) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(method)]
@@ -48,6 +48,15 @@ extern "C" {
     fn dispose(this: &Handle);
 }
 
+/// Called with the bytes that the person typed.
+type OnInput = Closure<dyn FnMut(Uint8Array)>;
+
+/// Called with columns and rows.
+type OnResize = Closure<dyn FnMut(u16, u16)>;
+
+/// Called with the bytes that are on the screen.
+type OnSeen = Closure<dyn FnMut(f64)>;
+
 /// What is on the page.
 struct Watch {
     class: String,
@@ -56,7 +65,7 @@ struct Watch {
     socket: Option<WebSocket>,
     listeners: Vec<EventListener>,
     /// Callbacks of xterm.js, which live as long as it does.
-    _seams: (Closure<dyn FnMut(Uint8Array)>, Closure<dyn FnMut(u16, u16)>, Closure<dyn FnMut(f64)>),
+    _seams: (OnInput, OnResize, OnSeen),
     /// Whether something is shown.
     shows: RwSignal<bool>,
     may_type: bool,
