@@ -10,6 +10,7 @@ use crate::diagram::{Edge, Look, Rect, rounded_path};
 use crate::inline::shorten;
 use crate::live::live;
 use crate::parts::picture::{Thing, rect};
+use crate::parts::ports;
 use crate::settings::words;
 
 #[component]
