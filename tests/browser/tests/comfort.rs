@@ -181,6 +181,7 @@ async fn a_tablet_is_enough() -> anyhow::Result<()> {
         .await?;
     browser.devtools("Input.dispatchTouchEvent", &json!({"type": "touchEnd", "touchPoints": []})).await?;
     browser.wait_text("aside[aria-label='Details']", "etcd").await?;
+    browser.settled().await?;
     browser.screenshot("tablet").await?;
     browser.no_errors().await?;
     browser.close().await

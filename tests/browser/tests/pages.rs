@@ -20,6 +20,7 @@ async fn each_page_reads_as_it_should_in_the_light_and_in_the_dark() -> anyhow::
     browser.click("button[aria-label='Start: Your first Pod']").await?;
     browser.wait_text(".xterm-rows", "you@drydock").await?;
     browser.wait_text("main", "Meet your cluster").await?;
+    figures(&browser).await?;
     browser.inspect("session").await?;
     browser.choose_language("zh-TW").await?;
     browser.wait_text("h1", "認識你的叢集").await?;
@@ -43,6 +44,7 @@ async fn each_page_reads_as_it_should_in_the_light_and_in_the_dark() -> anyhow::
     browser.wait_text(".xterm-rows", "you@drydock").await?;
     browser.click("button[data-break]").await?;
     browser.wait_for("button[aria-label='Stop worker-1']").await?;
+    figures(&browser).await?;
     browser.inspect("playground").await?;
     browser.no_errors().await?;
 
@@ -50,4 +52,10 @@ async fn each_page_reads_as_it_should_in_the_light_and_in_the_dark() -> anyhow::
     browser.wait_text("main", "This session does not exist").await?;
     browser.inspect("no-session").await?;
     browser.close().await
+}
+
+/// What nodes use is known a moment after they are.
+async fn figures(browser: &Browser) -> anyhow::Result<()> {
+    browser.wait_text("header", " MB").await?;
+    browser.wait_count("g[aria-label*='cpu'][aria-label*='MB']", 3).await
 }
