@@ -35,6 +35,8 @@ function copyByCommand(text) {
 
 // What a terminal answers by itself when a program asks it something.
 const ANSWER = /^\x1b(\[[?>=]?[\d;]*[cnRyt]|\[[IO]|[P\]][^\x07\x1b]*(\x07|\x1b\\))$/;
+// The sequence by which the workstation's `download` offers a file: ESC ] 5522 ; download ; path BEL.
+const OFFER = 5522;
 // The page tells the server what it has shown each time this much more is on the screen.
 const TELL = 65536;
 
@@ -114,7 +116,7 @@ class Handle {
   }
 }
 
-export async function createTerminal(element, label, preview, ports, onInput, onResize, onSeen) {
+export async function createTerminal(element, label, preview, ports, onInput, onResize, onSeen, onOffer) {
   const [{ Terminal, FitAddon, addLinks, Unicode11Addon }] = await Promise.all([import("drydock-xterm"), document.fonts.ready]);
   const terminal = new Terminal({
     allowProposedApi: true,
@@ -154,6 +156,12 @@ export async function createTerminal(element, label, preview, ports, onInput, on
   terminal.onData((text) => handle.isAnswer(text) || onInput(encoder.encode(text)));
   terminal.onBinary((text) => onInput(Uint8Array.from(text, (it) => it.charCodeAt(0))));
   terminal.onResize(({ cols, rows }) => onResize(cols, rows));
+  terminal.parser.registerOscHandler(OFFER, (data) => {
+    const [verb, ...path] = data.split(";");
+    // What was offered before a reload is not offered again.
+    if (verb === "download" && !handle.replaying) onOffer(path.join(";"));
+    return true;
+  });
   let pending = 0;
   const observer = new ResizeObserver(() => {
     cancelAnimationFrame(pending);

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use drydock_protocol::{
-    Answer, AnswerVerdict, ClassPlace, CreateSession, ErrorBody, Fault, HomeFile, HomeFiles, Invitation, JoinClass,
-    Language, LearnerAction, Lesson, LessonSummary, ManifestOutcome, ObjectDetails, RunManifest, Session,
-    TerminalControl, error::code, path,
+    Answer, AnswerVerdict, ClassPlace, CreateInvite, CreateSession, ErrorBody, Fault, HomeFile, HomeFiles, Invitation,
+    Invite, JoinClass, Language, LearnerAction, Lesson, LessonSummary, ManifestOutcome, May, ObjectDetails,
+    RedeemInvite, RunManifest, Session, TerminalControl, error::code, path,
 };
 use gloo::net::http::{Method, RequestBuilder};
 use leptos::prelude::window;
@@ -80,6 +80,29 @@ pub(crate) async fn create(request: &CreateSession) -> Result<Session, Error> {
 /// Ends a session.
 pub(crate) async fn end(id: &str) -> Result<Session, Error> {
     send(Method::DELETE, &path::session(id), None).await
+}
+
+/// The links that let others in.
+pub(crate) async fn invites(id: &str) -> Result<Vec<Invite>, Error> {
+    send(Method::GET, &path::invites(id), None).await
+}
+
+/// Makes such a link.
+pub(crate) async fn invite(id: &str, may: May) -> Result<Invite, Error> {
+    let body = serde_json::to_string(&CreateInvite { may }).unwrap_or_default();
+    send(Method::POST, &path::invites(id), Some(&body)).await
+}
+
+/// Makes it void.
+pub(crate) async fn revoke_invite(id: &str, may: May) -> Result<(), Error> {
+    let (status, text) = fetch(Method::DELETE, &path::invite(id, may), None).await.map_err(|_| Error::Offline)?;
+    if (200..300).contains(&status) { Ok(()) } else { Err(refusal(status, &text)) }
+}
+
+/// Comes in by a link.
+pub(crate) async fn redeem(id: &str, token: &str) -> Result<Session, Error> {
+    let body = serde_json::to_string(&RedeemInvite { token: token.to_owned() }).unwrap_or_default();
+    send(Method::POST, &path::guests(id), Some(&body)).await
 }
 
 /// Gives a session more time.

@@ -10,6 +10,7 @@ use leptos_router::components::A;
 use super::dialog::Confirm;
 use super::icons;
 use super::ports::Ports;
+use super::share::Share;
 use crate::classes::{BUTTON, BUTTON_MAIN, ICON_BUTTON, PILL};
 use crate::diagram::Look;
 use crate::live::live;
@@ -119,6 +120,7 @@ pub(crate) fn SessionHeader(
             </Show>
             <Choices />
             <Show when=running>
+                <Share />
                 <Endings />
             </Show>
         </header>

@@ -147,6 +147,9 @@ fn Figures(now: Overview) -> impl IntoView {
     }
 }
 
+/// A line of a plot: its name, its colour, whether it is dashed, and where it is in a sample.
+type Measure = (&'static str, &'static str, bool, fn(&Sample) -> f64);
+
 #[component]
 fn Plots(history: History, hours: u32) -> impl IntoView {
     let texts = staff_words().get();
@@ -155,7 +158,7 @@ fn Plots(history: History, hours: u32) -> impl IntoView {
     // The server's clock may be ahead of this one.
     let now = history.samples.last().map_or(now, |it| it.at_millis.max(now));
     let samples = StoredValue::new(history.samples);
-    let data = move |least: f64, lines: Vec<(&'static str, &'static str, bool, fn(&Sample) -> f64)>| {
+    let data = move |least: f64, lines: Vec<Measure>| {
         let lines = lines
             .into_iter()
             .map(|(name, tone, dashed, read)| {

@@ -9,7 +9,7 @@ use leptos_router::hooks::use_navigate;
 use super::live::class_live;
 use crate::classes::{BUTTON, BUTTON_MAIN, PILL};
 use crate::format;
-use crate::parts::{Confirm, icons};
+use crate::parts::{Confirm, icons, open_while};
 use crate::settings::{settings, words};
 use crate::staff::api;
 use crate::staff::classes::StateMark;
@@ -126,15 +126,7 @@ pub(super) fn LessonBar() -> impl IntoView {
     let asked = RwSignal::new(None::<usize>);
     let doing = Doing::new();
     let dialog = NodeRef::<html::Dialog>::new();
-    Effect::new(move || {
-        if let Some(dialog) = dialog.get() {
-            match (asked.get().is_some(), dialog.open()) {
-                (true, false) => drop(dialog.show_modal()),
-                (false, true) => dialog.close(),
-                _ => {}
-            }
-        }
-    });
+    open_while(dialog, move || asked.with(Option::is_some));
     let go = move |everyone: bool| {
         let Some(to) = asked.get_untracked() else { return };
         asked.set(None);

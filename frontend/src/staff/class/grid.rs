@@ -133,7 +133,10 @@ fn sentence(learner: &Learner, texts: StaffWords) -> String {
         Look::Broken | Look::Waiting | Look::Ended => learner.reason.as_deref(),
         _ => None,
     };
-    more.map_or(said.clone(), |more| format!("{said}: {more}"))
+    match more {
+        Some(more) => format!("{said}: {more}"),
+        None => said,
+    }
 }
 
 /// How far a learner is in the lesson.

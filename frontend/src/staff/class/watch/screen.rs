@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use drydock_protocol::class::WatchControl;
+use drydock_protocol::path;
 use gloo::events::EventListener;
 use js_sys::{ArrayBuffer, Uint8Array};
 use leptos::html;
@@ -27,9 +28,12 @@ extern "C" {
     async fn create_terminal(
         element: &HtmlElement,
         label: &str,
-        on_input: &Closure<dyn FnMut(Uint8Array)>,
-        on_resize: &Closure<dyn FnMut(u16, u16)>,
-        on_seen: &Closure<dyn FnMut(f64)>,
+        preview: &str,
+        ports: &str,
+        on_input: &OnInput,
+        on_resize: &OnResize,
+        on_seen: &OnSeen,
+        on_offer: &OnOffer,
     ) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(method)]
@@ -48,15 +52,37 @@ extern "C" {
     fn dispose(this: &Handle);
 }
 
-/// What is on the page.
-struct Watch {
+/// Called with the bytes that the person typed.
+type OnInput = Closure<dyn FnMut(Uint8Array)>;
+
+/// Called with columns and rows.
+type OnResize = Closure<dyn FnMut(u16, u16)>;
+
+/// Called with the bytes that are on the screen.
+type OnSeen = Closure<dyn FnMut(f64)>;
+
+/// Called with the path of a file that the shell offers.
+type OnOffer = Closure<dyn FnMut(String)>;
+
+/// Node on which a learner's terminals are.
+const WORKSTATION: &str = "workstation";
+
+/// Whose terminal it is.
+#[derive(Clone)]
+struct Seat {
     class: String,
     learner: u32,
+    session: String,
+}
+
+/// What is on the page.
+struct Watch {
+    seat: Seat,
     handle: Handle,
     socket: Option<WebSocket>,
     listeners: Vec<EventListener>,
     /// Callbacks of xterm.js, which live as long as it does.
-    _seams: (Closure<dyn FnMut(Uint8Array)>, Closure<dyn FnMut(u16, u16)>, Closure<dyn FnMut(f64)>),
+    _seams: (OnInput, OnResize, OnSeen, OnOffer),
     /// Whether something is shown.
     shows: RwSignal<bool>,
     may_type: bool,
@@ -76,7 +102,9 @@ pub(super) fn Screen(
 ) -> impl IntoView {
     let (words, texts) = (words(), staff_words());
     let settings = settings();
-    let class = class_live().id.get_value();
+    let live = class_live();
+    let session = live.roster.with_untracked(|it| it.get(&id).and_then(|it| it.session.clone())).unwrap_or_default();
+    let seat = Seat { class: live.id.get_value(), learner: id, session };
     let place = NodeRef::<html::Div>::new();
     let failed = RwSignal::new(false);
     let shows = RwSignal::new(false);
@@ -84,9 +112,9 @@ pub(super) fn Screen(
     Effect::new(move |begun: Option<bool>| {
         let Some(element) = place.get() else { return false };
         if begun != Some(true) {
-            let (watch, class) = (shared.get_value(), class.clone());
+            let (watch, seat) = (shared.get_value(), seat.clone());
             spawn_local(async move {
-                if open(&watch, &element, class, id, texts.now().watch_label, shows).await.is_err() {
+                if open(&watch, &element, seat, texts.now().watch_label, shows).await.is_err() {
                     let _ = failed.try_set(true);
                 } else if shared.is_disposed() {
                     close(&watch);
@@ -137,8 +165,7 @@ fn close(watch: &Shared) {
 async fn open(
     shared: &Shared,
     element: &HtmlElement,
-    class: String,
-    learner: u32,
+    seat: Seat,
     label: &str,
     shows: RwSignal<bool>,
 ) -> Result<(), JsValue> {
@@ -146,14 +173,19 @@ async fn open(
     let on_input = Closure::new(move |bytes: Uint8Array| with(&typed, |it| it.send(&bytes)));
     let on_resize = Closure::new(|_, _| {});
     let on_seen = Closure::new(|_| {});
-    let handle: Handle = create_terminal(element, label, &on_input, &on_resize, &on_seen).await?.unchecked_into();
+    // A file is offered to the learner, not to who looks on.
+    let on_offer = Closure::new(|_| {});
+    // Addresses in the output open as previews of the learner's session, where the server lets the instructor in.
+    let preview = path::preview_of(&seat.session, WORKSTATION);
+    let ports = path::session_verb(&seat.session, "ports");
+    let handle = create_terminal(element, label, &preview, &ports, &on_input, &on_resize, &on_seen, &on_offer).await?;
+    let handle: Handle = handle.unchecked_into();
     *shared.borrow_mut() = Some(Watch {
-        class,
-        learner,
+        seat,
         handle,
         socket: None,
         listeners: Vec::new(),
-        _seams: (on_input, on_resize, on_seen),
+        _seams: (on_input, on_resize, on_seen, on_offer),
         shows,
         may_type: false,
         attempt: 0,
@@ -167,7 +199,7 @@ fn connect(shared: &Shared) {
     let Ok(mut guard) = shared.try_borrow_mut() else { return };
     let Some(watch) = guard.as_mut() else { return };
     watch.hang_up();
-    let Ok(socket) = api::watch(&watch.class, watch.learner) else { return };
+    let Ok(socket) = api::watch(&watch.seat.class, watch.seat.learner) else { return };
     let spoken = shared.clone();
     let on_message = EventListener::new(&socket, "message", move |event| {
         let data = event.unchecked_ref::<MessageEvent>().data();
