@@ -23,6 +23,8 @@ mod app;
 #[cfg(target_arch = "wasm32")]
 mod classes;
 #[cfg(target_arch = "wasm32")]
+mod follow;
+#[cfg(target_arch = "wasm32")]
 mod live;
 #[cfg(target_arch = "wasm32")]
 #[allow(unreachable_pub, reason = "Leptos makes the properties of components public")]
@@ -32,6 +34,8 @@ mod pages;
 mod parts;
 #[cfg(target_arch = "wasm32")]
 mod settings;
+#[cfg(target_arch = "wasm32")]
+mod xterm;
 
 #[cfg(target_arch = "wasm32")]
 pub use app::mount;

@@ -7,13 +7,13 @@ use drydock_protocol::{
     Check, CheckState, CheckStatus, ClassSeat, Envelope, HintStatus, Notice, Quiz, Session, SessionEvent, SessionState,
     Step, Topology, Trace,
 };
-use gloo::events::EventListener;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use wasm_bindgen::JsCast as _;
-use web_sys::{EventSource, MessageEvent};
+use wasm_bindgen::JsValue;
+use web_sys::EventSource;
 
 use crate::api;
+use crate::follow::{Follower, follow};
 use crate::story::{Lit, lit};
 
 /// Traces that are kept; the oldest goes first.
@@ -55,18 +55,6 @@ pub(crate) struct Live {
     last_seq: StoredValue<u64>,
 }
 
-/// The open stream with its listeners; dropping it closes the stream.
-struct Stream {
-    source: EventSource,
-    _listeners: [EventListener; 2],
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.source.close();
-    }
-}
-
 impl Live {
     /// Starts to follow a session until the calling part of the page goes.
     pub(crate) fn follow(id: String) -> Self {
@@ -86,10 +74,8 @@ impl Live {
             flashes: StoredValue::new(0),
             last_seq: StoredValue::new(0),
         };
-        let stream = StoredValue::new_local(None);
         live.refresh();
-        live.connect(stream, 0);
-        on_cleanup(move || drop(stream.try_update_value(Option::take)));
+        follow(live);
         provide_context(live);
         live
     }
@@ -108,60 +94,6 @@ impl Live {
     /// Whether the session sleeps.
     pub(crate) fn is_asleep(self) -> bool {
         self.session.with(|it| it.as_ref().is_some_and(|it| it.state == SessionState::Suspended))
-    }
-
-    /// Asks for the session itself: what the stream cannot tell is that there is none.
-    fn refresh(self) {
-        let id = self.id.get_value();
-        spawn_local(async move {
-            match api::session(&id).await {
-                Ok(session) => {
-                    let _ = self.problem.try_set(None);
-                    // Its end may have come while the stream was broken; nothing else is told here.
-                    let is_news = session.state.is_over();
-                    if self.session.try_with_untracked(|it| it.is_none() || is_news) == Some(true) {
-                        self.set_session(session);
-                    }
-                }
-                Err(error) => drop(self.problem.try_set(Some(error))),
-            }
-        });
-    }
-
-    fn connect(self, stream: StoredValue<Option<Stream>, LocalStorage>, attempt: u32) {
-        let Ok(source) = api::events(&self.id.get_value()) else { return };
-        let on_message = EventListener::new(&source, "message", move |event| {
-            if let Some(text) = event.unchecked_ref::<MessageEvent>().data().as_string()
-                && let Ok(envelope) = serde_json::from_str::<Envelope>(&text)
-            {
-                let _ = self.disconnected.try_set(false);
-                self.apply(envelope);
-            }
-        });
-        let failing = source.clone();
-        let on_error = EventListener::new(&source, "error", move |_| {
-            if self.disconnected.try_set(true).is_some() {
-                return; // The page is gone.
-            }
-            // The browser reconnects a broken stream itself, but gives up on an answer that is an error.
-            if failing.ready_state() == EventSource::CLOSED {
-                if self.session.with_untracked(|it| it.as_ref().is_some_and(|it| it.state.is_over())) {
-                    return;
-                }
-                self.refresh();
-                let wait = Duration::from_millis(500 << attempt.min(4));
-                set_timeout(
-                    move || {
-                        let gone = self.problem.try_get_untracked().flatten().is_some_and(|it| it.is_absent());
-                        if !stream.is_disposed() && !gone {
-                            self.connect(stream, attempt + 1);
-                        }
-                    },
-                    wait,
-                );
-            }
-        });
-        stream.set_value(Some(Stream { source, _listeners: [on_message, on_error] }));
     }
 
     fn apply(self, envelope: Envelope) {
@@ -239,6 +171,45 @@ impl Live {
     /// The verdict on a check.
     pub(crate) fn check(self, step: &str, check: &str) -> Option<CheckStatus> {
         self.checks.with(|it| it.get(&(step.to_owned(), check.to_owned())).cloned())
+    }
+}
+
+impl Follower for Live {
+    fn open(self) -> Result<EventSource, JsValue> {
+        api::events(&self.id.get_value())
+    }
+
+    fn take(self, text: &str) -> bool {
+        let Ok(envelope) = serde_json::from_str(text) else { return false };
+        self.apply(envelope);
+        true
+    }
+
+    fn broken(self) -> RwSignal<bool> {
+        self.disconnected
+    }
+
+    fn refresh(self) {
+        let id = self.id.get_value();
+        spawn_local(async move {
+            match api::session(&id).await {
+                Ok(session) => {
+                    let _ = self.problem.try_set(None);
+                    // Its end may have come while the stream was broken; nothing else is told here.
+                    let is_news = session.state.is_over();
+                    if self.session.try_with_untracked(|it| it.is_none() || is_news) == Some(true) {
+                        self.set_session(session);
+                    }
+                }
+                Err(error) => drop(self.problem.try_set(Some(error))),
+            }
+        });
+    }
+
+    fn is_over(self) -> bool {
+        let is_absent = self.problem.try_get_untracked().flatten().is_some_and(|it| it.is_absent());
+        let ended = self.session.try_with_untracked(|it| it.as_ref().is_some_and(|it| it.state.is_over()));
+        is_absent || ended.unwrap_or(true)
     }
 }
 

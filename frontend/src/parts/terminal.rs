@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use drydock_protocol::{TerminalControl, path};
+use drydock_protocol::TerminalControl;
 use gloo::events::EventListener;
 use js_sys::{ArrayBuffer, Uint8Array};
 use leptos::html;
@@ -13,49 +13,11 @@ use leptos::task::spawn_local;
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::closure::Closure;
-use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::{HtmlElement, MessageEvent, WebSocket};
 
 use crate::api;
 use crate::settings::{settings, words};
-
-#[wasm_bindgen(module = "/js/terminal.js")]
-extern "C" {
-    type Handle;
-
-    #[wasm_bindgen(js_name = createTerminal, catch)]
-    async fn create_terminal(
-        element: &HtmlElement,
-        label: &str,
-        preview: &str,
-        ports: &str,
-        on_input: &OnInput,
-        on_resize: &OnResize,
-        on_seen: &OnSeen,
-        on_offer: &OnOffer,
-    ) -> Result<JsValue, JsValue>;
-
-    #[wasm_bindgen(method)]
-    fn write(this: &Handle, bytes: &Uint8Array);
-    #[wasm_bindgen(method)]
-    fn notice(this: &Handle, text: &str);
-    #[wasm_bindgen(method)]
-    fn begin(this: &Handle);
-    #[wasm_bindgen(method)]
-    fn paste(this: &Handle, text: &str);
-    #[wasm_bindgen(method)]
-    fn focus(this: &Handle);
-    #[wasm_bindgen(method)]
-    fn fit(this: &Handle);
-    #[wasm_bindgen(method)]
-    fn cols(this: &Handle) -> u16;
-    #[wasm_bindgen(method)]
-    fn rows(this: &Handle) -> u16;
-    #[wasm_bindgen(method)]
-    fn recolour(this: &Handle);
-    #[wasm_bindgen(method)]
-    fn dispose(this: &Handle);
-}
+use crate::xterm::{Handle, Seams, screen};
 
 /// Which terminal of which session, on which node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +47,7 @@ struct Shell {
     /// What listens to the present socket.
     listeners: Vec<EventListener>,
     /// Callbacks of xterm.js, which live as long as it does.
-    _seams: (OnInput, OnResize, OnSeen, OnOffer),
+    _seams: Seams,
     /// What is to be typed once the shell answers.
     waiting: Vec<String>,
     open: bool,
@@ -93,18 +55,6 @@ struct Shell {
     ended: bool,
     gone: bool,
 }
-
-/// Called with the bytes that the person typed.
-type OnInput = Closure<dyn FnMut(Uint8Array)>;
-
-/// Called with columns and rows.
-type OnResize = Closure<dyn FnMut(u16, u16)>;
-
-/// Called with the bytes that are on the screen.
-type OnSeen = Closure<dyn FnMut(f64)>;
-
-/// Called with the path of a file that a program in the shell offers to the browser.
-type OnOffer = Closure<dyn FnMut(String)>;
 
 type Shared = Rc<RefCell<Option<Shell>>>;
 
@@ -225,29 +175,27 @@ async fn open(
     offered: Callback<String>,
 ) -> Result<(), JsValue> {
     let input_shell = shared.clone();
-    let on_input = Closure::new(move |bytes: Uint8Array| input(&input_shell, &bytes));
+    let input = Closure::new(move |bytes: Uint8Array| typed(&input_shell, &bytes));
     let size_shell = shared.clone();
-    let on_resize = Closure::new(move |cols, rows| {
+    let resize = Closure::new(move |cols, rows| {
         // xterm.js also calls from within calls of ours; those sizes are sent when the socket opens.
         with(&size_shell, |it| it.tell(&TerminalControl::Resize { cols, rows }));
     });
     let seen_shell = shared.clone();
-    let on_seen = Closure::new(move |bytes: f64| {
+    let seen = Closure::new(move |bytes: f64| {
         with(&seen_shell, |it| it.tell(&TerminalControl::Seen { bytes: bytes as u64 }));
     });
-    let on_offer = Closure::new(move |path: String| {
+    let offer = Closure::new(move |path: String| {
         let _ = offered.try_run(path);
     });
-    let preview = path::preview_of(&address.session, &address.node);
-    let ports = path::session_verb(&address.session, "ports");
-    let handle = create_terminal(element, label, &preview, &ports, &on_input, &on_resize, &on_seen, &on_offer).await?;
-    let handle: Handle = handle.unchecked_into();
+    let seams = Seams { input, resize, seen, offer };
+    let handle = screen(element, label, (&address.session, &address.node), &seams).await?;
     *shared.borrow_mut() = Some(Shell {
         address,
         handle,
         socket: None,
         listeners: Vec::new(),
-        _seams: (on_input, on_resize, on_seen, on_offer),
+        _seams: seams,
         waiting: Vec::new(),
         open: false,
         attempt: 0,
@@ -317,7 +265,7 @@ fn connect(shared: &Shared) {
 }
 
 /// What the person typed: to the shell, or to start a new one after its end.
-fn input(shared: &Shared, bytes: &Uint8Array) {
+fn typed(shared: &Shared, bytes: &Uint8Array) {
     let mut restart = false;
     with(shared, |it| {
         if it.ended {

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use drydock_protocol::class::{Class, ClassEnvelope, ClassEvent, Learner, Post};
-use gloo::events::EventListener;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use wasm_bindgen::JsCast as _;
-use web_sys::{EventSource, MessageEvent};
+use wasm_bindgen::JsValue;
+use web_sys::EventSource;
 
 use crate::api::Error;
+use crate::follow::{Follower, follow};
 use crate::staff::api;
 use crate::staff::person::{Person, person};
 use crate::staff::roster::{self, Roster};
@@ -35,18 +35,6 @@ pub(crate) struct ClassLive {
     person: Person,
 }
 
-/// The open stream with its listeners; dropping it closes the stream.
-struct Stream {
-    source: EventSource,
-    _listeners: [EventListener; 2],
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.source.close();
-    }
-}
-
 impl ClassLive {
     /// Starts to follow a class until the calling part of the page goes.
     pub(crate) fn follow(id: String) -> Self {
@@ -61,12 +49,10 @@ impl ClassLive {
             ahead: StoredValue::new(0.0),
             person: person(),
         };
-        let stream = StoredValue::new_local(None);
-        live.connect(stream, 0);
+        follow(live);
         let tick = move || live.now.set((js_sys::Date::now() + live.ahead.get_value()) as u64);
         let timer = set_interval_with_handle(tick, Duration::from_secs(1)).ok();
         on_cleanup(move || {
-            drop(stream.try_update_value(Option::take));
             if let Some(timer) = timer {
                 timer.clear();
             }
@@ -85,56 +71,6 @@ impl ClassLive {
     /// A learner as it is now.
     pub(crate) fn learner(self, id: u32) -> Memo<Option<Learner>> {
         Memo::new(move |_| self.roster.with(|it| it.get(&id).cloned()))
-    }
-
-    /// Asks for the class itself: the stream cannot tell that there is none.
-    fn refresh(self) {
-        let id = self.id.get_value();
-        spawn_local(async move {
-            match api::class(&id).await {
-                Ok(class) => {
-                    let _ = self.problem.try_set(None);
-                    self.set_class(class);
-                }
-                Err(error) => {
-                    if matches!(error, Error::Refused { status: 401, .. }) {
-                        self.person.ask();
-                    }
-                    let _ = self.problem.try_set(Some(error));
-                }
-            }
-        });
-    }
-
-    fn connect(self, stream: StoredValue<Option<Stream>, LocalStorage>, attempt: u32) {
-        let Ok(source) = api::class_events(&self.id.get_value()) else { return };
-        let on_message = EventListener::new(&source, "message", move |event| {
-            if let Some(text) = event.unchecked_ref::<MessageEvent>().data().as_string()
-                && let Ok(envelope) = serde_json::from_str::<ClassEnvelope>(&text)
-            {
-                let _ = self.lost.try_set(false);
-                self.apply(envelope.event);
-            }
-        });
-        let failing = source.clone();
-        let on_error = EventListener::new(&source, "error", move |_| {
-            if self.lost.try_set(true).is_some() {
-                return; // The page is gone.
-            }
-            // The browser reconnects a broken stream itself, but gives up on an answer that is an error.
-            if failing.ready_state() != EventSource::CLOSED {
-                return;
-            }
-            self.refresh();
-            let retry = move || {
-                let gone = self.problem.try_get_untracked().flatten().is_some_and(|it| it.is_absent());
-                if !stream.is_disposed() && !gone {
-                    self.connect(stream, attempt + 1);
-                }
-            };
-            set_timeout(retry, Duration::from_millis(500 << attempt.min(4)));
-        });
-        stream.set_value(Some(Stream { source, _listeners: [on_message, on_error] }));
     }
 
     fn apply(self, event: ClassEvent) {
@@ -159,6 +95,44 @@ impl ClassLive {
                 let _ = self.problem.try_set(Some(gone));
             }
         }
+    }
+}
+
+impl Follower for ClassLive {
+    fn open(self) -> Result<EventSource, JsValue> {
+        api::class_events(&self.id.get_value())
+    }
+
+    fn take(self, text: &str) -> bool {
+        let Ok(ClassEnvelope { event, .. }) = serde_json::from_str(text) else { return false };
+        self.apply(event);
+        true
+    }
+
+    fn broken(self) -> RwSignal<bool> {
+        self.lost
+    }
+
+    fn refresh(self) {
+        let id = self.id.get_value();
+        spawn_local(async move {
+            match api::class(&id).await {
+                Ok(class) => {
+                    let _ = self.problem.try_set(None);
+                    self.set_class(class);
+                }
+                Err(error) => {
+                    if matches!(error, Error::Refused { status: 401, .. }) {
+                        self.person.ask();
+                    }
+                    let _ = self.problem.try_set(Some(error));
+                }
+            }
+        });
+    }
+
+    fn is_over(self) -> bool {
+        self.problem.try_get_untracked().flatten().is_some_and(|it| it.is_absent())
     }
 }
 

@@ -5,13 +5,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use drydock_protocol::class::WatchControl;
-use drydock_protocol::path;
 use gloo::events::EventListener;
 use js_sys::{ArrayBuffer, Uint8Array};
 use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use web_sys::{HtmlElement, MessageEvent, WebSocket};
 
@@ -19,50 +17,7 @@ use super::super::live::class_live;
 use crate::settings::{settings, words};
 use crate::staff::api;
 use crate::staff::words::staff_words;
-
-#[wasm_bindgen(module = "/js/terminal.js")]
-extern "C" {
-    type Handle;
-
-    #[wasm_bindgen(js_name = createTerminal, catch)]
-    async fn create_terminal(
-        element: &HtmlElement,
-        label: &str,
-        preview: &str,
-        ports: &str,
-        on_input: &OnInput,
-        on_resize: &OnResize,
-        on_seen: &OnSeen,
-        on_offer: &OnOffer,
-    ) -> Result<JsValue, JsValue>;
-
-    #[wasm_bindgen(method)]
-    fn write(this: &Handle, bytes: &Uint8Array);
-    #[wasm_bindgen(method)]
-    fn notice(this: &Handle, text: &str);
-    #[wasm_bindgen(method)]
-    fn begin(this: &Handle);
-    #[wasm_bindgen(method)]
-    fn focus(this: &Handle);
-    #[wasm_bindgen(method)]
-    fn shape(this: &Handle, cols: u16, rows: u16);
-    #[wasm_bindgen(method)]
-    fn recolour(this: &Handle);
-    #[wasm_bindgen(method)]
-    fn dispose(this: &Handle);
-}
-
-/// Called with the bytes that the person typed.
-type OnInput = Closure<dyn FnMut(Uint8Array)>;
-
-/// Called with columns and rows.
-type OnResize = Closure<dyn FnMut(u16, u16)>;
-
-/// Called with the bytes that are on the screen.
-type OnSeen = Closure<dyn FnMut(f64)>;
-
-/// Called with the path of a file that the shell offers.
-type OnOffer = Closure<dyn FnMut(String)>;
+use crate::xterm::{Handle, Seams, screen};
 
 /// Node on which a learner's terminals are.
 const WORKSTATION: &str = "workstation";
@@ -82,7 +37,7 @@ struct Watch {
     socket: Option<WebSocket>,
     listeners: Vec<EventListener>,
     /// Callbacks of xterm.js, which live as long as it does.
-    _seams: (OnInput, OnResize, OnSeen, OnOffer),
+    _seams: Seams,
     /// Whether something is shown.
     shows: RwSignal<bool>,
     may_type: bool,
@@ -170,22 +125,20 @@ async fn open(
     shows: RwSignal<bool>,
 ) -> Result<(), JsValue> {
     let typed = shared.clone();
-    let on_input = Closure::new(move |bytes: Uint8Array| with(&typed, |it| it.send(&bytes)));
-    let on_resize = Closure::new(|_, _| {});
-    let on_seen = Closure::new(|_| {});
+    let input = Closure::new(move |bytes: Uint8Array| with(&typed, |it| it.send(&bytes)));
+    let resize = Closure::new(|_, _| {});
+    let seen = Closure::new(|_| {});
     // A file is offered to the learner, not to who looks on.
-    let on_offer = Closure::new(|_| {});
+    let offer = Closure::new(|_| {});
     // Addresses in the output open as previews of the learner's session, where the server lets the instructor in.
-    let preview = path::preview_of(&seat.session, WORKSTATION);
-    let ports = path::session_verb(&seat.session, "ports");
-    let handle = create_terminal(element, label, &preview, &ports, &on_input, &on_resize, &on_seen, &on_offer).await?;
-    let handle: Handle = handle.unchecked_into();
+    let seams = Seams { input, resize, seen, offer };
+    let handle = screen(element, label, (&seat.session, WORKSTATION), &seams).await?;
     *shared.borrow_mut() = Some(Watch {
         seat,
         handle,
         socket: None,
         listeners: Vec::new(),
-        _seams: (on_input, on_resize, on_seen, on_offer),
+        _seams: seams,
         shows,
         may_type: false,
         attempt: 0,
