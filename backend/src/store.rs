@@ -4,6 +4,8 @@ mod accounts;
 mod admission;
 mod classes;
 mod deeds;
+#[cfg(test)]
+pub(crate) mod example;
 mod faults;
 mod guests;
 mod history;

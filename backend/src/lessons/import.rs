@@ -68,6 +68,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::store::example;
 
     const TOML: &str = "order = 1\nminutes = 5\n[[step]]\nid = \"a\"\n";
     const TEXT: &str = "+++\ntitle = \"T\"\nsummary = \"S\"\ntopic = \"P\"\n+++\n## A {#a}\n![A picture](a.svg)\n";
@@ -80,8 +81,7 @@ mod tests {
     #[tokio::test]
     async fn the_products_lessons_load() {
         let lessons = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lessons");
-        let folder = tempfile::tempdir().expect("tempdir");
-        let store = Store::open(&folder.path().join("drydock.db")).await.expect("open");
+        let (_folder, store) = example::store().await;
         let imported = import(&store, &[lessons], Broken::Drop).await.expect("import");
         assert_eq!(imported.refused, []);
         assert!(!store.lessons().await.expect("lessons").is_empty());
@@ -89,8 +89,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_broken_lesson_is_named_and_the_others_load() {
-        let folder = tempfile::tempdir().expect("tempdir");
-        let store = Store::open(&folder.path().join("drydock.db")).await.expect("open");
+        let (folder, store) = example::store().await;
         let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
         write(&ours.join("good"), "lesson.toml", TOML);
         write(&ours.join("good"), "en.md", TEXT);

@@ -101,6 +101,7 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::example;
 
     fn moment(boot: &str, since_boot_millis: u64, wall_millis: u64) -> Moment {
         Moment { boot: boot.to_owned(), since_boot_millis, wall_millis }
@@ -123,8 +124,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_later_start_notices() {
-        let folder = tempfile::tempdir().expect("tempdir");
-        let store = Store::open(&folder.path().join("drydock.db")).await.expect("open");
+        let (_folder, store) = example::store().await;
         assert_eq!(Clock::start(&store).await.expect("start").jumped, 0);
         // As if the wall clock had been an hour behind then.
         let mut row = store.clock().await.expect("get").expect("a row");

@@ -205,10 +205,10 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::example;
 
     async fn store() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().expect("tempdir");
-        let store = Store::open(&folder.path().join("drydock.db")).await.expect("open");
+        let (folder, store) = example::store().await;
         (folder, store)
     }
 

@@ -65,11 +65,11 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::example;
 
     #[tokio::test]
     async fn the_newest_come_first() {
-        let folder = tempfile::tempdir().expect("tempdir");
-        let store = Store::open(&folder.path().join("drydock.db")).await.expect("open");
+        let (_folder, store) = example::store().await;
         store.remember("anna", Some("Anna"), 1).await.expect("person");
         for number in 1..=3 {
             let deed = NewDeed {

@@ -98,27 +98,13 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use drydock_protocol::SessionState;
-
     use super::*;
-    use crate::store::SessionRow;
+    use crate::store::example;
 
     #[tokio::test]
     async fn guests_come_and_go_with_their_invitation() {
-        let folder = tempfile::tempdir().expect("tempdir");
-        let store = Store::open(&folder.path().join("drydock.db")).await.expect("open");
-        let row = SessionRow {
-            id: "a".to_owned(),
-            name: "s-a".to_owned(),
-            owner: "anna".to_owned(),
-            lesson: None,
-            workers: 2,
-            state: SessionState::Ready,
-            reason: None,
-            created_millis: 1,
-            expires_millis: 2,
-            start_millis: None,
-        };
+        let (_folder, store) = example::store().await;
+        let row = example::session("a", "anna");
         store.put_session(&row).await.expect("put");
         assert_eq!(store.invite("a", May::Watch, "see").await.expect("made"), "see");
         assert_eq!(store.invite("a", May::Watch, "other").await.expect("kept"), "see");

@@ -70,6 +70,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::example;
 
     const STEP: u64 = 30_000;
 
@@ -87,8 +88,7 @@ mod tests {
 
     #[tokio::test]
     async fn samples_are_kept_put_together_and_forgotten() {
-        let folder = tempfile::tempdir().expect("tempdir");
-        let store = Store::open(&folder.path().join("drydock.db")).await.expect("open");
+        let (_folder, store) = example::store().await;
         for number in 1..=10 {
             store.put_sample(&sample(number * STEP + 7, number as u32), 3 * STEP).await.expect("put");
         }

@@ -130,27 +130,13 @@ pub(super) fn may(word: &str) -> May {
 
 #[cfg(test)]
 mod tests {
-    use drydock_protocol::SessionState;
-
     use super::*;
-    use crate::store::SessionRow;
+    use crate::store::{SessionRow, example};
 
     #[tokio::test]
     async fn sessions_have_owners() {
-        let folder = tempfile::tempdir().expect("tempdir");
-        let store = Store::open(&folder.path().join("drydock.db")).await.expect("open");
-        let row = |id: &str, owner: &str| SessionRow {
-            id: id.to_owned(),
-            name: format!("s-{id}"),
-            owner: owner.to_owned(),
-            lesson: None,
-            workers: 2,
-            state: SessionState::Ready,
-            reason: None,
-            created_millis: 1,
-            expires_millis: 2,
-            start_millis: None,
-        };
+        let (_folder, store) = example::store().await;
+        let row = example::session;
         store.put_session(&row("a", "anna")).await.expect("put");
         store.put_session(&row("old", "")).await.expect("put");
         let owner = Relation { owner: true, ..Relation::default() };
@@ -170,8 +156,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_secret_stays_the_same() {
-        let folder = tempfile::tempdir().expect("tempdir");
-        let store = Store::open(&folder.path().join("drydock.db")).await.expect("open");
+        let (_folder, store) = example::store().await;
         let secret = store.secret("people").await.expect("made");
         assert_eq!(secret.len(), 32);
         assert_eq!(store.secret("people").await.expect("kept"), secret);

@@ -82,27 +82,13 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use drydock_protocol::SessionState;
-
     use super::*;
-    use crate::store::SessionRow;
+    use crate::store::example;
 
     #[tokio::test]
     async fn progress_is_kept_until_the_session_starts_over() {
-        let folder = tempfile::tempdir().expect("tempdir");
-        let store = Store::open(&folder.path().join("drydock.db")).await.expect("open");
-        let row = SessionRow {
-            id: "abc".to_owned(),
-            name: "s-abc".to_owned(),
-            owner: String::new(),
-            lesson: None,
-            workers: 2,
-            state: SessionState::Ready,
-            reason: None,
-            created_millis: 1,
-            expires_millis: 2,
-            start_millis: None,
-        };
+        let (_folder, store) = example::store().await;
+        let row = example::session("abc", "");
         store.put_session(&row).await.expect("put");
         let answered = Answered { step: "a".to_owned(), quiz: "why".to_owned() };
         for _ in 0..2 {

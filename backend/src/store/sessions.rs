@@ -115,22 +115,16 @@ pub(super) fn unsigned(value: i64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::example;
 
     #[tokio::test]
     async fn sessions_and_steps_survive_reopening() {
         let folder = tempfile::tempdir().expect("tempdir");
         let file = folder.path().join("drydock.db");
         let row = SessionRow {
-            id: "abc".to_owned(),
-            name: "s-abc".to_owned(),
-            owner: "anna".to_owned(),
             lesson: Some("first-pod".to_owned()),
-            workers: 2,
-            state: SessionState::Ready,
-            reason: None,
-            created_millis: 1,
-            expires_millis: 2,
             start_millis: Some(900),
+            ..example::session("abc", "anna")
         };
         {
             let store = Store::open(&file).await.expect("open");

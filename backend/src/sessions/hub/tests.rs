@@ -8,10 +8,10 @@ use drydock_protocol::{CheckState, Namespace, Object};
 
 use super::*;
 use crate::admission::{Amount, Rules};
+use crate::store::example;
 
 async fn hub() -> (tempfile::TempDir, Hub, Policy) {
-    let folder = tempfile::tempdir().expect("tempdir");
-    let store = Store::open(&folder.path().join("drydock.db")).await.expect("open");
+    let (folder, store) = example::store().await;
     let policy = Policy {
         time_limit: Duration::from_secs(60),
         longest: Duration::from_secs(100),
@@ -27,16 +27,10 @@ async fn hub() -> (tempfile::TempDir, Hub, Policy) {
         limits: drydock_engine::host::NodeLimits::default(),
     };
     let row = SessionRow {
-        id: "id".to_owned(),
-        name: "s-id".to_owned(),
-        owner: String::new(),
-        lesson: None,
-        workers: 2,
         state: SessionState::Starting,
-        reason: None,
         created_millis: 1_000,
         expires_millis: 61_000,
-        start_millis: None,
+        ..example::session("id", "")
     };
     store.put_session(&row).await.expect("put");
     (folder, Hub::new(row, Vec::new(), Vec::new(), store, &policy), policy)

@@ -3,7 +3,7 @@
 use drydock_protocol::SessionState;
 
 use super::*;
-use crate::store::SessionRow;
+use crate::store::{SessionRow, example};
 
 fn class(id: &str, code: &str) -> ClassRow {
     ClassRow {
@@ -26,29 +26,12 @@ fn member(number: u32, name: &str) -> MemberRow {
 }
 
 fn session(id: &str, state: SessionState) -> SessionRow {
-    SessionRow {
-        id: id.to_owned(),
-        name: format!("s-{id}"),
-        owner: "person Ada".to_owned(),
-        lesson: Some("pods".to_owned()),
-        workers: 2,
-        state,
-        reason: None,
-        created_millis: 1,
-        expires_millis: 2,
-        start_millis: None,
-    }
-}
-
-async fn store() -> (tempfile::TempDir, Store) {
-    let folder = tempfile::tempdir().expect("tempdir");
-    let store = Store::open(&folder.path().join("drydock.db")).await.expect("open");
-    (folder, store)
+    SessionRow { lesson: Some("pods".to_owned()), state, ..example::session(id, "person Ada") }
 }
 
 #[tokio::test]
 async fn classes_and_members_come_back_as_they_were() {
-    let (_folder, store) = store().await;
+    let (_folder, store) = example::store().await;
     let first = class("a", "AAAAAAA");
     store.put_class(&first).await.expect("put");
     assert!(store.put_class(&class("b", "AAAAAAA")).await.is_err(), "a code is given once");
@@ -77,7 +60,7 @@ async fn classes_and_members_come_back_as_they_were() {
 
 #[tokio::test]
 async fn progress_counts_all_sessions_of_a_learner_and_goes_with_the_class() {
-    let (_folder, store) = store().await;
+    let (_folder, store) = example::store().await;
     store.put_class(&class("a", "AAAAAAA")).await.expect("put");
     store.put_member("a", &member(1, "Ada")).await.expect("put");
     for (id, state) in [("one", SessionState::Ended), ("two", SessionState::Ready), ("other", SessionState::Ended)] {
