@@ -1,6 +1,7 @@
 //! Every failure that a browser may see: one enum, one place that turns it into an answer.
 
 use axum::Json;
+use axum::extract::rejection::JsonRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use drydock_engine::EngineError;
@@ -60,6 +61,12 @@ pub(crate) enum Error {
     /// What the database holds cannot be read.
     #[error("stored data cannot be read")]
     Stored(#[from] serde_json::Error),
+}
+
+impl From<JsonRejection> for Error {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::Invalid(rejection.body_text())
+    }
 }
 
 impl Error {

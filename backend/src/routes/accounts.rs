@@ -25,10 +25,6 @@ const DEEDS: u32 = 1000;
 
 type Body<T> = Result<Json<T>, JsonRejection>;
 
-fn body<T>(body: Body<T>) -> Result<T, Error> {
-    body.map(|Json(body)| body).map_err(|rejection| Error::Invalid(rejection.body_text()))
-}
-
 /// GET /me
 pub(super) async fn me(State(app): State<App>, caller: Caller) -> Result<Json<Me>, Error> {
     describe(&app, caller).await.map(Json)
@@ -48,7 +44,7 @@ pub(super) async fn sign_in(
     caller: Caller,
     request: Body<SignIn>,
 ) -> Result<Response, Error> {
-    let SignIn { name, password } = body(request)?;
+    let Json(SignIn { name, password }) = request?;
     let limits = app.identity.limits();
     limits.take_address(Kind::SignIn, client.address)?;
     let login = accounts::name(&name).unwrap_or_default();
@@ -102,7 +98,7 @@ pub(super) async fn setup(
     caller: Caller,
     request: Body<Setup>,
 ) -> Result<Response, Error> {
-    let Setup { token, name, password } = body(request)?;
+    let Json(Setup { token, name, password }) = request?;
     app.identity.limits().take_address(Kind::SignIn, client.address)?;
     let name = accounts::name(&name)?;
     let hash = accounts::hash(&password).await?;
@@ -124,7 +120,7 @@ pub(super) async fn password(
     caller: Caller,
     request: Body<ChangePassword>,
 ) -> Result<StatusCode, Error> {
-    let ChangePassword { old, new } = body(request)?;
+    let Json(ChangePassword { old, new }) = request?;
     let keep = caller.sign_in.ok_or(Error::SignInNeeded)?;
     app.identity.limits().take_address(Kind::SignIn, client.address)?;
     let hash = app.store.password(&caller.person).await?;
@@ -151,7 +147,7 @@ pub(super) async fn link(
     Operator(caller): Operator,
     request: Body<CreateAccountLink>,
 ) -> Result<(StatusCode, Extension<Noted>, Json<AccountLink>), Error> {
-    let CreateAccountLink { role } = body(request)?;
+    let Json(CreateAccountLink { role }) = request?;
     if role == Role::Learner {
         return Err(Error::Invalid("Learners need no account.".to_owned()));
     }

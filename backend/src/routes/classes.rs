@@ -9,7 +9,6 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use drydock_protocol::{Class, ClassAction, CreateClass, CreatePost, Post, Role};
-use serde::de::DeserializeOwned;
 
 pub(super) use stream::stream;
 pub(super) use terminal::watch;
@@ -23,10 +22,6 @@ fn asker(caller: &Caller) -> Asker<'_> {
     Asker { person: &caller.person, operator: caller.role >= Role::Operator }
 }
 
-pub(super) fn read<T: DeserializeOwned>(body: Result<Json<T>, JsonRejection>) -> Result<T, Error> {
-    body.map(|Json(body)| body).map_err(|rejection| Error::Invalid(rejection.body_text()))
-}
-
 /// GET /classes
 pub(super) async fn list(State(app): State<App>, Instructor(caller): Instructor) -> Json<Vec<Class>> {
     Json(app.classroom.list(asker(&caller)))
@@ -38,7 +33,8 @@ pub(super) async fn create(
     Instructor(caller): Instructor,
     body: Result<Json<CreateClass>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Class>), Error> {
-    let class = app.classroom.create(&caller.person, &read(body)?).await?;
+    let Json(plan) = body?;
+    let class = app.classroom.create(&caller.person, &plan).await?;
     Ok((StatusCode::CREATED, Json(class)))
 }
 
@@ -70,7 +66,8 @@ pub(super) async fn act(
     body: Result<Json<ClassAction>, JsonRejection>,
 ) -> Result<Json<Class>, Error> {
     let room = app.classroom.room(asker(&caller), &class)?;
-    Ok(Json(app.classroom.act(&room, read(body)?).await?))
+    let Json(action) = body?;
+    Ok(Json(app.classroom.act(&room, action).await?))
 }
 
 /// POST /classes/{class}/posts
@@ -81,7 +78,8 @@ pub(super) async fn post(
     body: Result<Json<CreatePost>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Post>), Error> {
     let room = app.classroom.room(asker(&caller), &class)?;
-    Ok((StatusCode::CREATED, Json(app.classroom.post(&room, &read(body)?).await?)))
+    let Json(post) = body?;
+    Ok((StatusCode::CREATED, Json(app.classroom.post(&room, &post).await?)))
 }
 
 /// DELETE /classes/{class}/posts/{post}

@@ -51,6 +51,6 @@ pub(super) async fn manifest(
     Path(id): Path<String>,
     body: Result<Json<RunManifest>, JsonRejection>,
 ) -> Result<Json<ManifestOutcome>, Error> {
-    let Json(request) = body.map_err(|rejection| Error::Invalid(rejection.body_text()))?;
+    let Json(request) = body?;
     Ok(Json(app.sessions.run_manifest(&id, &request).await?))
 }

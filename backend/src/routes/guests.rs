@@ -32,7 +32,7 @@ pub(super) async fn create(
     seat: Seat,
     body: Result<Json<CreateInvite>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Invite>), Error> {
-    let Json(CreateInvite { may }) = body.map_err(|rejection| Error::Invalid(rejection.body_text()))?;
+    let Json(CreateInvite { may }) = body?;
     let token = app.store.invite(&seat.session, may, &random_token()).await?;
     let known = app.store.invites(&seat.session).await?;
     let guests = known.iter().find(|(kind, ..)| *kind == may).map_or(0, |(.., guests)| *guests);
@@ -58,7 +58,7 @@ pub(super) async fn redeem(
     Path(id): Path<String>,
     body: Result<Json<RedeemInvite>, JsonRejection>,
 ) -> Result<(Extension<Noted>, Json<Session>), Error> {
-    let Json(RedeemInvite { token }) = body.map_err(|rejection| Error::Invalid(rejection.body_text()))?;
+    let Json(RedeemInvite { token }) = body?;
     app.identity.limits().take_address(Kind::Join, client.address)?;
     app.identity.limits().take(Kind::JoinPerson, &caller.person)?;
     let gone = || Error::NotFound("This invitation does not hold, or not any more. Ask for another link.".to_owned());

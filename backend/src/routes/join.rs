@@ -8,7 +8,6 @@ use axum::response::{IntoResponse, Response};
 use drydock_protocol::{ClassPlace, Invitation, JoinClass, LearnerAction};
 
 use super::App;
-use super::classes::read;
 use crate::access::Seat;
 use crate::error::Error;
 use crate::front::Client;
@@ -33,7 +32,7 @@ pub(super) async fn join(
     Path(code): Path<String>,
     body: Result<Json<JoinClass>, JsonRejection>,
 ) -> Result<(StatusCode, Json<ClassPlace>), Error> {
-    let request: JoinClass = read(body)?;
+    let Json(request) = body?;
     let room = app.classroom.find_code(&code, client.address, &caller.person)?;
     let place = app.classroom.join(&room, &caller.person, &request.name).await?;
     Ok((StatusCode::CREATED, Json(place)))
@@ -45,7 +44,7 @@ pub(super) async fn act(
     seat: Seat,
     body: Result<Json<LearnerAction>, JsonRejection>,
 ) -> Result<Response, Error> {
-    let action = read(body)?;
+    let Json(action) = body?;
     if !seat.relation.owner {
         return Err(Error::Forbidden("Only whose session this is may do this.".to_owned()));
     }

@@ -44,7 +44,7 @@ pub(super) async fn cause(
     Path(id): Path<String>,
     body: Result<Json<Fault>, JsonRejection>,
 ) -> Result<Json<Session>, Error> {
-    let Json(fault) = body.map_err(|rejection| Error::Invalid(rejection.body_text()))?;
+    let Json(fault) = body?;
     Ok(Json(app.sessions.cause(&id, &fault).await?))
 }
 
@@ -54,6 +54,6 @@ pub(super) async fn heal(
     Path(id): Path<String>,
     body: Result<Json<Fault>, JsonRejection>,
 ) -> Result<Json<Session>, Error> {
-    let Json(fault) = body.map_err(|rejection| Error::Invalid(rejection.body_text()))?;
+    let Json(fault) = body?;
     Ok(Json(app.sessions.heal(&id, &fault).await?))
 }

@@ -33,7 +33,7 @@ pub(super) async fn create(
     client: Client,
     body: Result<Json<CreateSession>, JsonRejection>,
 ) -> Result<(StatusCode, Extension<Noted>, Json<Session>), Error> {
-    let Json(request) = body.map_err(|rejection| Error::Invalid(rejection.body_text()))?;
+    let Json(request) = body?;
     app.identity.limits().take(Kind::CreatePerson, &caller.person)?;
     app.identity.limits().take_address(Kind::Create, client.address)?;
     app.store.remember(&caller.person, None, now_millis()).await?;
@@ -94,6 +94,6 @@ pub(super) async fn answer(
     headers: HeaderMap,
     body: Result<Json<Answer>, JsonRejection>,
 ) -> Result<Json<AnswerVerdict>, Error> {
-    let Json(answer) = body.map_err(|rejection| Error::Invalid(rejection.body_text()))?;
+    let Json(answer) = body?;
     Ok(Json(app.sessions.answer(&id, &answer, language(&wanted, &headers)).await?))
 }
