@@ -9,7 +9,7 @@ use leptos::task::spawn_local;
 use super::runner;
 use crate::classes::{BUTTON, LINK};
 use crate::live::live;
-use crate::parts::{explain, open_while};
+use crate::parts::{explain, inline, open_while};
 use crate::settings::words;
 use crate::{api, format};
 
@@ -67,7 +67,7 @@ pub(super) fn FilesDialog() -> impl IntoView {
             on:close=move |_| runner.files.set(false)
         >
             <h2 id="files-title" class="text-lg font-semibold">{move || words.get().page.files}</h2>
-            <p class="mt-1 text-sm text-muted leading-relaxed">{move || words.get().page.files_text}</p>
+            <p class="mt-1 text-sm text-muted leading-relaxed">{move || inline(words.get().page.files_text)}</p>
             <div class="mt-3 max-h-[50vh] overflow-y-auto" role="status">
                 {move || files.with(|it| match it {
                     None => view! { <p class="py-2 text-muted">{words.get().loading}</p> }.into_any(),

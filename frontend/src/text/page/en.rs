@@ -26,7 +26,7 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
     upload: "Upload…",
     download: "Download",
     open: "Open",
-    files_text: "The home folder of your workstation. Drop files onto the terminals to upload them.",
+    files_text: "The home folder of your workstation. Drop files onto the terminals to upload them; `download FILE` in a terminal saves one to this computer.",
     files_none: "There are no files yet.",
     files_more: "There are more files; use ls in the terminal.",
     split: "Split: terminal beside this one",

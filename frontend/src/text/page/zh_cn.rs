@@ -26,7 +26,7 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
     upload: "上传…",
     download: "下载",
     open: "打开",
-    files_text: "这里是工作站的主目录。把文件拖到终端上即可上传。",
+    files_text: "这里是工作站的主目录。把文件拖到终端上即可上传；在终端输入 `download 文件名`，即可把文件保存到这台电脑。",
     files_none: "还没有文件。",
     files_more: "文件太多，其余请在终端中用 ls 查看。",
     split: "拆分：在旁边打开一个终端",

@@ -26,7 +26,7 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
     upload: "上傳…",
     download: "下載",
     open: "開啟",
-    files_text: "這裡是工作站的家目錄。把檔案拖到終端機上就能上傳。",
+    files_text: "這裡是工作站的家目錄。把檔案拖到終端機上就能上傳；在終端機輸入 `download 檔名`，就能把檔案存到這台電腦。",
     files_none: "還沒有檔案。",
     files_more: "檔案太多，其餘請在終端機用 ls 查看。",
     split: "分割：在旁邊開一個終端機",
