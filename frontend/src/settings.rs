@@ -1,6 +1,7 @@
 //! What a person chose and the browser remembers: language, theme, sizes of panes.
 
 use drydock_protocol::Language;
+use gloo::events::EventListener;
 use leptos::prelude::*;
 
 use crate::text::{Texts, texts};
@@ -44,6 +45,7 @@ impl Settings {
                 let _ = root.set_attribute("lang", settings.language.get().tag());
             }
         });
+        settings.follow_system();
         provide_context(settings);
         provide_context(Words(settings.language));
         settings
@@ -59,8 +61,25 @@ impl Settings {
     pub(crate) fn toggle_theme(self) {
         let dark = !self.dark.get_untracked();
         remember("theme", if dark { "dark" } else { "light" });
+        self.show(dark);
+    }
+
+    fn show(self, dark: bool) {
         let _ = root_class().toggle_with_force("dark", dark);
         self.dark.set(dark);
+    }
+
+    /// Goes from light to dark and back with the system, as long as nobody chose.
+    fn follow_system(self) {
+        let Ok(Some(system)) = window().match_media("(prefers-color-scheme: dark)") else { return };
+        let asked = system.clone();
+        let listener = EventListener::new(&system, "change", move |_| {
+            if recall("theme").is_none() {
+                self.show(asked.matches());
+            }
+        });
+        // As long as the page.
+        listener.forget();
     }
 }
 

@@ -94,6 +94,18 @@ pub(super) fn rows(
         .collect()
 }
 
+/// What a learner did last: the command line that was typed, or what reached the API server from elsewhere, such as the
+/// editor or a kubectl of their own.
+fn last_command<'a>(typed: Option<&'a (String, u64)>, action: Option<&'a (String, u64)>) -> Option<&'a (String, u64)> {
+    /// What reaches the API server so soon after a command line comes of it.
+    const SOON: u64 = 10_000;
+    match (typed, action) {
+        (Some(typed), Some(action)) if action.1 > typed.1 + SOON => Some(action),
+        (Some(typed), _) => Some(typed),
+        (None, action) => action,
+    }
+}
+
 /// Steps of the lesson that are done.
 fn done(seen: &Seen, facts: Option<&Facts>) -> usize {
     facts.map_or(0, |facts| facts.steps.iter().filter(|(step, _)| seen.steps_done.contains(step)).count())
@@ -112,8 +124,7 @@ fn fill(
     learner.online = seen.online;
     learner.lesson.clone_from(&seen.lesson);
     learner.watchers = seen.watchers;
-    let newest = [&seen.progress.command, &seen.action].into_iter().flatten().max_by_key(|(_, millis)| *millis);
-    if let Some((command, millis)) = newest {
+    if let Some((command, millis)) = last_command(seen.progress.command.as_ref(), seen.action.as_ref()) {
         learner.last_command = Some(command.clone());
         learner.last_command_millis = *millis;
     }

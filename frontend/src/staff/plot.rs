@@ -27,12 +27,19 @@ pub struct Axes {
     pub top: f64,
 }
 
+/// A plot goes back at least this far, in milliseconds.
+const SHORTEST: u64 = 10 * 60 * 1000;
+
 impl Axes {
-    /// Axes from the present back over `span`, with a round value above all that is shown, and at least `least`.
+    /// Axes from the present back over `span`, or to the first point where that is later, with a round value above all that
+    /// is shown, and at least `least`.
     #[must_use]
     pub fn new(now: u64, span: u64, least: f64, series: &[Series]) -> Self {
-        let highest = series.iter().flat_map(|it| &it.points).fold(least, |highest, (_, value)| highest.max(*value));
-        Self { from: now.saturating_sub(span), to: now.max(1), top: round_up(highest) }
+        let points = || series.iter().flat_map(|it| &it.points);
+        let highest = points().fold(least, |highest, (_, value)| highest.max(*value));
+        let first = points().map(|(at, _)| *at).min().unwrap_or(0);
+        let from = first.min(now.saturating_sub(SHORTEST)).max(now.saturating_sub(span));
+        Self { from, to: now.max(1), top: round_up(highest) }
     }
 
     /// Where an instant lies.
@@ -143,6 +150,18 @@ mod tests {
             axes.area(&series),
             "M0.0 120L0.0 120.0L100.0 60.0L100.0 120ZM500.0 120L500.0 0.0L600.0 0.0L600.0 120Z"
         );
+    }
+
+    #[test]
+    fn a_plot_begins_where_something_was_measured() {
+        let hour = 60 * 60 * 1000;
+        let now = 100 * hour;
+        for (first, want) in
+            [(now - 7 * hour, now - 6 * hour), (now - 2 * hour, now - 2 * hour), (now - hour / 60, now - SHORTEST)]
+        {
+            assert_eq!(Axes::new(now, 6 * hour, 0.0, &[series(&[(first, 1.0), (now, 2.0)])]).from, want);
+        }
+        assert_eq!(Axes::new(now, 6 * hour, 0.0, &[Series::default()]).from, now - 6 * hour);
     }
 
     #[test]

@@ -90,3 +90,14 @@ fn who_is_stuck() {
         rows(&members, &all, &lessons(), 0, 4 * MINUTE).into_iter().map(|learner| learner.stuck).collect();
     assert_eq!(stuck, [Stuck::No, Stuck::No, Stuck::No, Stuck::No, Stuck::Slow]);
 }
+
+#[test]
+fn what_was_typed_is_told_rather_than_what_came_of_it() {
+    let (typed, soon, later) =
+        (("kubectl run a".to_owned(), 100), ("run pod a".to_owned(), 900), ("patch pod a".to_owned(), 50_000));
+    for (action, want) in [(None, &typed), (Some(&soon), &typed), (Some(&later), &later)] {
+        assert_eq!(last_command(Some(&typed), action), Some(want));
+    }
+    assert_eq!(last_command(None, Some(&soon)), Some(&soon));
+    assert_eq!(last_command(None, None), None);
+}
