@@ -13,6 +13,9 @@ pub(crate) struct Options {
     /// browser journey.
     #[arg(long)]
     quick: bool,
+    /// Only those of the whole product.
+    #[arg(long, conflicts_with = "quick")]
+    product: bool,
 }
 
 /// Programs that tests run beside our own, with the Debian packages that carry them.
@@ -34,7 +37,11 @@ const FONT: &str = "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc";
 /// # Errors
 /// When something is missing that cannot be installed, or a test fails.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let progress = Progress::new(if options.quick { 3 } else { 8 });
+    let progress = Progress::new(match options {
+        Options { quick: true, .. } => 3,
+        Options { product: true, .. } => 7,
+        _ => 8,
+    });
     progress.step("test peers (etcd, nftables)", || tools::require(&PEERS))?;
     progress.step("Docker, for nodes that are containers", docker::start)?;
     let cargo = |arguments: &[&str]| {
@@ -42,17 +49,19 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         command.current_dir(tools::root()).args(["test", "--locked"]).args(arguments);
         command
     };
-    progress.step("unit and component tests", || {
-        tools::run(&mut cargo(&[
-            "--workspace",
-            "--exclude",
-            "drydock-tests-integration",
-            "--exclude",
-            "drydock-tests-clients",
-            "--exclude",
-            "drydock-tests-browser",
-        ]))
-    })?;
+    if !options.product {
+        progress.step("unit and component tests", || {
+            tools::run(&mut cargo(&[
+                "--workspace",
+                "--exclude",
+                "drydock-tests-integration",
+                "--exclude",
+                "drydock-tests-clients",
+                "--exclude",
+                "drydock-tests-browser",
+            ]))
+        })?;
+    }
     if options.quick {
         return Ok(());
     }
