@@ -5,6 +5,7 @@
 //! is large: [`write_v3`] and [`write_v2`] never hold more than one schema as a tree.
 
 mod custom;
+mod foreign;
 mod operations;
 mod protobuf;
 mod schemas;
@@ -17,6 +18,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
+pub use foreign::{Part, cut};
 pub use protobuf::write_v2_protobuf;
 
 use crate::meta::Gvk;
@@ -71,7 +73,7 @@ pub fn v3(group: &str, version: &str, specs: &[PathSpec]) -> Value {
 /// The v2 (swagger) document of all specs as a tree. Prefer [`write_v2`].
 pub fn v2(specs: &[PathSpec]) -> Value {
     let mut out = Vec::new();
-    let _ = write_v2(&mut out, specs);
+    let _ = write_v2(&mut out, specs, Vec::new());
     serde_json::from_slice(&out).unwrap_or_default()
 }
 
@@ -88,29 +90,48 @@ pub fn write_v3(out: &mut impl Write, group: &str, version: &str, specs: &[PathS
     let mut first = true;
     let (name, item) = operations::discovery(Dialect::V3, group, version);
     write_member(out, &mut first, &name, &item)?;
-    write_paths(out, Dialect::V3, &specs, &mut first)?;
+    each_path(Dialect::V3, &specs, &mut |path, item| write_member(out, &mut first, path, item))?;
     write!(out, "}},\"components\":{{\"schemas\":{{")?;
-    write_schemas(out, Dialect::V3, &specs)?;
+    first = true;
+    each_schema(Dialect::V3, &specs, &mut |name, schema| write_member(out, &mut first, name, schema))?;
     write!(out, "}},\"securitySchemes\":{{\"BearerToken\":{}}}}}}}", security())
 }
 
-/// Writes the v2 (swagger) document of all specs.
+/// Writes the v2 (swagger) document of all specs and of the groups that other servers answer for.
 ///
 /// # Errors
 /// Those of the writer.
-pub fn write_v2(out: &mut impl Write, specs: &[PathSpec]) -> io::Result<()> {
+pub fn write_v2(out: &mut impl Write, specs: &[PathSpec], others: Vec<Part>) -> io::Result<()> {
     let specs: Vec<&PathSpec> = specs.iter().collect();
-    write!(out, "{{\"swagger\":\"2.0\",\"info\":{{\"title\":\"Kubernetes\",\"version\":\"{VERSION}\"}},\"paths\":{{")?;
-    let mut first = true;
+    write!(
+        out,
+        "{{\"swagger\":\"2.0\",\"info\":{{\"title\":\"Kubernetes\",\"version\":\"{VERSION}\"}},\"definitions\":{{"
+    )?;
+    // Definitions come first, because those of others may be renamed, and with them what their paths refer to.
+    let (mut first, mut merge) = (true, foreign::Merge::new(others));
+    each_schema(Dialect::V2, &specs, &mut |name, schema| {
+        let merged = merge.own(name, schema);
+        write_member(out, &mut first, name, merged.as_ref().unwrap_or(schema))
+    })?;
+    let mut rest = merge.rest();
+    rest.definitions().try_for_each(|(name, schema)| write_member(out, &mut first, name, schema))?;
+    write!(out, "}},\"parameters\":{{")?;
+    first = true;
+    rest.parameters().try_for_each(|(name, parameter)| write_member(out, &mut first, name, parameter))?;
+    write!(out, "}},\"paths\":{{")?;
+    first = true;
     let versions: BTreeSet<(&str, &str)> =
         specs.iter().map(|spec| (spec.group.as_str(), spec.version.as_str())).collect();
     for (group, version) in versions {
         let (name, item) = operations::discovery(Dialect::V2, group, version);
+        rest.own_path(&name);
         write_member(out, &mut first, &name, &item)?;
     }
-    write_paths(out, Dialect::V2, &specs, &mut first)?;
-    write!(out, "}},\"definitions\":{{")?;
-    write_schemas(out, Dialect::V2, &specs)?;
+    each_path(Dialect::V2, &specs, &mut |path, item| {
+        rest.own_path(path);
+        write_member(out, &mut first, path, item)
+    })?;
+    rest.paths().try_for_each(|(path, item)| write_member(out, &mut first, path, item))?;
     write!(out, "}},\"securityDefinitions\":{{\"BearerToken\":{}}},\"security\":[{{\"BearerToken\":[]}}]}}", security())
 }
 
@@ -126,15 +147,6 @@ fn write_member(out: &mut impl Write, first: &mut bool, key: &str, value: &Value
     out.write_all(b":")?;
     serde_json::to_writer(&mut *out, value)?;
     Ok(())
-}
-
-fn write_paths(out: &mut impl Write, dialect: Dialect, specs: &[&PathSpec], first: &mut bool) -> io::Result<()> {
-    each_path(dialect, specs, &mut |path, item| write_member(out, first, path, item))
-}
-
-fn write_schemas(out: &mut impl Write, dialect: Dialect, specs: &[&PathSpec]) -> io::Result<()> {
-    let mut first = true;
-    each_schema(dialect, specs, &mut |name, schema| write_member(out, &mut first, name, schema))
 }
 
 /// Takes one finished part of a document.

@@ -6,14 +6,15 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value};
 
+use super::foreign::{Merge, Part};
 use super::{Dialect, PathSpec, VERSION, each_path, each_schema, security};
 use crate::codec::wire::{put_bytes, put_int, put_key};
 
-/// Writes the v2 document of all specs as protobuf.
+/// Writes the v2 document of all specs and of the groups that other servers answer for as protobuf.
 ///
 /// # Errors
 /// Those of the writer.
-pub fn write_v2_protobuf(out: &mut impl Write, specs: &[PathSpec]) -> io::Result<()> {
+pub fn write_v2_protobuf(out: &mut impl Write, specs: &[PathSpec], others: Vec<Part>) -> io::Result<()> {
     let specs: Vec<&PathSpec> = specs.iter().collect();
     let mut head = Vec::new();
     put_bytes(&mut head, 1, b"2.0");
@@ -22,16 +23,23 @@ pub fn write_v2_protobuf(out: &mut impl Write, specs: &[PathSpec]) -> io::Result
         put_bytes(info, 2, VERSION.as_bytes());
     });
     out.write_all(&head)?;
-    each_path(Dialect::V2, &specs, &mut |path, item| {
-        let mut part = Vec::new();
-        nested(&mut part, 8, |paths| named(paths, 2, path, |own| path_item(own, item)));
-        out.write_all(&part)
-    })?;
+    let mut merge = Merge::new(others);
     each_schema(Dialect::V2, &specs, &mut |name, definition| {
-        let mut part = Vec::new();
-        nested(&mut part, 9, |definitions| named(definitions, 1, name, |own| schema(own, definition)));
-        out.write_all(&part)
+        let merged = merge.own(name, definition);
+        out.write_all(&definition_part(name, merged.as_ref().unwrap_or(definition)))
     })?;
+    let mut rest = merge.rest();
+    rest.definitions().try_for_each(|(name, definition)| out.write_all(&definition_part(name, definition)))?;
+    for (name, parameter) in rest.parameters() {
+        let mut part = Vec::new();
+        nested(&mut part, 10, |parameters| named(parameters, 1, name, |own| one_parameter(own, parameter)));
+        out.write_all(&part)?;
+    }
+    each_path(Dialect::V2, &specs, &mut |path, item| {
+        rest.own_path(path);
+        out.write_all(&path_part(path, item))
+    })?;
+    rest.paths().try_for_each(|(path, item)| out.write_all(&path_part(path, item)))?;
     let mut tail = Vec::new();
     // security: [{"BearerToken": []}]
     nested(&mut tail, 12, |requirement| named(requirement, 1, "BearerToken", |_| ()));
@@ -46,6 +54,18 @@ pub fn write_v2_protobuf(out: &mut impl Write, specs: &[PathSpec]) -> io::Result
         });
     });
     out.write_all(&tail)
+}
+
+fn path_part(path: &str, item: &Value) -> Vec<u8> {
+    let mut part = Vec::new();
+    nested(&mut part, 8, |paths| named(paths, 2, path, |own| path_item(own, item)));
+    part
+}
+
+fn definition_part(name: &str, definition: &Value) -> Vec<u8> {
+    let mut part = Vec::new();
+    nested(&mut part, 9, |definitions| named(definitions, 1, name, |own| schema(own, definition)));
+    part
 }
 
 fn nested(out: &mut Vec<u8>, tag: u16, write: impl FnOnce(&mut Vec<u8>)) {
@@ -157,7 +177,10 @@ fn answer(out: &mut Vec<u8>, response: &Value) {
 
 fn parameters(out: &mut Vec<u8>, tag: u16, list: &Value) {
     for parameter in list.as_array().into_iter().flatten() {
-        nested(out, tag, |item| nested(item, 1, |own| one_parameter(own, parameter)));
+        nested(out, tag, |item| match parameter.get("$ref") {
+            Some(reference) => nested(item, 2, |own| text(own, 1, reference)),
+            None => nested(item, 1, |own| one_parameter(own, parameter)),
+        });
     }
 }
 

@@ -148,7 +148,7 @@ fn the_protobuf_form_says_the_same() {
         field(found.unwrap_or_else(|| panic!("no {name}")), 2)[0]
     }
     let mut out = Vec::new();
-    write_v2_protobuf(&mut out, &specs()).unwrap();
+    write_v2_protobuf(&mut out, &specs(), Vec::new()).unwrap();
     assert_eq!(field(&out, 1), [b"2.0"]);
     let document = v2(&specs());
     let paths = field(&out, 8);

@@ -8,6 +8,7 @@ mod availability;
 pub(crate) mod discovery;
 mod local;
 mod proxy;
+mod swagger;
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -27,6 +28,7 @@ use crate::verbs;
 use availability::Finding;
 pub(crate) use local::objects;
 pub(crate) use proxy::serve;
+pub(crate) use swagger::Swagger;
 
 /// The label of APIServices that we made.
 const AUTOMANAGED: &str = "kube-aggregator.kubernetes.io/automanaged";
@@ -49,6 +51,8 @@ pub(crate) struct Remote {
     pub(crate) resources: Option<Value>,
     /// Its part of `/openapi/v3`: the address with the hash.
     pub(crate) openapi: Option<String>,
+    /// Its part of `/openapi/v2`.
+    pub(crate) swagger: Option<Arc<Swagger>>,
 }
 
 /// Remotes by group and version.
@@ -76,6 +80,12 @@ impl Aggregator {
         let path = path.strip_prefix("/openapi/v3").unwrap_or(path);
         let mut parts = path.strip_prefix("/apis/")?.split('/');
         map.get(&(parts.next()?.to_owned(), parts.next()?.to_owned())).cloned()
+    }
+
+    /// What is known of a group version.
+    fn get(&self, group: &str, version: &str) -> Option<Arc<Remote>> {
+        let map = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
+        map.get(&(group.to_owned(), version.to_owned())).cloned()
     }
 
     /// Takes in a new state; whether it is another.
@@ -196,7 +206,9 @@ async fn look(server: &Arc<Server>, object: &Value) -> (Finding, Remote) {
         available: false,
         resources: None,
         openapi: None,
+        swagger: None,
     };
+    let before = server.aggregator.get(&remote.group, &remote.version).and_then(|before| before.swagger.clone());
     let finding = match proxy::address(server, &remote) {
         Err(finding) => finding,
         Ok(_) => match proxy::discover(server, &remote).await {
@@ -204,6 +216,8 @@ async fn look(server: &Arc<Server>, object: &Value) -> (Finding, Remote) {
                 remote.available = true;
                 remote.resources = Some(resources);
                 remote.openapi = openapi;
+                let asked = proxy::swagger(server, &remote, before.as_ref().map_or("", |before| &before.etag)).await;
+                remote.swagger = swagger::next(before, asked, &remote.group, &remote.version);
                 Finding::passed()
             }
             Err(why) => Finding::failed("FailedDiscoveryCheck", why),

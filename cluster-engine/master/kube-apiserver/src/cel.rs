@@ -20,6 +20,7 @@ mod quantity;
 mod regex;
 mod semver;
 mod sets;
+mod unordered;
 mod url;
 pub(crate) mod value;
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use drydock_api::Status;
+use drydock_api::openapi::Part;
 use drydock_component::serve::Body;
 use http::header::{CONTENT_ENCODING, ETAG, HeaderValue, VARY};
 use http::{Response, StatusCode};
@@ -162,7 +163,7 @@ impl Documents {
             "/openapi/v2" => {
                 let protobuf = prefers_protobuf(exchange.header("accept"))?;
                 let (name, media) = if protobuf { ("/openapi/v2.pb", PROTOBUF[0]) } else { (path, "application/json") };
-                Self::lend(server, exchange, name, media, |out, rows| openapi::v2(out, rows, protobuf))
+                Self::lend(server, exchange, name, media, |out, rows| openapi::v2(out, rows, parts(server), protobuf))
             }
             "/openapi/v3" => {
                 let (document, _) = server.documents.get(path, "", |out| {
@@ -230,6 +231,12 @@ impl Documents {
         paths.dedup();
         paths
     }
+}
+
+/// What the groups of others add to the v2 document.
+fn parts(server: &Server) -> Vec<Part> {
+    let swaggers = server.aggregator.all().into_iter().filter_map(|remote| remote.swagger.clone());
+    swaggers.filter_map(|swagger| swagger.part().ok()).collect()
 }
 
 /// A document of the older form, the groups of others included.

@@ -3,6 +3,7 @@
 mod support;
 
 use std::net::{IpAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -42,6 +43,10 @@ fn answer(value: &Value) -> Response<serve::Body> {
     response
 }
 
+/// Whether the aggregated server's v2 document is another by now, and how often it need not be sent.
+static CHANGED: AtomicBool = AtomicBool::new(false);
+static SPARED: AtomicUsize = AtomicUsize::new(0);
+
 /// Serves the group `wardle.example.com/v1`: tells who asked, if the front proxy vouches for it.
 async fn wardle(request: Request<Incoming>, peer: Peer) -> Response<serve::Body> {
     if peer.cert.is_none() {
@@ -53,6 +58,28 @@ async fn wardle(request: Request<Incoming>, peer: Peer) -> Response<serve::Body>
         "/apis/wardle.example.com/v1" => {
             answer(&json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "wardle.example.com/v1",
             "resources": [{"name": "flunders", "singularName": "flunder", "namespaced": true, "kind": "Flunder", "verbs": ["get", "list"]}]}))
+        }
+        "/openapi/v2" => {
+            let changed = CHANGED.load(Ordering::SeqCst);
+            let (etag, name) = if changed { ("\"two\"", "Flounder") } else { ("\"one\"", "Flunder") };
+            if header("if-none-match") == etag {
+                SPARED.fetch_add(1, Ordering::SeqCst);
+                return serve::text(StatusCode::NOT_MODIFIED, "");
+            }
+            let kind = json!([{"group": "wardle.example.com", "version": "v1", "kind": "Flunder"}]);
+            let mut response = answer(&json!({"swagger": "2.0",
+                "paths": {
+                    "/apis/wardle.example.com/v1/namespaces/{namespace}/flunders": {"get": {"operationId": "listFlunders",
+                        "parameters": [{"$ref": "#/parameters/pretty"}],
+                        "responses": {"200": {"description": "OK", "schema": {"$ref": format!("#/definitions/{name}")}}}}},
+                    "/apis/apps/v1/deployments": {"get": {"operationId": "mine"}}},
+                "parameters": {"pretty": {"name": "pretty", "in": "query", "type": "string"}},
+                "definitions": {
+                    name: {"type": "object", "x-kubernetes-group-version-kind": kind,
+                        "properties": {"metadata": {"$ref": "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}}},
+                    "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta": {"type": "object", "description": "another"}}}));
+            response.headers_mut().insert("etag", http::HeaderValue::from_static(etag));
+            response
         }
         "/apis/wardle.example.com/v1/namespaces/default/flunders" => {
             answer(&json!({"kind": "FlunderList", "apiVersion": "wardle.example.com/v1",
@@ -116,8 +143,38 @@ async fn a_group_of_another_server_is_passed_on() -> Result<()> {
     let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
     let (_, aggregated) = admin.get_as("/apis", accept).await?;
     assert!(aggregated.to_string().contains("flunders"), "{aggregated}");
+
+    let (_, swagger) = admin.get("/openapi/v2").await?;
+    let reference = &swagger["definitions"]["Flunder"]["properties"]["metadata"]["$ref"];
+    assert_eq!(reference, "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta_v2");
+    let definitions = &swagger["definitions"];
+    assert_eq!(definitions["io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta_v2"]["description"], "another");
+    assert!(definitions["io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"]["properties"]["name"].is_object());
+    let path = &swagger["paths"]["/apis/wardle.example.com/v1/namespaces/{namespace}/flunders"]["get"];
+    assert_eq!(path["parameters"][0]["$ref"], "#/parameters/pretty");
+    assert_eq!(swagger["parameters"]["pretty"]["in"], "query");
+    assert_ne!(swagger["paths"]["/apis/apps/v1/deployments"]["get"]["operationId"], "mine");
+    // A look at an unchanged server does not fetch its document again.
+    let before = SPARED.load(Ordering::SeqCst);
+    let label = |turn: &str| json!({"metadata": {"labels": {"turn": turn}}});
+    assert_eq!(admin.patch(own, "merge-patch+json", label("one")).await?.0, StatusCode::OK);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while SPARED.load(Ordering::SeqCst) == before {
+        assert!(Instant::now() < deadline, "not asked again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    CHANGED.store(true, Ordering::SeqCst);
+    assert_eq!(admin.patch(own, "merge-patch+json", label("two")).await?.0, StatusCode::OK);
+    let has = |name: &'static str| move |_, swagger: &Value| swagger["definitions"][name].is_object();
+    let swagger = until(&admin, "/openapi/v2", has("Flounder")).await?;
+    assert!(!swagger["definitions"]["Flunder"].is_object());
+    let protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    let (_, text) = admin.get_as("/openapi/v2", protobuf).await?;
+    assert!(text.as_str().is_some_and(|text| text.contains("Flounder") && text.contains("listFlunders")));
+
     assert_eq!(admin.delete(own).await?.0, StatusCode::OK);
     until(&admin, flunders, |code, _| code == StatusCode::NOT_FOUND).await?;
+    until(&admin, "/openapi/v2", |_, swagger| !swagger["definitions"]["Flounder"].is_object()).await?;
     trigger.shut_down();
     Ok(())
 }

@@ -122,6 +122,7 @@ mod tests {
             available: true,
             resources: Some(list),
             openapi: None,
+            swagger: None,
         })]
     }
 

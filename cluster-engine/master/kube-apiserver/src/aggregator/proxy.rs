@@ -18,12 +18,13 @@ use serde_json::Value;
 
 use super::Remote;
 use super::availability::{Finding, endpoint};
+use super::swagger::Asked;
 use crate::authorize::UserInfo;
 use crate::exchange::Exchange;
 use crate::kubelet;
 use crate::server::Server;
 
-/// How long a server may take to tell what it serves.
+/// How long a server may take for each document that tells what it serves.
 const DISCOVERY_TIME: Duration = Duration::from_secs(5);
 /// Largest discovery document that is read.
 const DISCOVERY_LIMIT: usize = 4 << 20;
@@ -103,17 +104,49 @@ pub(super) async fn discover(server: &Server, remote: &Remote) -> Result<(Value,
     Ok((list, openapi))
 }
 
+/// Asks a remote for its v2 document, unless that is still the one of `etag`.
+pub(super) async fn swagger(server: &Server, remote: &Remote, etag: &str) -> Asked {
+    let asked = async {
+        let answer = ask(server, remote, "/openapi/v2", etag).await?;
+        match answer.status() {
+            StatusCode::NOT_MODIFIED => Ok(Asked::NotModified),
+            StatusCode::NOT_FOUND => Ok(Asked::Missing),
+            status if status.is_success() => {
+                let etag = answer.headers().get(header::ETAG).and_then(|value| value.to_str().ok()).unwrap_or("");
+                Ok(Asked::Document { etag: etag.to_owned(), bytes: read(answer).await? })
+            }
+            status => Err(format!("bad status {}", status.as_u16())),
+        }
+    };
+    match tokio::time::timeout(DISCOVERY_TIME, asked).await {
+        Ok(asked) => asked.unwrap_or_else(Asked::Failed),
+        Err(_) => Asked::Failed("context deadline exceeded".to_owned()),
+    }
+}
+
 async fn fetch(server: &Server, remote: &Remote, path: &str) -> Result<Value, String> {
-    let mut headers = HeaderMap::new();
-    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    identify(&mut headers, &UserInfo::new("system:kube-aggregator", &["system:masters"]));
-    let answer =
-        send(server, remote, &Method::GET, path, headers, full(Bytes::new())).await.map_err(|status| status.message)?;
+    let answer = ask(server, remote, path, "").await?;
     if !answer.status().is_success() {
         return Err(format!("bad status from {path}: {}", answer.status().as_u16()));
     }
+    serde_json::from_slice(&read(answer).await?).map_err(|error| error.to_string())
+}
+
+/// Asks for a document in our own name.
+async fn ask(server: &Server, remote: &Remote, path: &str, etag: &str) -> Result<Response<Incoming>, String> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    if let (false, Ok(etag)) = (etag.is_empty(), HeaderValue::from_str(etag)) {
+        headers.insert(header::IF_NONE_MATCH, etag);
+    }
+    identify(&mut headers, &UserInfo::new("system:kube-aggregator", &["system:masters"]));
+    let answer = send(server, remote, &Method::GET, path, headers, full(Bytes::new())).await;
+    answer.map_err(|status| status.message)
+}
+
+async fn read(answer: Response<Incoming>) -> Result<Bytes, String> {
     let body = Limited::new(answer.into_body(), DISCOVERY_LIMIT).collect().await.map_err(|error| error.to_string())?;
-    serde_json::from_slice(&body.to_bytes()).map_err(|error| error.to_string())
+    Ok(body.to_bytes())
 }
 
 /// Puts the user into headers that only our certificate makes believable.

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use serde_json::{Map, Value as Json};
 
 use super::ENVIRONMENT;
+use super::unordered::{Identity, Unordered};
 
 /// JSON as it is.
 pub(crate) fn dynamic(value: &Json) -> Box<dyn Val> {
@@ -56,11 +57,27 @@ pub(crate) fn typed(value: &Json, schema: &Json, resource: bool) -> Box<dyn Val>
         }
         ("string", Json::String(text)) => text_of(text, schema.get("format").and_then(Json::as_str).unwrap_or("")),
         ("array", Json::Array(items)) => {
-            let schema = schema.get("items").unwrap_or(&Json::Null);
-            Box::new(CelList::from(items.iter().map(|item| typed(item, schema, false)).collect::<Vec<_>>()))
+            let inner = schema.get("items").unwrap_or(&Json::Null);
+            let items = items.iter().map(|item| typed(item, inner, false)).collect::<Vec<_>>();
+            match identity(schema) {
+                Some(identity) => Box::new(Unordered::new(items, identity)),
+                None => Box::new(CelList::from(items)),
+            }
         }
         ("object", Json::Object(fields)) => object(fields, schema, resource || flag("x-kubernetes-embedded-resource")),
         _ => dynamic(value),
+    }
+}
+
+/// What a list's items are known by, if not by their places.
+fn identity(schema: &Json) -> Option<Identity> {
+    match schema.get("x-kubernetes-list-type")?.as_str()? {
+        "set" => Some(Identity::Set),
+        "map" => {
+            let keys = schema.get("x-kubernetes-list-map-keys")?.as_array()?.iter().filter_map(Json::as_str);
+            Some(Identity::Map(keys.map(|key| escape(key).unwrap_or_else(|| key.to_owned())).collect()))
+        }
+        _ => None,
     }
 }
 

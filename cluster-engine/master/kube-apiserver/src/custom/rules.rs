@@ -188,10 +188,10 @@ impl Rules {
                 scope.typed("self", value, schema, resource);
                 match (old, rule.optional_old) {
                     (old, true) => {
-                        let old = old.map(|old| cel::value::typed(&arrange(old, value, schema), schema, resource));
+                        let old = old.map(|old| cel::value::typed(old, schema, resource));
                         scope.val("oldSelf", cel::value::optional(old));
                     }
-                    (Some(old), false) => scope.typed("oldSelf", &arrange(old, value, schema), schema, resource),
+                    (Some(old), false) => scope.typed("oldSelf", old, schema, resource),
                     (None, false) => {}
                 }
                 scope
@@ -280,38 +280,6 @@ pub(super) fn counterpart<'a>(item: &Value, old: &'a Value, schema: &Value) -> O
     names.peek()?;
     let names: Vec<&str> = names.collect();
     old.as_array()?.iter().find(|other| names.iter().all(|key| other.get(key) == item.get(key)))
-}
-
-/// The old value with its sets and keyed lists in the new one's order, where they hold the same items: their order means nothing, and they are
-/// equal for rules in whatever order they were written.
-fn arrange(old: &Value, new: &Value, schema: &Value) -> Value {
-    match (old, new) {
-        (Value::Array(items), Value::Array(others)) if items.len() == others.len() => {
-            let inner = schema.get("items").unwrap_or(&Value::Null);
-            match schema.get("x-kubernetes-list-type").and_then(Value::as_str) {
-                Some("set") if others.iter().all(|other| items.contains(other)) => new.clone(),
-                Some("map") => {
-                    let found =
-                        others.iter().map(|other| Some(arrange(counterpart(other, old, schema)?, other, inner)));
-                    found.collect::<Option<Vec<Value>>>().map_or_else(|| old.clone(), Value::Array)
-                }
-                _ => old.clone(),
-            }
-        }
-        (Value::Object(fields), Value::Object(others)) => {
-            let arranged = fields.iter().map(|(key, old)| {
-                let known = schema.get("properties").and_then(|properties| properties.get(key));
-                let schema = known.or_else(|| schema.get("additionalProperties"));
-                let value = match (others.get(key), schema) {
-                    (Some(new), Some(schema)) => arrange(old, new, schema),
-                    _ => old.clone(),
-                };
-                (key.clone(), value)
-            });
-            Value::Object(arranged.collect())
-        }
-        _ => old.clone(),
-    }
 }
 
 #[cfg(test)]

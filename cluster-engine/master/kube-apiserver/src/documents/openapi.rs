@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use drydock_api::meta::Gvk;
-use drydock_api::openapi::{self, PathSpec};
+use drydock_api::openapi::{self, Part, PathSpec};
 use serde_json::{Map, Value, json};
 use sha2::Digest as _;
 
@@ -114,12 +114,12 @@ pub(super) fn v3(out: &mut dyn Write, rows: &[&'static Resource], name: &str) ->
     openapi::write_v3(&mut out, group, version, &specs(&of_version(rows, name)))
 }
 
-/// Writes the v2 document.
-pub(super) fn v2(out: &mut dyn Write, rows: &[&'static Resource], protobuf: bool) -> io::Result<()> {
+/// Writes the v2 document, the parts of other servers included.
+pub(super) fn v2(out: &mut dyn Write, rows: &[&'static Resource], others: Vec<Part>, protobuf: bool) -> io::Result<()> {
     let mut out = out;
     if protobuf {
-        openapi::write_v2_protobuf(&mut out, &specs(rows))
+        openapi::write_v2_protobuf(&mut out, &specs(rows), others)
     } else {
-        openapi::write_v2(&mut out, &specs(rows))
+        openapi::write_v2(&mut out, &specs(rows), others)
     }
 }
