@@ -9,6 +9,9 @@ use crate::lessons::Definition;
 use crate::sessions::Progress;
 use crate::store::MemberRow;
 
+/// What the API server sees of a command line comes within this time.
+const ITS_OWN_MILLIS: u64 = 10_000;
+
 /// What the grid needs to know of a lesson.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Facts {
@@ -94,6 +97,15 @@ pub(super) fn rows(
         .collect()
 }
 
+/// What to show of the last command line and the last change that the API server saw: what came of a command is not told in its
+/// place.
+fn last<'a>(command: Option<&'a (String, u64)>, action: Option<&'a (String, u64)>) -> Option<&'a (String, u64)> {
+    match (command, action) {
+        (Some(command), Some(action)) if action.1 <= command.1.saturating_add(ITS_OWN_MILLIS) => Some(command),
+        (command, action) => action.or(command),
+    }
+}
+
 /// Steps of the lesson that are done.
 fn done(seen: &Seen, facts: Option<&Facts>) -> usize {
     facts.map_or(0, |facts| facts.steps.iter().filter(|(step, _)| seen.steps_done.contains(step)).count())
@@ -112,8 +124,7 @@ fn fill(
     learner.online = seen.online;
     learner.lesson.clone_from(&seen.lesson);
     learner.watchers = seen.watchers;
-    let newest = [&seen.progress.command, &seen.action].into_iter().flatten().max_by_key(|(_, millis)| *millis);
-    if let Some((command, millis)) = newest {
+    if let Some((command, millis)) = last(seen.progress.command.as_ref(), seen.action.as_ref()) {
         learner.last_command = Some(command.clone());
         learner.last_command_millis = *millis;
     }
