@@ -1,6 +1,7 @@
 //! Chromium through its driver, with waits that tell what they saw last.
 
 mod driver;
+mod form;
 mod learner;
 mod snapshot;
 
@@ -36,6 +37,16 @@ impl Drop for Browser {
 impl Browser {
     /// Starts the driver on a free port and opens a window.
     pub async fn open() -> anyhow::Result<Browser> {
+        Self::open_with(&[]).await
+    }
+
+    /// A window in which a host name that nobody else resolves is a server of the test (`host:port`).
+    pub async fn open_where(host: &str, is: &str) -> anyhow::Result<Browser> {
+        // A name without certificate is tried with TLS first otherwise.
+        Self::open_with(&[&format!("--host-resolver-rules=MAP {host} {is}"), "--disable-features=HttpsUpgrades"]).await
+    }
+
+    async fn open_with(more: &[&str]) -> anyhow::Result<Browser> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let driver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
@@ -44,7 +55,7 @@ impl Browser {
             .spawn()
             .context("chromedriver is missing: run the tests through `cargo xtask test`")?;
         let profile = tempfile::tempdir()?;
-        let options = json!({
+        let mut options = json!({
             "binary": "/usr/bin/chromium",
             "args": [
                 "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-quic",
@@ -52,6 +63,9 @@ impl Browser {
                 "--window-size=1440,900", format!("--user-data-dir={}", profile.path().display()),
             ],
         });
+        if let Some(arguments) = options["args"].as_array_mut() {
+            arguments.extend(more.iter().map(|it| json!(it)));
+        }
         let mut capabilities = serde_json::Map::new();
         capabilities.insert("goog:chromeOptions".to_owned(), options);
         capabilities.insert("goog:loggingPrefs".to_owned(), json!({"browser": "ALL"}));

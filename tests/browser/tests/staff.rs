@@ -24,14 +24,14 @@ async fn the_consoles_link_makes_the_first_account_which_signs_out_and_in() -> a
 
     browser.visit(&link).await?;
     browser.wait_text("main", "Make your account").await?;
-    fill(&browser, "#name", "Grace").await?;
-    fill(&browser, "#password", "too short").await?;
-    fill(&browser, "#again", "too short").await?;
+    browser.fill("#name", "Grace").await?;
+    browser.fill("#password", "too short").await?;
+    browser.fill("#again", "too short").await?;
     browser.click_button("Make the account").await?;
     browser.wait_for("#password[aria-invalid=true]").await?;
     browser.is_accessible("the first account").await?;
-    fill(&browser, "#password", PASSWORD).await?;
-    fill(&browser, "#again", PASSWORD).await?;
+    browser.fill("#password", PASSWORD).await?;
+    browser.fill("#again", PASSWORD).await?;
     browser.click_button("Make the account").await?;
     browser.wait_text("main", "No class yet").await?;
     browser.is_accessible("classes").await?;
@@ -46,27 +46,20 @@ async fn the_consoles_link_makes_the_first_account_which_signs_out_and_in() -> a
 
     // The link is used up.
     browser.visit(&link).await?;
-    fill(&browser, "#name", "Mallory").await?;
-    fill(&browser, "#password", PASSWORD).await?;
-    fill(&browser, "#again", PASSWORD).await?;
+    browser.fill("#name", "Mallory").await?;
+    browser.fill("#password", PASSWORD).await?;
+    browser.fill("#again", PASSWORD).await?;
     browser.click_button("Make the account").await?;
     browser.wait_text("main", "This link has been used or is too old").await?;
 
     browser.click("header a[href='/staff/account']").await?;
     browser.click_button("Sign out").await?;
-    fill(&browser, "#name", "Grace").await?;
-    fill(&browser, "#password", "not her password").await?;
+    browser.fill("#name", "Grace").await?;
+    browser.fill("#password", "not her password").await?;
     browser.click_button("Sign in").await?;
     browser.wait_text("main", "Name or password is wrong").await?;
-    fill(&browser, "#password", PASSWORD).await?;
+    browser.fill("#password", PASSWORD).await?;
     browser.click_button("Sign in").await?;
     browser.wait_text("header", "Grace").await?;
     browser.close().await
-}
-
-/// Puts a text into a field in place of what is there.
-async fn fill(browser: &Browser, field: &str, text: &str) -> anyhow::Result<()> {
-    browser.focus(field).await?;
-    browser.value("document.activeElement.select()").await?;
-    browser.keys(text).await
 }
