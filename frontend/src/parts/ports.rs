@@ -19,9 +19,12 @@ fn href(port: &Port) -> String {
 pub(crate) fn of(key: &ObjectKey, topology: &Topology) -> Vec<Port> {
     let own = |name: &str, namespace: &str| name == key.name && namespace == key.namespace;
     match key.kind {
-        ObjectKind::Service => {
-            topology.services.iter().find(|it| own(&it.name, &it.namespace)).map(of_service).unwrap_or_default()
-        }
+        ObjectKind::Service => topology
+            .services
+            .iter()
+            .find(|it| own(&it.name, &it.namespace))
+            .map(|it| of_service(it, topology))
+            .unwrap_or_default(),
         ObjectKind::Ingress => {
             let found = topology.ingresses.iter().find(|it| own(&it.name, &it.namespace));
             found.map(|it| of_ingress(it, topology)).unwrap_or_default()
@@ -41,8 +44,8 @@ pub(crate) fn Ports() -> impl IntoView {
         let (name, to) = (format!("{:?} {}", port.kind, port.name), href(&port));
         view! {
             <a class=format!("{MENU_ITEM} gap-4") role="menuitem" tabindex="-1" target="_blank" rel="noopener external" href=to>
-                <span class="grow font-mono text-[13px]" class:opacity-60=!port.ready>{port.address}</span>
-                <span class="text-xs text-muted">{name}</span>
+                <span class="grow font-mono text-[13px]" class:text-muted=!port.ready>{port.address}</span>
+                <span class="text-xs whitespace-nowrap text-muted">{name}</span>
             </a>
         }
     };

@@ -72,6 +72,26 @@ impl Browser {
         Ok(self.client.goto(address).await?)
     }
 
+    /// Goes on in the tab that the page has opened, once it is there.
+    pub async fn follow_to_new_tab(&self) -> anyhow::Result<()> {
+        let here = self.client.window().await?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(other) = self.client.windows().await?.into_iter().find(|it| *it != here) {
+                return Ok(self.client.switch_to_window(other).await?);
+            }
+            anyhow::ensure!(Instant::now() < end, "no tab was opened");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Closes this tab and goes on in the one before.
+    pub async fn close_tab(&self) -> anyhow::Result<()> {
+        self.client.close_window().await?;
+        let first = self.client.windows().await?.into_iter().next().context("a tab is left")?;
+        Ok(self.client.switch_to_window(first).await?)
+    }
+
     /// Loads the page anew.
     pub async fn reload(&self) -> anyhow::Result<()> {
         Ok(self.client.refresh().await?)

@@ -321,12 +321,16 @@ fn below_a_path(lab: &Lab<'_>) {
     assert_eq!(header(&get(&format!("{prefix}/login"), &pass), "location"), Some(format!("{prefix}/home").as_str()));
     // What a page without an origin loads comes without cookies; the address alone opens nothing.
     assert!(get(&location, "\r\nSec-Fetch-Mode: no-cors").starts_with("HTTP/1.1 200"));
+    assert!(get(&location, "\r\nAccept: */*").starts_with("HTTP/1.1 200"));
+    let page = "\r\nAccept: text/html,*/*";
+    let elsewhere = location.replace("/30090/", "/30081/");
     for (path, more) in [
-        (location.as_str(), ""),
-        (location.as_str(), own.as_str()),
-        (&location.replace("/30090/", "/30081/"), pass.as_str()),
+        (&location, page.to_owned()),
+        (&location, format!("{page}{own}")),
+        (&location, "\r\nSec-Fetch-Mode: navigate".to_owned()),
+        (&elsewhere, pass.clone()),
     ] {
-        let answer = get(path, more);
+        let answer = get(path, &more);
         assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
     }
 }
