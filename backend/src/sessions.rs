@@ -24,7 +24,7 @@ use drydock_protocol::{
 };
 use tokio::sync::oneshot;
 
-pub(crate) use hub::{Found, Hub, Looked, OpenTerminal, Progress};
+pub(crate) use hub::{Found, Hub, Looked, OpenTerminal, Progress, Watching};
 pub(crate) use pool::WORKERS as WARM_WORKERS;
 
 use crate::admission::Rules;

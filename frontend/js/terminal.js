@@ -35,6 +35,8 @@ function copyByCommand(text) {
 
 // What a terminal answers by itself when a program asks it something.
 const ANSWER = /^\x1b(\[[?>=]?[\d;]*[cnRyt]|\[[IO]|[P\]][^\x07\x1b]*(\x07|\x1b\\))$/;
+// The sequence by which the workstation's `download` offers a file: ESC ] 5522 ; download ; path BEL.
+const OFFER = 5522;
 // The page tells the server what it has shown each time this much more is on the screen.
 const TELL = 65536;
 
@@ -46,6 +48,7 @@ class Handle {
     this.onSeen = onSeen;
     this.count = { seen: 0, told: 0 };
     this.replaying = false;
+    this.isFixed = false;
   }
   // A new socket: what the server kept comes first and replaces what is on the screen.
   begin() {
@@ -66,7 +69,22 @@ class Handle {
     });
   }
   isAnswer(text) {
-    return this.replaying && ANSWER.test(text);
+    // Where somebody looks on, the terminal that is looked at answers.
+    return (this.replaying || this.isFixed) && ANSWER.test(text);
+  }
+  // Takes a size that is not this page's to choose; the letters become as large as the place allows.
+  shape(cols, rows) {
+    this.isFixed = true;
+    this.terminal.resize(cols, rows);
+    this.scale();
+  }
+  scale() {
+    const box = this.terminal.element?.parentElement;
+    const screen = this.terminal.element?.querySelector(".xterm-screen");
+    if (!box?.clientWidth || !screen?.clientWidth) return;
+    const share = Math.min(box.clientWidth / screen.clientWidth, box.clientHeight / screen.clientHeight);
+    const size = Math.floor(this.terminal.options.fontSize * share * 0.98 * 2) / 2;
+    this.terminal.options.fontSize = Math.max(6, Math.min(22, size));
   }
   notice(text) {
     this.terminal.write(`\r\n\x1b[2m${text}\x1b[0m\r\n`);
@@ -79,6 +97,7 @@ class Handle {
     this.terminal.focus();
   }
   fit() {
+    if (this.isFixed) return this.scale();
     const box = this.terminal.element?.parentElement;
     if (box && box.clientWidth > 40 && box.clientHeight > 20) this.fitAddon.fit();
   }
@@ -97,7 +116,7 @@ class Handle {
   }
 }
 
-export async function createTerminal(element, label, preview, ports, onInput, onResize, onSeen) {
+export async function createTerminal(element, label, preview, ports, onInput, onResize, onSeen, onOffer) {
   const [{ Terminal, FitAddon, addLinks, Unicode11Addon }] = await Promise.all([import("drydock-xterm"), document.fonts.ready]);
   const terminal = new Terminal({
     allowProposedApi: true,
@@ -137,6 +156,12 @@ export async function createTerminal(element, label, preview, ports, onInput, on
   terminal.onData((text) => handle.isAnswer(text) || onInput(encoder.encode(text)));
   terminal.onBinary((text) => onInput(Uint8Array.from(text, (it) => it.charCodeAt(0))));
   terminal.onResize(({ cols, rows }) => onResize(cols, rows));
+  terminal.parser.registerOscHandler(OFFER, (data) => {
+    const [verb, ...path] = data.split(";");
+    // What was offered before a reload is not offered again.
+    if (verb === "download" && !handle.replaying) onOffer(path.join(";"));
+    return true;
+  });
   let pending = 0;
   const observer = new ResizeObserver(() => {
     cancelAnimationFrame(pending);

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use drydock_protocol::{
-    Answer, AnswerVerdict, ClassPlace, CreateSession, ErrorBody, Fault, HomeFile, HomeFiles, Invitation, JoinClass,
-    Language, LearnerAction, Lesson, LessonSummary, ManifestOutcome, ObjectDetails, RunManifest, Session,
-    TerminalControl, error::code, path,
+    Answer, AnswerVerdict, ClassPlace, CreateInvite, CreateSession, ErrorBody, Fault, HomeFile, HomeFiles, Invitation,
+    Invite, JoinClass, Language, LearnerAction, Lesson, LessonSummary, ManifestOutcome, May, ObjectDetails,
+    RedeemInvite, RunManifest, Session, TerminalControl, error::code, path,
 };
 use gloo::net::http::{Method, RequestBuilder};
 use leptos::prelude::window;
@@ -80,6 +80,29 @@ pub(crate) async fn create(request: &CreateSession) -> Result<Session, Error> {
 /// Ends a session.
 pub(crate) async fn end(id: &str) -> Result<Session, Error> {
     send(Method::DELETE, &path::session(id), None).await
+}
+
+/// The links that let others in.
+pub(crate) async fn invites(id: &str) -> Result<Vec<Invite>, Error> {
+    send(Method::GET, &path::invites(id), None).await
+}
+
+/// Makes such a link.
+pub(crate) async fn invite(id: &str, may: May) -> Result<Invite, Error> {
+    let body = serde_json::to_string(&CreateInvite { may }).unwrap_or_default();
+    send(Method::POST, &path::invites(id), Some(&body)).await
+}
+
+/// Makes it void.
+pub(crate) async fn revoke_invite(id: &str, may: May) -> Result<(), Error> {
+    let (status, text) = fetch(Method::DELETE, &path::invite(id, may), None).await.map_err(|_| Error::Offline)?;
+    if (200..300).contains(&status) { Ok(()) } else { Err(refusal(status, &text)) }
+}
+
+/// Comes in by a link.
+pub(crate) async fn redeem(id: &str, token: &str) -> Result<Session, Error> {
+    let body = serde_json::to_string(&RedeemInvite { token: token.to_owned() }).unwrap_or_default();
+    send(Method::POST, &path::guests(id), Some(&body)).await
 }
 
 /// Gives a session more time.
@@ -203,9 +226,13 @@ pub(crate) fn events(id: &str) -> Result<EventSource, JsValue> {
 
 /// Opens a terminal.
 pub(crate) fn terminal(id: &str, terminal: &str, node: &str, cols: u16, rows: u16) -> Result<WebSocket, JsValue> {
+    socket(&path::terminal(id, terminal, node, cols, rows))
+}
+
+/// Opens a WebSocket that carries bytes.
+pub(crate) fn socket(path: &str) -> Result<WebSocket, JsValue> {
     let location = window().location();
     let scheme = if location.protocol()? == "https:" { "wss" } else { "ws" };
-    let path = path::terminal(id, terminal, node, cols, rows);
     let socket = WebSocket::new(&format!("{scheme}://{}{path}", location.host()?))?;
     socket.set_binary_type(web_sys::BinaryType::Arraybuffer);
     Ok(socket)
@@ -222,9 +249,16 @@ pub(crate) fn close_terminal(id: &str, name: &str, node: &str) {
     }
 }
 
-async fn send<T: DeserializeOwned>(method: Method, path: &str, body: Option<&str>) -> Result<T, Error> {
+/// Sends a request and reads the answer.
+pub(crate) async fn send<T: DeserializeOwned>(method: Method, path: &str, body: Option<&str>) -> Result<T, Error> {
     let (status, text) = fetch(method, path, body).await.map_err(|_| Error::Offline)?;
     read(status, &text)
+}
+
+/// Sends a request whose answer says no more than that it worked.
+pub(crate) async fn tell(method: Method, path: &str, body: Option<&str>) -> Result<(), Error> {
+    let (status, text) = fetch(method, path, body).await.map_err(|_| Error::Offline)?;
+    if (200..300).contains(&status) { Ok(()) } else { Err(refusal(status, &text)) }
 }
 
 fn read<T: DeserializeOwned>(status: u16, text: &str) -> Result<T, Error> {

@@ -1,5 +1,7 @@
 //! Drydock's browser app: the catalogue of lessons and the session page with lesson, living picture and terminal.
 //!
+//! [`staff`] is a second app, for instructors and operators, which shares parts with the first one.
+//!
 //! Two halves. The pure modules ([`diagram`], [`format`], [`inline`], [`manifest`], [`tabs`], [`text`], [`story`]) decide what is shown and
 //! where; they compile everywhere and are tested natively. The rest exists only on wasm32 and applies those
 //! decisions to the page. `api` is the only module that talks to the backend.
@@ -8,6 +10,8 @@ pub mod diagram;
 pub mod format;
 pub mod inline;
 pub mod manifest;
+#[allow(unreachable_pub, reason = "Leptos makes the properties of components public")]
+pub mod staff;
 pub mod story;
 pub mod tabs;
 pub mod text;
@@ -31,3 +35,5 @@ mod settings;
 
 #[cfg(target_arch = "wasm32")]
 pub use app::mount;
+#[cfg(target_arch = "wasm32")]
+pub use staff::mount as mount_staff;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use drydock_protocol::{
-    Check, CheckState, CheckStatus, ClassSeat, Envelope, HintStatus, Notice, Quiz, Session, SessionEvent, SessionState, Step,
-    Topology, Trace,
+    Check, CheckState, CheckStatus, ClassSeat, Envelope, HintStatus, Notice, Quiz, Session, SessionEvent, SessionState,
+    Step, Topology, Trace,
 };
 use gloo::events::EventListener;
 use leptos::prelude::*;
@@ -117,7 +117,9 @@ impl Live {
             match api::session(&id).await {
                 Ok(session) => {
                     let _ = self.problem.try_set(None);
-                    if self.session.try_with_untracked(Option::is_none) == Some(true) {
+                    // Its end may have come while the stream was broken; nothing else is told here.
+                    let is_news = session.state.is_over();
+                    if self.session.try_with_untracked(|it| it.is_none() || is_news) == Some(true) {
                         self.set_session(session);
                     }
                 }

@@ -6,6 +6,8 @@ mod class;
 mod en;
 mod page;
 mod scene;
+mod share;
+mod staff;
 mod zh_cn;
 mod zh_tw;
 
@@ -14,12 +16,16 @@ use drydock_protocol::{Language, Notice, StartStage};
 pub use class::ClassTexts;
 pub use page::PageTexts;
 pub use scene::SceneTexts;
+pub use share::ShareTexts;
+pub use staff::{StaffTexts, staff_texts};
 
 /// All texts of a language.
 #[derive(Debug)]
 pub struct Texts {
     /// For learners of a class.
     pub class: &'static ClassTexts,
+    /// About letting others in.
+    pub share: &'static ShareTexts,
     /// Of the session page.
     pub page: &'static PageTexts,
     /// Link that jumps over the header.

@@ -123,6 +123,9 @@ pub struct Durations {
 /// What one session costs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionLoad {
+    /// Its identifier, with which an operator ends it.
+    #[serde(default)]
+    pub id: String,
     /// Name of its cluster.
     pub name: String,
     /// Where it is in its life.

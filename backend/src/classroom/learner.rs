@@ -6,8 +6,30 @@ use drydock_protocol::{ClassSeat, ClassState, Joint, LearnerAction};
 
 use super::{Classroom, Room};
 use crate::error::Error;
-use crate::sessions::{Hub, now_millis};
+use crate::sessions::{Hub, Watching, now_millis};
 use crate::store::MemberRow;
+
+/// Somebody looks at a learner's terminal, and the learner's page says so, while this lives.
+pub(crate) struct Looking {
+    classroom: Arc<Classroom>,
+    session: String,
+    watching: Option<Watching>,
+}
+
+impl Looking {
+    fn tell(&self) {
+        if let Some((room, member)) = self.classroom.room_of(&self.session) {
+            self.classroom.tell(&room, &member);
+        }
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.watching = None;
+        self.tell();
+    }
+}
 
 impl Classroom {
     /// A member by number.
@@ -120,10 +142,11 @@ impl Classroom {
         !room.is_removed() && room.member(number).is_some()
     }
 
-    /// Tells a learner's page that who looks at its terminal changed.
-    pub(crate) fn watchers_changed(&self, room: &Room, number: u32) {
-        if let Some(member) = room.member(number) {
-            self.tell(room, &member);
-        }
+    /// Says on a learner's page that somebody looks, while what this gives is kept.
+    pub(crate) fn watching(self: &Arc<Self>, hub: &Arc<Hub>) -> Looking {
+        let watching = Some(hub.watch_terminal());
+        let looking = Looking { classroom: self.clone(), session: hub.id().to_owned(), watching };
+        looking.tell();
+        looking
     }
 }

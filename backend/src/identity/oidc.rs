@@ -37,7 +37,7 @@ pub(crate) const CALLBACK: &str = "/auth/oidc/callback";
 pub(crate) struct Options {
     /// Issuer with which instructors and operators sign in by OpenID Connect, e.g. https://login.example.com/realms/school
     /// [default: none].
-    #[arg(long, env = "DRYDOCK_OIDC_ISSUER", value_name = "URL", requires = "oidc_client_id")]
+    #[arg(long, env = "DRYDOCK_OIDC_ISSUER", value_name = "URL")]
     oidc_issuer: Option<String>,
     /// The identifier that the provider gave this server [default: none].
     #[arg(long, env = "DRYDOCK_OIDC_CLIENT_ID", value_name = "ID")]
@@ -175,6 +175,10 @@ impl Oidc {
         if issuer.url().scheme() != "https" && !local {
             return Err(OidcError::Options("the provider has to be reached over https".to_owned()));
         }
+        // Not clap's to check: it takes what the file says for no more than a default.
+        if options.oidc_client_id.is_none() {
+            return Err(OidcError::Options("--oidc-client-id is missing".to_owned()));
+        }
         if options.oidc_instructors.is_empty() && options.oidc_operators.is_empty() {
             return Err(OidcError::Options(
                 "say who may do what, with --oidc-instructors and --oidc-operators".to_owned(),
@@ -298,6 +302,7 @@ mod tests {
         let list = |groups: &[&str]| groups.iter().map(|group| (*group).to_owned()).collect();
         Oidc::new(Options {
             oidc_issuer: Some(issuer.to_owned()),
+            oidc_client_id: Some("drydock".to_owned()),
             oidc_instructors: list(instructors),
             oidc_operators: list(operators),
             ..Options::default()
@@ -332,5 +337,8 @@ mod tests {
         oidc(&["x"], &[], "http://id.example").err().expect("not over TLS");
         oidc(&["x"], &[], "nonsense").err().expect("no address");
         oidc(&[], &[], "https://id.example").err().expect("nobody has a role");
+        let issuer = Some("https://id.example".to_owned());
+        let nameless = Options { oidc_issuer: issuer, oidc_operators: vec!["x".to_owned()], ..Options::default() };
+        Oidc::new(nameless).err().expect("no client");
     }
 }

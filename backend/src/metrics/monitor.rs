@@ -87,6 +87,11 @@ impl Monitor {
         self.max_sessions
     }
 
+    /// Clusters of the warm pool that are ready.
+    pub(crate) fn warm(&self) -> usize {
+        self.sessions.warm()
+    }
+
     /// All that the operator's page shows.
     pub(crate) fn overview(&self) -> Overview {
         let (machine, server, _) = self.resources();
@@ -189,6 +194,7 @@ pub(crate) fn queue(sessions: &[(Session, bool)], now: u64) -> Queue {
 
 fn load(session: &Session, watched: bool) -> SessionLoad {
     SessionLoad {
+        id: session.id.clone(),
         name: session.name.clone(),
         state: session.state,
         lesson: session.lesson.clone(),

@@ -85,8 +85,21 @@ impl Assets {
         Ok(Assets { policy: manifest.content_security_policy.parse()?, files })
     }
 
+    /// The page of the app to which an address belongs: of the nearest folder above it that has one.
+    fn page(&self, path: &str) -> Option<&Asset> {
+        let mut folder = path.trim_end_matches('/');
+        loop {
+            let found = self.files.get(&format!("{folder}/index.html"));
+            if found.is_some() || folder.is_empty() {
+                return found;
+            }
+            folder = folder.rsplit_once('/').map_or("", |(above, _)| above);
+        }
+    }
+
     fn answer(&self, path: &str, headers: &HeaderMap) -> Response {
-        let Some(asset) = self.files.get(if is_page(path) { "/index.html" } else { path }) else {
+        let asset = if is_page(path) { self.page(path) } else { self.files.get(path) };
+        let Some(asset) = asset else {
             return Error::NotFound("There is no such file.".to_owned()).into_response();
         };
         let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -129,4 +142,36 @@ pub(super) async fn serve(State(app): State<App>, request: Request) -> Response 
         identity::greet(&app.identity, &parts, &mut response);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asset(etag: &'static str) -> Asset {
+        let etag = HeaderValue::from_static(etag);
+        Asset {
+            content_type: HeaderValue::from_static("text/html"),
+            cache_control: HeaderValue::from_static("no-cache"),
+            etag,
+            forms: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn every_address_has_the_page_of_its_app() {
+        let pages = [("/index.html", "learners"), ("/staff/index.html", "staff")];
+        let files = pages.into_iter().map(|(path, etag)| (path.to_owned(), asset(etag))).collect();
+        let assets = Assets { policy: HeaderValue::from_static(""), files };
+        for (path, want) in [
+            ("/", "learners"),
+            ("/sessions/1", "learners"),
+            ("/staffing", "learners"),
+            ("/staff", "staff"),
+            ("/staff/", "staff"),
+            ("/staff/classes/1", "staff"),
+        ] {
+            assert_eq!(assets.page(path).map(|it| it.etag.as_bytes()), Some(want.as_bytes()), "{path}");
+        }
+    }
 }

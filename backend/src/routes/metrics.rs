@@ -111,6 +111,7 @@ fn sessions(page: &mut Page, monitor: &Monitor) {
     let memory: u64 = sessions.iter().filter_map(|(session, _)| session.memory_bytes).sum();
     let queue = monitor::queue(&sessions, now_millis());
     for (name, help, value) in [
+        ("drydock_warm_clusters", "Clusters that are ready for whoever comes next.", monitor.warm() as f64),
         ("drydock_sessions_max", "Sessions at once that the server takes.", monitor.max_sessions() as f64),
         (
             "drydock_sessions_memory_bytes",

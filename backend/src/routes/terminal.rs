@@ -99,8 +99,12 @@ pub(super) async fn open(
         match host.terminal(&name, &size.node, &spec).await {
             Ok(terminal) => {
                 if !works {
+                    // A learner knows when their instructor looks, whichever way.
+                    let watching = seat.relation.instructor.then(|| app.classroom.watching(&hub));
                     let lost = std::pin::pin!(access::lost(app, seat, Use::Watch));
-                    return show(&mut socket, terminal, lost).await;
+                    show(&mut socket, terminal, lost).await;
+                    drop(watching);
+                    return;
                 }
                 let lost = std::pin::pin!(access::lost(app, seat, Use::Act));
                 hub.shows_terminal(&shown, true);

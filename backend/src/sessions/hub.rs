@@ -17,7 +17,7 @@ use drydock_protocol::{
 };
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 
-pub(crate) use class::{OpenTerminal, Progress};
+pub(crate) use class::{OpenTerminal, Progress, Watching};
 pub(crate) use lesson::{Found, Looked};
 
 use super::{Policy, millis, now_millis, start_stage};

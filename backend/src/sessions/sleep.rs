@@ -66,7 +66,9 @@ impl Sessions {
         hub.set_state(SessionState::Suspended, None);
         hub.stop_watching();
         if let Err(error) = self.engine.host().freeze_session(hub.name(), true).await {
-            self.go_on(hub).await?;
+            // Whatever of it is frozen; a supervisor of an earlier version knows neither, and its session just goes on.
+            let _ = self.engine.host().freeze_session(hub.name(), false).await;
+            self.look_again(hub).await?;
             return Err(error.into());
         }
         hub.mark_slept();
@@ -85,7 +87,8 @@ impl Sessions {
         if hub.state() != SessionState::Suspended {
             return Ok(());
         }
-        self.go_on(hub).await?;
+        self.engine.host().freeze_session(hub.name(), false).await?;
+        self.look_again(hub).await?;
         hub.mark_used();
         hub.keep().await;
         let (slept, millis) = (hub.slept().as_secs(), started.elapsed().as_millis());
@@ -93,8 +96,8 @@ impl Sessions {
         Ok(())
     }
 
-    async fn go_on(&self, hub: &Arc<Hub>) -> Result<(), Error> {
-        self.engine.host().freeze_session(hub.name(), false).await?;
+    /// Its cluster runs: it is watched again.
+    async fn look_again(&self, hub: &Arc<Hub>) -> Result<(), Error> {
         let cluster = match self.engine.get(hub.name()).await {
             Err(EngineError::Host(HostError::NoSession { .. })) => {
                 return Err(Error::Gone("The cluster of this session is gone.".to_owned()));

@@ -4,7 +4,7 @@ use drydock_protocol::{ClassState, CreateSession, Lesson, SessionState, path};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::components::A;
-use leptos_router::hooks::{use_navigate, use_params_map};
+use leptos_router::hooks::{use_navigate, use_params_map, use_query_map};
 use wasm_bindgen::JsCast as _;
 use web_sys::{HtmlElement, KeyboardEvent};
 
@@ -13,8 +13,8 @@ use crate::api;
 use crate::classes::{BUTTON, BUTTON_MAIN};
 use crate::live::{Live, live};
 use crate::parts::{
-    ClassStrip, LessonPane, Picture, Place, PlainHeader, Player, Runner, Sentence, SessionHeader, Split, Splitter,
-    StartProgress, Terminals, TraceStrip, explain,
+    ClassStrip, ComeIn, LessonPane, Picture, Place, PlainHeader, Player, Runner, Sentence, SessionHeader, Split,
+    Splitter, StartProgress, Terminals, TraceStrip, explain,
 };
 use crate::settings::{forget_session, recall, remember, settings, words};
 
@@ -22,8 +22,13 @@ use crate::settings::{forget_session, recall, remember, settings, words};
 #[component]
 pub(crate) fn SessionPage() -> impl IntoView {
     let params = use_params_map();
+    let query = use_query_map();
     let id = Memo::new(move |_| params.with(|it| it.get("id").unwrap_or_default()));
-    move || view! { <Session id=id.get() /> }
+    let invite = Memo::new(move |_| query.with(|it| it.get("invite")));
+    move || match invite.get() {
+        Some(token) => view! { <ComeIn id=id.get() token /> }.into_any(),
+        None => view! { <Session id=id.get() /> }.into_any(),
+    }
 }
 
 #[component]

@@ -6,6 +6,18 @@ use leptos::prelude::*;
 use crate::classes::{BUTTON, BUTTON_DANGER};
 use crate::settings::words;
 
+/// Keeps a modal dialog open while `is_open` holds.
+pub(crate) fn open_while(dialog: NodeRef<html::Dialog>, is_open: impl Fn() -> bool + 'static) {
+    Effect::new(move || {
+        let Some(dialog) = dialog.get() else { return };
+        match (is_open(), dialog.open()) {
+            (true, false) => drop(dialog.show_modal()),
+            (false, true) => dialog.close(),
+            _ => {}
+        }
+    });
+}
+
 /// A modal dialog, open while `open` holds. The browser keeps the focus inside and closes it on Esc.
 #[component]
 pub(crate) fn Confirm(
@@ -25,15 +37,7 @@ pub(crate) fn Confirm(
 ) -> impl IntoView {
     let words = words();
     let dialog = NodeRef::<html::Dialog>::new();
-    Effect::new(move || {
-        if let Some(dialog) = dialog.get() {
-            match (open.get(), dialog.open()) {
-                (true, false) => drop(dialog.show_modal()),
-                (false, true) => dialog.close(),
-                _ => {}
-            }
-        }
-    });
+    open_while(dialog, move || open.get());
     view! {
         <dialog
             node_ref=dialog

@@ -6,6 +6,7 @@ use leptos::task::spawn_local;
 use web_sys::KeyboardEvent;
 
 use super::icons;
+use super::picture::{Zoom, ZoomButtons};
 use crate::api;
 use crate::classes::{ICON_BUTTON, OVERLAY};
 use crate::live::{Live, live};
@@ -95,6 +96,8 @@ impl Hands {
 pub(crate) fn Tools(
     /// Whether they show.
     system: RwSignal<bool>,
+    /// How large the picture is.
+    zoom: Zoom,
 ) -> impl IntoView {
     let words = words();
     let hands: Hands = expect_context();
@@ -116,6 +119,7 @@ pub(crate) fn Tools(
                 <input type="checkbox" class="m-1 size-4 accent-accent" prop:checked=system on:change=move |event| system.set(event_target_checked(&event)) />
                 {move || words.get().system}
             </label>
+            <ZoomButtons zoom />
             <Show when=move || may_change.get()>
                 <button class=SMALL data-add-node disabled=adding on:click=move |_| hands.add()>
                     {icons::plus()}

@@ -10,6 +10,7 @@ use leptos_router::components::A;
 use super::dialog::Confirm;
 use super::icons;
 use super::ports::Ports;
+use super::share::Share;
 use crate::classes::{BUTTON, BUTTON_MAIN, ICON_BUTTON, PILL};
 use crate::diagram::Look;
 use crate::live::live;
@@ -29,8 +30,9 @@ pub(crate) fn PlainHeader() -> impl IntoView {
     }
 }
 
+/// The way over the bar for the keyboard.
 #[component]
-fn SkipLink() -> impl IntoView {
+pub(crate) fn SkipLink() -> impl IntoView {
     let words = words();
     view! {
         <a href="#main" rel="external" class="sr-only focus:not-sr-only focus:absolute focus:left-3 focus:top-2 focus:z-50 focus:rounded-lg focus:bg-accent focus:px-3 focus:py-2 focus:text-on-accent">
@@ -39,10 +41,15 @@ fn SkipLink() -> impl IntoView {
     }
 }
 
+/// The name, which leads home.
 #[component]
-fn Brand() -> impl IntoView {
+pub(crate) fn Brand(
+    /// Home.
+    #[prop(default = "/")]
+    home: &'static str,
+) -> impl IntoView {
     view! {
-        <A href="/" attr:class="flex items-center gap-1.5 rounded-sm text-[17px] font-bold tracking-tight">
+        <A href=home attr:class="flex items-center gap-1.5 rounded-sm text-[17px] font-bold tracking-tight">
             {icons::anchor()}
             <span><span class="text-accent-ink">"Dry"</span>"dock"</span>
         </A>
@@ -51,7 +58,7 @@ fn Brand() -> impl IntoView {
 
 /// Language and theme.
 #[component]
-fn Choices() -> impl IntoView {
+pub(crate) fn Choices() -> impl IntoView {
     let words = words();
     let settings = settings();
     let choose = move |event| {
@@ -113,6 +120,7 @@ pub(crate) fn SessionHeader(
             </Show>
             <Choices />
             <Show when=running>
+                <Share />
                 <Endings />
             </Show>
         </header>

@@ -89,9 +89,9 @@ pub(crate) fn Splitter(
         split.keep();
     };
     let shape = if side_by_side {
-        "w-px cursor-col-resize before:-inset-x-1.5 before:inset-y-0"
+        "w-px cursor-col-resize before:-inset-x-1.5 before:inset-y-0 pointer-coarse:before:-inset-x-3.5"
     } else {
-        "h-px cursor-row-resize before:inset-x-0 before:-inset-y-1.5"
+        "h-px cursor-row-resize before:inset-x-0 before:-inset-y-1.5 pointer-coarse:before:-inset-y-3.5"
     };
     view! {
         <div

@@ -4,6 +4,7 @@
 
 mod items;
 mod scene;
+mod zoom;
 
 use leptos::html;
 use leptos::prelude::*;
@@ -20,6 +21,10 @@ use crate::live::live;
 use crate::settings::words;
 use items::{Edges, Ingresses, Master, Nodes, Pods, Services, Workloads};
 pub(crate) use scene::{Scene, Thing, rect};
+pub(crate) use zoom::{Zoom, ZoomButtons};
+
+/// As wide as a scroll bar can be.
+const BAR: f64 = 24.0;
 
 /// The picture with its details.
 #[component]
@@ -30,6 +35,7 @@ pub(crate) fn Picture(
     let words = words();
     let live = live();
     let place = NodeRef::<html::Div>::new();
+    let zoom = Zoom::new(place);
     let size = RwSignal::new(Size::default());
     let system = RwSignal::new(false);
     let slots = StoredValue::new(Slots::default());
@@ -49,7 +55,12 @@ pub(crate) fn Picture(
         let measured = element.clone();
         let measure = Closure::<dyn FnMut()>::new(move || {
             let found = Size { width: f64::from(measured.client_width()), height: f64::from(measured.client_height()) };
-            if found.width > 0.0 && size.try_get_untracked() != Some(found) {
+            let Some(before) = size.try_get_untracked() else { return };
+            // The scroll bars of a larger drawing are no reason to move things.
+            let is_bar = !zoom.is_plain()
+                && (found.width - before.width).abs() < BAR
+                && (found.height - before.height).abs() < BAR;
+            if found.width > 0.0 && before != found && !is_bar {
                 let _ = size.try_set(found);
             }
         });
@@ -69,6 +80,7 @@ pub(crate) fn Picture(
         }
     };
     let walk = move |event: KeyboardEvent| {
+        zoom.key(&event);
         let Some(way) = Way::of_key(&event.key()) else { return };
         event.prevent_default();
         let here = scene.stop.get_untracked();
@@ -84,15 +96,16 @@ pub(crate) fn Picture(
     };
     view! {
         <section class="relative flex min-h-0 grow flex-col" aria-label=move || words.get().picture on:keydown=escape>
-            <Tools system />
+            <Tools system zoom />
             <div class="relative min-h-0 grow">
-                <div node_ref=place class="absolute inset-0 overflow-auto">
+                <div node_ref=place class="absolute inset-0 overflow-auto" on:wheel=move |event| zoom.wheel(&event)>
                     <Show when=move || { size.get().width > 0.0 }>
                         <svg
                             class="diagram block"
                             class:crowded=move || layout.with(|it| it.density >= Density::Ends)
-                            width=move || layout.with(|it| it.size.width)
-                            height=move || layout.with(|it| it.size.height)
+                            width=move || layout.with(|it| it.size.width) * zoom.scale.get()
+                            height=move || layout.with(|it| it.size.height) * zoom.scale.get()
+                            viewBox=move || layout.with(|it| format!("0 0 {} {}", it.size.width, it.size.height))
                             role="group"
                             aria-label=move || format!("{}. {}", words.get().picture, words.get().scene.help)
                             on:keydown=walk
@@ -106,8 +119,8 @@ pub(crate) fn Picture(
                             <Pods />
                         </svg>
                     </Show>
+                    <Tip zoom />
                 </div>
-                <Tip />
                 <Details />
             </div>
         </section>
@@ -124,7 +137,7 @@ pub(super) fn focus(id: &str) {
 
 /// The whole name of what is pointed to, where the picture has no room for it.
 #[component]
-fn Tip() -> impl IntoView {
+fn Tip(zoom: Zoom) -> impl IntoView {
     let scene: Scene = expect_context();
     let live = live();
     let tip = move || {
@@ -140,8 +153,8 @@ fn Tip() -> impl IntoView {
         {move || tip().map(|(text, rect)| view! {
             <p
                 class="pointer-events-none absolute z-20 rounded-md bg-ink px-2 py-1 text-xs whitespace-nowrap text-page"
-                style:left=format!("{:.0}px", rect.x)
-                style:top=format!("{:.0}px", rect.bottom() + 6.0)
+                style:left=format!("{:.0}px", rect.x * zoom.scale.get())
+                style:top=format!("{:.0}px", rect.bottom() * zoom.scale.get() + 6.0)
                 role="tooltip"
             >{text}</p>
         })}

@@ -32,6 +32,7 @@ extern "C" {
         on_input: &OnInput,
         on_resize: &OnResize,
         on_seen: &OnSeen,
+        on_offer: &OnOffer,
     ) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(method)]
@@ -84,7 +85,7 @@ struct Shell {
     /// What listens to the present socket.
     listeners: Vec<EventListener>,
     /// Callbacks of xterm.js, which live as long as it does.
-    _seams: (OnInput, OnResize, OnSeen),
+    _seams: (OnInput, OnResize, OnSeen, OnOffer),
     /// What is to be typed once the shell answers.
     waiting: Vec<String>,
     open: bool,
@@ -102,6 +103,9 @@ type OnResize = Closure<dyn FnMut(u16, u16)>;
 /// Called with the bytes that are on the screen.
 type OnSeen = Closure<dyn FnMut(f64)>;
 
+/// Called with the path of a file that a program in the shell offers to the browser.
+type OnOffer = Closure<dyn FnMut(String)>;
+
 type Shared = Rc<RefCell<Option<Shell>>>;
 
 /// The terminal.
@@ -114,6 +118,8 @@ pub(crate) fn Terminal(
     active: Signal<bool>,
     /// What the page asks of terminals, by their names; taken when done.
     orders: RwSignal<Vec<(String, Order)>>,
+    /// Told of each file that a program in the shell offers to the browser.
+    offered: Callback<String>,
 ) -> impl IntoView {
     let words = words();
     let settings = settings();
@@ -146,7 +152,7 @@ pub(crate) fn Terminal(
         let shell = shared.get_value();
         let address = address.clone();
         spawn_local(async move {
-            if open(&shell, &element, address, words.now().terminal_label).await.is_err() {
+            if open(&shell, &element, address, words.now().terminal_label, offered).await.is_err() {
                 let _ = failed.try_set(true);
             } else {
                 let _ = ready.try_set(true);
@@ -211,7 +217,13 @@ fn with(shell: &Shared, act: impl FnOnce(&mut Shell)) {
     }
 }
 
-async fn open(shared: &Shared, element: &HtmlElement, address: Address, label: &str) -> Result<(), JsValue> {
+async fn open(
+    shared: &Shared,
+    element: &HtmlElement,
+    address: Address,
+    label: &str,
+    offered: Callback<String>,
+) -> Result<(), JsValue> {
     let input_shell = shared.clone();
     let on_input = Closure::new(move |bytes: Uint8Array| input(&input_shell, &bytes));
     let size_shell = shared.clone();
@@ -223,16 +235,19 @@ async fn open(shared: &Shared, element: &HtmlElement, address: Address, label: &
     let on_seen = Closure::new(move |bytes: f64| {
         with(&seen_shell, |it| it.tell(&TerminalControl::Seen { bytes: bytes as u64 }));
     });
+    let on_offer = Closure::new(move |path: String| {
+        let _ = offered.try_run(path);
+    });
     let preview = path::preview_of(&address.session, &address.node);
     let ports = path::session_verb(&address.session, "ports");
-    let handle: Handle =
-        create_terminal(element, label, &preview, &ports, &on_input, &on_resize, &on_seen).await?.unchecked_into();
+    let handle = create_terminal(element, label, &preview, &ports, &on_input, &on_resize, &on_seen, &on_offer).await?;
+    let handle: Handle = handle.unchecked_into();
     *shared.borrow_mut() = Some(Shell {
         address,
         handle,
         socket: None,
         listeners: Vec::new(),
-        _seams: (on_input, on_resize, on_seen),
+        _seams: (on_input, on_resize, on_seen, on_offer),
         waiting: Vec::new(),
         open: false,
         attempt: 0,

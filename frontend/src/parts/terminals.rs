@@ -7,7 +7,7 @@ mod files;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use drydock_protocol::file::FILE_LIMIT;
+use drydock_protocol::file::{FILE_LIMIT, check_path};
 use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -32,8 +32,17 @@ const NEWS: Duration = Duration::from_secs(8);
 struct Said {
     text: String,
     is_bad: bool,
-    /// A file that the editor can open.
-    file: Option<String>,
+    /// A file that can be had.
+    file: Option<Way>,
+}
+
+/// What can be done with a file that the pane speaks of.
+#[derive(Clone, PartialEq, Eq)]
+enum Way {
+    /// Opened in the editor.
+    Open(String),
+    /// Taken to the learner's own machine.
+    Take(String),
 }
 
 /// The pane, for whatever wants to run or open something in it.
@@ -126,17 +135,25 @@ impl Runner {
         self.focus(tab.side);
     }
 
-    fn say(self, text: String, is_bad: bool, file: Option<String>) {
+    fn say(self, text: String, is_bad: bool, file: Option<Way>) {
         let said = Said { text, is_bad, file };
         let _ = self.said.try_set(Some(said.clone()));
-        // Good news goes by itself; trouble stays until it was read.
-        if !is_bad {
+        // Good news goes by itself; trouble and offers stay until they were seen.
+        if !is_bad && !matches!(said.file, Some(Way::Take(_))) {
             let over = move || {
                 if self.said.try_with_untracked(|it| it.as_ref() == Some(&said)) == Some(true) {
                     self.said.set(None);
                 }
             };
             set_timeout(over, NEWS);
+        }
+    }
+
+    /// Offers a file of the home folder, as a program in a shell asked for. Nothing is fetched before the learner clicks:
+    /// whatever runs in the cluster can write to the terminal.
+    fn offer(self, path: String) {
+        if check_path(&path).is_ok() {
+            self.say((self.words.now().page.offered)(&path), false, Some(Way::Take(path)));
         }
     }
 
@@ -156,7 +173,7 @@ impl Runner {
                         let text =
                             format!("{} ({})", (words.now().page.uploaded)(&stored.path), format::size(stored.bytes));
                         let is_manifest = [".yaml", ".yml", ".json"].iter().any(|end| stored.path.ends_with(end));
-                        self.say(text, false, is_manifest.then_some(stored.path));
+                        self.say(text, false, is_manifest.then_some(Way::Open(stored.path)));
                     }
                     Err(error) => {
                         self.say((words.now().page.not_uploaded)(&name, &explain(&error, words).1), true, None);
@@ -242,6 +259,7 @@ fn Side(side: usize) -> impl IntoView {
     let live = live();
     let runner = runner();
     let tabs = move || runner.tabs.with(|it| it.on(side).cloned().collect::<Vec<_>>());
+    let offered = Callback::new(move |path| runner.offer(path));
     let label = move || runner.tabs.with(|it| it.shown(side).map(|it| bar::element_id(&it.id)));
     view! {
         <div class="flex h-full min-h-0 flex-col">
@@ -255,7 +273,7 @@ fn Side(side: usize) -> impl IntoView {
                             match tab.what {
                                 What::Shell(node) => {
                                     let address = Address { session: live.id.get_value(), terminal: tab.id, node };
-                                    view! { <div class="h-full" class:hidden=move || !active.get() on:click=move |_| runner.focus(side)><Terminal address active orders=runner.orders /></div> }.into_any()
+                                    view! { <div class="h-full" class:hidden=move || !active.get() on:click=move |_| runner.focus(side)><Terminal address active orders=runner.orders offered /></div> }.into_any()
                                 }
                                 What::File(path) => view! { <Editor id=tab.id path active /> }.into_any(),
                             }
@@ -278,8 +296,15 @@ fn Status() -> impl IntoView {
             {move || runner.said.get().map(|Said { text, is_bad, file }| view! {
                 <div class="rise ms-auto flex w-fit max-w-full items-center gap-3 rounded-lg border border-line-strong bg-surface px-4 py-1.5 text-sm">
                     <p class="min-w-0 grow" class:text-bad=is_bad>{text}</p>
-                    {file.map(|path| view! {
-                        <button class=crate::classes::LINK on:click=move |_| { runner.said.set(None); runner.open_file(&path, None); }>{words.get().page.open_editor}</button>
+                    {file.map(|way| match way {
+                        Way::Open(path) => view! {
+                            <button class=crate::classes::LINK on:click=move |_| { runner.said.set(None); runner.open_file(&path, None); }>{words.get().page.open_editor}</button>
+                        }.into_any(),
+                        Way::Take(path) => {
+                            let address = runner.session.with_value(|id| api::file_address(id, &path));
+                            let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
+                            view! { <a class=crate::classes::LINK href=address download=name rel="external">{words.get().page.download}</a> }.into_any()
+                        }
                     })}
                     <button class=crate::classes::ICON_BUTTON aria-label=words.get().close title=words.get().close on:click=move |_| runner.said.set(None)>{super::icons::cross()}</button>
                 </div>

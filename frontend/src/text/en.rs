@@ -5,6 +5,7 @@ use super::Texts;
 /// All texts.
 pub(super) const TEXTS: Texts = Texts {
     class: &super::class::EN,
+    share: &super::share::EN,
     page: &super::page::EN,
     skip: "Skip to content",
     language: "Language",

@@ -99,6 +99,10 @@ pub struct PageTexts {
     pub differs: &'static str,
     /// The file is no text.
     pub not_text: &'static str,
+    /// The file holds something else than when it was opened, and so does the editor.
+    pub changed_on_disk: &'static str,
+    /// Takes over what the file holds.
+    pub load_disk: &'static str,
     /// The editor could not be loaded.
     pub editor_failed: &'static str,
     /// Label of the choice of workers.
@@ -129,6 +133,8 @@ pub struct PageTexts {
     pub worker_count: fn(usize) -> String,
     /// A file arrived; its path.
     pub uploaded: fn(&str) -> String,
+    /// A program in the shell offers a file; its path.
+    pub offered: fn(&str) -> String,
     /// A file did not arrive; its name and why.
     pub not_uploaded: fn(&str, &str) -> String,
     /// A file is too large; its name and the limit in MB.

@@ -15,6 +15,14 @@ pub(super) use {en::TEXTS as EN, zh_cn::TEXTS as ZH_CN, zh_tw::TEXTS as ZH_TW};
 pub struct SceneTexts {
     /// How the picture is used by keyboard.
     pub help: &'static str,
+    /// The buttons that draw the picture larger or smaller.
+    pub zoom: &'static str,
+    /// Larger.
+    pub zoom_in: &'static str,
+    /// Smaller.
+    pub zoom_out: &'static str,
+    /// As large as it was.
+    pub zoom_reset: &'static str,
     /// Lane.
     pub workloads: &'static str,
     /// Lane.

@@ -260,10 +260,7 @@ impl Browser {
     pub async fn is_accessible(&self, place: &str) -> anyhow::Result<()> {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../frontend/node_modules/axe-core/axe.min.js");
         let axe = std::fs::read_to_string(file).context("axe-core is missing: build the web app first")?;
-        // What still fades in is judged when it is there: a spinner never is.
-        let moving = "return document.getAnimations().filter(it => it.playState === 'running'
-            && it.effect.getComputedTiming().iterations !== Infinity).length";
-        self.wait_value(moving, &json!(0)).await?;
+        self.settled().await?;
         let script = "const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
             // It reads the texts of a drawing without the space between them.
             const without = { 'label-content-name-mismatch': { enabled: false } };
@@ -273,6 +270,13 @@ impl Browser {
         let found = self.client.execute(&format!("{axe}\n{script}"), Vec::new()).await?;
         anyhow::ensure!(found == json!([]), "{place}: {found:#}");
         Ok(())
+    }
+
+    /// Waits until nothing moves or fades in any more; a spinner always does.
+    pub async fn settled(&self) -> anyhow::Result<()> {
+        let moving = "return document.getAnimations().filter(it => it.playState === 'running'
+            && it.effect.getComputedTiming().iterations !== Infinity).length";
+        self.wait_value(moving, &json!(0)).await
     }
 
     /// Gives the keyboard to what a selector finds.

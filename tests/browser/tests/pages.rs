@@ -9,9 +9,6 @@ async fn each_page_reads_as_it_should_in_the_light_and_in_the_dark() -> anyhow::
     let server = Server::start(&product, &[]);
     let browser = Browser::open().await?;
     let home = format!("http://{}/", server.address());
-    browser.visit(&format!("{home}sessions/00000000000000000000000000000000")).await?;
-    browser.wait_text("main", "This session does not exist").await?;
-    browser.inspect("no-session").await?;
     browser.visit(&home).await?;
     browser.wait_text("main", "Your first Pod").await?;
     browser.inspect("catalogue").await?;
@@ -23,13 +20,14 @@ async fn each_page_reads_as_it_should_in_the_light_and_in_the_dark() -> anyhow::
     browser.click("button[aria-label='Start: Your first Pod']").await?;
     browser.wait_text(".xterm-rows", "you@drydock").await?;
     browser.wait_text("main", "Meet your cluster").await?;
+    figures(&browser).await?;
     browser.inspect("session").await?;
     browser.choose_language("zh-TW").await?;
     browser.wait_text("h1", "認識你的叢集").await?;
     browser.inspect("session-zh-TW").await?;
     browser.choose_language("en").await?;
     browser.click("button[aria-label='Files']").await?;
-    browser.wait_for("dialog[open]").await?;
+    browser.wait_text("dialog[open]", "There are no files yet").await?;
     browser.inspect("files").await?;
     browser.press("Escape").await?;
     browser.wait_gone("dialog[open]").await?;
@@ -46,7 +44,18 @@ async fn each_page_reads_as_it_should_in_the_light_and_in_the_dark() -> anyhow::
     browser.wait_text(".xterm-rows", "you@drydock").await?;
     browser.click("button[data-break]").await?;
     browser.wait_for("button[aria-label='Stop worker-1']").await?;
+    figures(&browser).await?;
     browser.inspect("playground").await?;
     browser.no_errors().await?;
+
+    browser.visit(&format!("{home}sessions/00000000000000000000000000000000")).await?;
+    browser.wait_text("main", "This session does not exist").await?;
+    browser.inspect("no-session").await?;
     browser.close().await
+}
+
+/// What nodes use is known a moment after they are.
+async fn figures(browser: &Browser) -> anyhow::Result<()> {
+    browser.wait_text("header", " MB").await?;
+    browser.wait_count("g[aria-label*='cpu'][aria-label*='MB']", 3).await
 }

@@ -81,5 +81,6 @@ fn traffic_finds_its_way() {
 
 #[test]
 fn nodes_are_emptied_and_kinds_are_defined() {
-    check_in_turn("wide", 2, &[tables::nodes::maintenance, tables::custom::definitions, tables::custom::schemas]);
+    use tables::{custom, network, nodes};
+    check_in_turn("wide", 2, &[nodes::maintenance, custom::definitions, custom::schemas, network::ranges]);
 }

@@ -112,7 +112,7 @@ fn of_nobody_else(mut lines: Vec<String>, data: &Path) -> Vec<String> {
 #[track_caller]
 fn nothing_is_left(what: &str, product: &Product, before: &Census) {
     wait_for(&format!("a machine as before, after {what}"), || {
-        let now = Census::take();
+        let now = Census::take(&product.data());
         let mut added = of_nobody_else(now.added_since(before), &product.data());
         added.extend(files(&product.data()));
         if added.is_empty() { Ok(()) } else { Err(added.join("\n")) }
@@ -137,7 +137,7 @@ fn pause(time: Duration) {
 #[test]
 fn a_server_that_is_killed_at_any_stage_of_a_start_goes_on_where_it_was() {
     let product = Product::new();
-    let before = Census::take();
+    let before = Census::take(&product.data());
     for stage in ["", "network", "etcd", "controllers", "nodes", "workstation"] {
         let server = Server::start(&product, &[]);
         let id = create(&server);
@@ -162,7 +162,7 @@ fn a_server_that_is_killed_at_any_stage_of_a_start_goes_on_where_it_was() {
 #[test]
 fn a_server_that_is_killed_while_sessions_end_ends_them_later() {
     let product = Product::new();
-    let before = Census::take();
+    let before = Census::take(&product.data());
     for millis in [0, 2, 10, 30, 60, 120, 400] {
         let server = Server::start(&product, &[]);
         let id = create(&server);
@@ -190,7 +190,7 @@ fn nothing_of_a_session(product: &Product, millis: u64) {
 #[test]
 fn a_server_that_is_killed_while_it_fills_its_pool_leaves_nothing() {
     let product = Product::new();
-    let before = Census::take();
+    let before = Census::take(&product.data());
     for millis in [0, 50, 150, 300, 1500] {
         let server = Server::start(&product, &["--warm", "2"]);
         pause(Duration::from_millis(millis));
@@ -211,7 +211,7 @@ fn a_server_that_is_killed_while_it_fills_its_pool_leaves_nothing() {
 #[test]
 fn who_comes_too_late_waits_in_order_and_gets_in() {
     let product = Product::new();
-    let before = Census::take();
+    let before = Census::take(&product.data());
     let flags = ["--max-sessions", "1", "--queue-lease", "3"];
     let server = Server::start(&product, &flags);
     let first = create(&server);
@@ -262,7 +262,7 @@ fn a_disk_that_is_full_makes_people_wait_and_no_longer_than_it_is() {
 #[test]
 fn a_warm_cluster_is_handed_out_at_once_and_found_again() {
     let product = Product::new();
-    let before = Census::take();
+    let before = Census::take(&product.data());
     let names = || {
         let clusters: Value =
             serde_json::from_str(&product.drydock(["cluster", "list", "--output", "json"]).ok()).expect("JSON");
@@ -275,7 +275,10 @@ fn a_warm_cluster_is_handed_out_at_once_and_found_again() {
         [name] => Ok(name.clone()),
         other => Err(format!("{other:?}")),
     });
-    pause(Duration::from_secs(10));
+    wait_for_within(2 * MINUTE, "the warm cluster to be ready", || {
+        let metrics = raw(server.address(), "GET", "/metrics", "");
+        if metrics.contains("\ndrydock_warm_clusters 1\n") { Ok(()) } else { Err(metrics) }
+    });
     kill(server);
     let server = Server::start(&product, &["--warm", "1"]);
     let id = create(&server);

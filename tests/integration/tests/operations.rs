@@ -33,7 +33,10 @@ fn a_server_is_backed_up_upgraded_and_restored_around_its_sessions() {
     ready(&server, &id);
     assert_eq!(metric(&server, "drydock_sessions{state=\"Ready\"}"), Some(1.0));
     assert_eq!(metric(&server, "drydock_session_start_seconds_count"), Some(1.0));
-    assert!(metric(&server, "drydock_http_requests_total{method=\"POST\",route=\"/api/v1/sessions\",code=\"2xx\"}") == Some(1.0));
+    assert!(
+        metric(&server, "drydock_http_requests_total{method=\"POST\",route=\"/api/v1/sessions\",code=\"2xx\"}")
+            == Some(1.0)
+    );
 
     // While the server runs, a backup is taken, and none is put back.
     let said = product.drydock(["backup", &backup]).ok();
@@ -65,7 +68,8 @@ fn the_configuration_says_what_holds_and_what_is_wrong_with_it() {
     let product = Product::new();
     let file = product.scratch().join("drydock.toml");
     let name = file.display().to_string();
-    fs::write(&file, "max-sessions = 7\nimage-registries = [\"docker.io\"]\nmetrics-token = \"hush\"\n").expect("written");
+    fs::write(&file, "max-sessions = 7\nimage-registries = [\"docker.io\"]\nmetrics-token = \"hush\"\n")
+        .expect("written");
     let said = product.drydock(["--config", &name, "config", "--session-minutes", "5"]).ok();
     let row = |key: &str| {
         let words = said.lines().find(|line| line.split_whitespace().next() == Some(key));
@@ -78,5 +82,8 @@ fn the_configuration_says_what_holds_and_what_is_wrong_with_it() {
     assert!(!said.contains("hush"), "{said}");
     fs::write(&file, "\nmax_sessions = 7\n").expect("written");
     let wrong = product.drydock(["--config", &name, "serve"]).failed();
-    assert!(wrong.contains(&format!("{name}, line 2: there is no setting max_sessions; did you mean max-sessions?")), "{wrong}");
+    assert!(
+        wrong.contains(&format!("{name}, line 2: there is no setting max_sessions; did you mean max-sessions?")),
+        "{wrong}"
+    );
 }

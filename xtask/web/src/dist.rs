@@ -1,4 +1,4 @@
-//! The folder that the backend serves: hashed names, compressed copies, `index.html` and the manifest.
+//! The folder that the backend serves: hashed names, compressed copies, the apps' pages and the manifest.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::inputs::{collect, hex};
 use crate::vendor::Bundle;
+use crate::{APPS, WebApp, style};
 
 /// What the page may load and run: everything from its own origin, wasm, and nothing inline but styles (the
 /// terminal writes its own). The backend sends it with every page.
@@ -25,7 +26,7 @@ pub struct Manifest {
     pub fingerprint: String,
     /// Value of the `Content-Security-Policy` header for the page.
     pub content_security_policy: String,
-    /// The files; `/index.html` is also the answer to every address of the app that is no file.
+    /// The files; the `index.html` of a folder is also the answer to every address below it that is no file.
     pub files: Vec<Asset>,
 }
 
@@ -39,8 +40,8 @@ pub struct Asset {
     pub content_type: String,
     /// Whether the name changes with the content, so that browsers may keep it for ever.
     pub immutable: bool,
-    /// Whether a first visit needs it before the page works.
-    pub first_load: bool,
+    /// The apps of which a first visit needs it before the page works.
+    pub first_load: Vec<String>,
     /// Strong entity tag, without quotes.
     pub etag: String,
     /// Size.
@@ -58,7 +59,6 @@ pub(crate) struct Parts<'a> {
     pub(crate) frontend: &'a Path,
     pub(crate) work: &'a Path,
     pub(crate) bundle: &'a Bundle,
-    pub(crate) css: &'a Path,
 }
 
 /// The manifest in `dist`, if it is of these inputs and its files are there.
@@ -73,42 +73,23 @@ pub(crate) fn write(parts: &Parts<'_>, dist: &Path, fingerprint: &str) -> Result
     let new = parts.work.join("dist");
     let mut writer = Writer { root: &new, files: Vec::new() };
 
-    let wasm = fs::read(parts.work.join("bindgen/app_bg.wasm")).context("wasm-bindgen left no module")?;
-    let wasm_path = hashed("app", "wasm", &wasm);
-    let css = fs::read(parts.css).context("Tailwind left no style sheet")?;
-    let css_path = hashed("style", "css", &css);
     let theme_path = asset_path(&parts.bundle.theme)?;
-    let mut scripts = Vec::new();
+    writer.put(&theme_path, &fs::read(&parts.bundle.theme)?, true, &APPS.map(|it| it.name))?;
     for script in &parts.bundle.scripts {
-        let path = asset_path(&script.file)?;
-        writer.put(&path, &fs::read(&script.file)?, true, script.first_load)?;
-        scripts.push((path, script.first_load));
+        writer.put(&asset_path(&script.file)?, &fs::read(&script.file)?, true, &script.first_load)?;
     }
-    writer.put(&theme_path, &fs::read(&parts.bundle.theme)?, true, true)?;
-    writer.put(&wasm_path, &wasm, true, true)?;
-    writer.put(&css_path, &css, true, true)?;
-
     let public = parts.frontend.join("public");
     let mut files = Vec::new();
     collect(&public, &mut files)?;
     files.sort();
     for file in files {
         let path = format!("/{}", file.strip_prefix(&public)?.to_string_lossy());
-        writer.put(&path, &fs::read(&file)?, false, false)?;
+        writer.put(&path, &fs::read(&file)?, false, &[])?;
     }
 
-    let entry = &scripts.first().context("there is no entry script")?.0;
-    let preload: String = scripts[1..]
-        .iter()
-        .filter(|(_, first_load)| *first_load)
-        .map(|(path, _)| format!("<link rel=\"modulepreload\" href=\"{path}\">"))
-        .collect();
-    let page = fs::read_to_string(parts.frontend.join("index.html")).context("cannot read frontend/index.html")?;
-    let page = fill(
-        &page,
-        &[("theme", &theme_path), ("style", &css_path), ("wasm", &wasm_path), ("boot", entry), ("preload", &preload)],
-    )?;
-    writer.put("/index.html", page.as_bytes(), false, true)?;
+    for app in &APPS {
+        page(&mut writer, parts, app, &theme_path)?;
+    }
 
     let manifest = Manifest {
         fingerprint: fingerprint.to_owned(),
@@ -126,13 +107,40 @@ pub(crate) fn write(parts: &Parts<'_>, dist: &Path, fingerprint: &str) -> Result
     Ok(manifest)
 }
 
+/// Writes an app's module, style sheet and page.
+fn page(writer: &mut Writer<'_>, parts: &Parts<'_>, app: &WebApp, theme: &str) -> Result<()> {
+    let wasm =
+        fs::read(parts.work.join(format!("bindgen/{}_bg.wasm", app.stem))).context("wasm-bindgen left no module")?;
+    let wasm_path = hashed(app.stem, "wasm", &wasm);
+    writer.put(&wasm_path, &wasm, true, &[app.name])?;
+    let css = fs::read(style::file(parts.work, app)).context("Tailwind left no style sheet")?;
+    let css_path = hashed(app.stem, "css", &css);
+    writer.put(&css_path, &css, true, &[app.name])?;
+    let mut entry = None;
+    let mut preload = String::new();
+    for script in parts.bundle.scripts.iter().filter(|it| it.first_load.contains(&app.name)) {
+        let path = asset_path(&script.file)?;
+        if script.entry == Some(app.name) {
+            entry = Some(path);
+        } else {
+            preload += &format!("<link rel=\"modulepreload\" href=\"{path}\">");
+        }
+    }
+    let entry = entry.with_context(|| format!("the {} has no entry", app.name))?;
+    let source = parts.frontend.join(app.source);
+    let text = fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
+    let values =
+        [("theme", theme), ("style", &css_path), ("wasm", &wasm_path), ("boot", &entry), ("preload", &preload)];
+    writer.put(app.page, fill(&text, &values)?.as_bytes(), false, &[app.name])
+}
+
 struct Writer<'a> {
     root: &'a Path,
     files: Vec<Asset>,
 }
 
 impl Writer<'_> {
-    fn put(&mut self, path: &str, content: &[u8], immutable: bool, first_load: bool) -> Result<()> {
+    fn put(&mut self, path: &str, content: &[u8], immutable: bool, first_load: &[&str]) -> Result<()> {
         let file = self.root.join(path.trim_start_matches('/'));
         if let Some(parent) = file.parent() {
             fs::create_dir_all(parent)?;
@@ -148,7 +156,7 @@ impl Writer<'_> {
             path: path.to_owned(),
             content_type: content_type.to_owned(),
             immutable,
-            first_load,
+            first_load: first_load.iter().map(|&it| it.to_owned()).collect(),
             etag: hex(&Sha256::digest(content)[..12]),
             bytes: content.len() as u64,
             brotli_bytes,
@@ -214,10 +222,10 @@ fn fill(page: &str, values: &[(&str, &str)]) -> Result<String> {
     let mut out = page.to_owned();
     for (name, value) in values {
         let mark = format!("{{{{{name}}}}}");
-        anyhow::ensure!(out.contains(&mark), "frontend/index.html has no {mark}");
+        anyhow::ensure!(out.contains(&mark), "the page has no {mark}");
         out = out.replace(&mark, value);
     }
-    anyhow::ensure!(!out.contains("{{"), "frontend/index.html asks for something that the build does not know");
+    anyhow::ensure!(!out.contains("{{"), "the page asks for something that the build does not know");
     Ok(out)
 }
 
@@ -253,7 +261,7 @@ mod tests {
     fn a_written_folder_is_current_until_a_file_is_lost() {
         let root = tempfile::tempdir().unwrap();
         let mut writer = Writer { root: root.path(), files: Vec::new() };
-        writer.put("/assets/a-1.css", "body{color:red}".repeat(50).as_bytes(), true, true).unwrap();
+        writer.put("/assets/a-1.css", "body{color:red}".repeat(50).as_bytes(), true, &["a"]).unwrap();
         assert!(writer.files[0].brotli_bytes.is_some() && root.path().join("assets/a-1.css.br").is_file());
         let manifest =
             Manifest { fingerprint: "f".into(), content_security_policy: String::new(), files: writer.files };

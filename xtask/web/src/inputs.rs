@@ -7,7 +7,7 @@ use anyhow::Result;
 use sha2::{Digest, Sha256};
 
 /// Files and folders under the workspace that matter; `node_modules` follows from the lock file.
-const INPUTS: [&str; 13] = [
+const INPUTS: [&str; 14] = [
     "Cargo.lock",
     "Cargo.toml",
     "frontend/Cargo.toml",
@@ -18,6 +18,7 @@ const INPUTS: [&str; 13] = [
     "frontend/package-lock.json",
     "frontend/public",
     "frontend/src",
+    "frontend/staff.html",
     "frontend/style.css",
     "frontend/styles",
     "protocol",
@@ -26,6 +27,7 @@ const INPUTS: [&str; 13] = [
 /// SHA-256 over names and contents, as hexadecimal digits. What does not exist counts as empty.
 pub(crate) fn fingerprint(workspace: &Path) -> Result<String> {
     let mut hash = Sha256::new();
+    hash.update(include_bytes!("apps.rs"));
     hash.update(include_bytes!("dist.rs"));
     hash.update(include_bytes!("vendor.rs"));
     hash.update(include_bytes!("wasm.rs"));

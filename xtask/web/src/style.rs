@@ -1,22 +1,26 @@
-//! The style sheet: the official Tailwind over the Rust sources, the page and the class names of the build script.
+//! The style sheets: the official Tailwind over the Rust sources, the page and the class names of the build script.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::{command, npm};
+use crate::{WebApp, command, npm};
 
-/// Generates the style sheet and returns its file.
-pub(crate) fn generate(frontend: &Path, work: &Path, build_script_out: &Path) -> Result<PathBuf> {
-    let input = work.join("input.css");
+/// Where an app's style sheet is.
+pub(crate) fn file(work: &Path, app: &WebApp) -> PathBuf {
+    work.join(format!("{}.css", app.stem))
+}
+
+/// Generates the style sheet of an app.
+pub(crate) fn generate(frontend: &Path, work: &Path, build_script_out: &Path, app: &WebApp) -> Result<()> {
+    let input = work.join(format!("{}.in.css", app.stem));
     let text = format!(
         "@import \"{}\";\n@source \"{}\";\n",
-        frontend.join("style.css").display(),
+        frontend.join("styles").join(format!("{}.css", app.stem)).display(),
         build_script_out.join("classes.rs").display()
     );
     fs::write(&input, text).with_context(|| format!("cannot write {}", input.display()))?;
-    let output = work.join("style.css");
     command::output(
         npm::node(frontend, "@tailwindcss/cli/dist/index.mjs")
             .current_dir(frontend)
@@ -24,7 +28,7 @@ pub(crate) fn generate(frontend: &Path, work: &Path, build_script_out: &Path) ->
             .arg("-i")
             .arg(&input)
             .arg("-o")
-            .arg(&output),
+            .arg(file(work, app)),
     )?;
-    Ok(output)
+    Ok(())
 }

@@ -1,5 +1,6 @@
-//! Compiling the app to wasm and writing the JavaScript that connects it to the page.
+//! Compiling the apps to wasm and writing the JavaScript that connects them to their pages.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -7,16 +8,16 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::Options;
 use crate::target::{StandardLibrary, TARGET};
+use crate::{APPS, Options, WebApp};
 
 /// Leptos hands views on as one type in place of a type for each: an eighth less to load, and half the time to build.
 const FLAGS: &str = "--cfg erase_components";
 
 /// What cargo made.
 pub(crate) struct Compiled {
-    /// The wasm module, not bound yet.
-    pub(crate) module: PathBuf,
+    /// The wasm modules by the names of their binaries, not bound yet.
+    pub(crate) modules: HashMap<String, PathBuf>,
     /// Folder into which the frontend's build script wrote its class names.
     pub(crate) build_script_out: PathBuf,
 }
@@ -33,23 +34,23 @@ struct Message {
     filenames: Vec<PathBuf>,
 }
 
-/// Compiles the app with the profile `wasm`.
+/// Compiles the apps with the profile `wasm`.
 pub(crate) fn compile(options: &Options, standard_library: StandardLibrary) -> Result<Compiled> {
     let mut cargo = cargo("build", options, standard_library);
-    cargo.args(["--bin", "drydock-frontend", "--profile", "wasm", "--message-format=json-render-diagnostics"]);
+    cargo.args(["--bins", "--profile", "wasm", "--message-format=json-render-diagnostics"]);
     let out = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("cannot run cargo")?;
     if !out.status.success() {
-        bail!("the browser app does not compile");
+        bail!("the browser apps do not compile");
     }
-    outputs(&String::from_utf8_lossy(&out.stdout)).context("cargo did not tell where it put the browser app")
+    outputs(&String::from_utf8_lossy(&out.stdout)).context("cargo did not tell where it put the browser apps")
 }
 
-/// Runs clippy over the app as the browser gets it, warnings denied.
+/// Runs clippy over the apps as the browser gets them, warnings denied.
 pub(crate) fn lint(options: &Options, standard_library: StandardLibrary) -> Result<()> {
     let mut cargo = cargo("clippy", options, standard_library);
     let status = cargo.args(["--", "-D", "warnings"]).stdin(Stdio::null()).status().context("cannot run cargo")?;
     if !status.success() {
-        bail!("clippy finds fault with the browser app");
+        bail!("clippy finds fault with the browser apps");
     }
     Ok(())
 }
@@ -71,7 +72,7 @@ fn cargo(verb: &str, options: &Options, standard_library: StandardLibrary) -> Co
 }
 
 fn outputs(messages: &str) -> Option<Compiled> {
-    let mut module = None;
+    let mut modules = HashMap::new();
     let mut build_script_out = None;
     for message in messages.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok()) {
         if !message.package_id.contains("/frontend#") {
@@ -79,21 +80,26 @@ fn outputs(messages: &str) -> Option<Compiled> {
         }
         match message.reason.as_str() {
             "compiler-artifact" => {
-                let wasm = message.filenames.into_iter().find(|it| it.extension().is_some_and(|it| it == "wasm"));
-                module = wasm.or(module);
+                for file in message.filenames.into_iter().filter(|it| it.extension().is_some_and(|it| it == "wasm")) {
+                    if let Some(name) = file.file_stem() {
+                        modules.insert(name.to_string_lossy().into_owned(), file);
+                    }
+                }
             }
             "build-script-executed" => build_script_out = message.out_dir.or(build_script_out),
             _ => {}
         }
     }
-    Some(Compiled { module: module?, build_script_out: build_script_out? })
+    let whole = APPS.iter().all(|app| modules.contains_key(app.binary));
+    whole.then_some(())?;
+    Some(Compiled { modules, build_script_out: build_script_out? })
 }
 
-/// Writes `app.js`, `app_bg.wasm` and the JavaScript snippets into `folder`.
-pub(crate) fn bind(module: &Path, folder: &Path) -> Result<()> {
+/// Writes `STEM.js`, `STEM_bg.wasm` and the JavaScript snippets of an app into `folder`.
+pub(crate) fn bind(module: &Path, app: &WebApp, folder: &Path) -> Result<()> {
     Bindgen::new()
         .input_path(module)
-        .out_name("app")
+        .out_name(app.stem)
         .web(true)
         .context("wasm-bindgen")?
         .omit_default_module_path(true)
@@ -101,7 +107,7 @@ pub(crate) fn bind(module: &Path, folder: &Path) -> Result<()> {
         .remove_name_section(true)
         .remove_producers_section(true)
         .generate(folder)
-        .context("wasm-bindgen could not bind the browser app")
+        .context("wasm-bindgen could not bind the browser apps")
 }
 
 #[cfg(test)]
@@ -115,10 +121,12 @@ mod tests {
 {"reason":"build-script-executed","package_id":"path+file:///w/frontend#drydock-frontend@0.1.0","out_dir":"/t/out"}
 {"reason":"compiler-artifact","package_id":"path+file:///w/frontend#drydock-frontend@0.1.0","filenames":["/t/libdrydock_frontend.rlib"]}
 {"reason":"compiler-artifact","package_id":"path+file:///w/frontend#drydock-frontend@0.1.0","filenames":["/t/drydock-frontend.wasm"]}
+{"reason":"compiler-artifact","package_id":"path+file:///w/frontend#drydock-frontend@0.1.0","filenames":["/t/drydock-staff.wasm"]}
 {"reason":"build-finished","success":true}"#;
         let compiled = outputs(messages).unwrap();
-        assert_eq!(compiled.module, Path::new("/t/drydock-frontend.wasm"));
+        assert_eq!(compiled.modules["drydock-frontend"], Path::new("/t/drydock-frontend.wasm"));
+        assert_eq!(compiled.modules["drydock-staff"], Path::new("/t/drydock-staff.wasm"));
         assert_eq!(compiled.build_script_out, Path::new("/t/out"));
-        assert!(outputs("").is_none());
+        assert!(outputs(&messages.replace("drydock-staff", "other")).is_none());
     }
 }

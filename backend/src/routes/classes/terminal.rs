@@ -117,18 +117,14 @@ impl Watcher {
         if !say(socket, &size).await {
             return Left::Page;
         }
-        let watching = hub.watch_terminal();
-        self.classroom.watchers_changed(&self.room, self.learner);
+        let _watching = self.classroom.watching(hub);
         let mut closed = hub.closed();
-        let left = tokio::select! {
+        tokio::select! {
             left = carry(socket, attached, hub.joint()) => left,
             _ = shown.wait_for(|now| now.as_ref() != Some(terminal)) => Left::Terminal,
             _ = closed.changed() => Left::Terminal,
             () = self.moved(hub) => Left::Terminal,
-        };
-        drop(watching);
-        self.classroom.watchers_changed(&self.room, self.learner);
-        left
+        }
     }
 
     /// Resolves when the learner has another session, or is not in the class any more.

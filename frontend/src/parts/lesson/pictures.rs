@@ -6,7 +6,7 @@ use wasm_bindgen::JsCast as _;
 use web_sys::{Element, Event};
 
 use crate::classes::ICON_BUTTON;
-use crate::parts::icons;
+use crate::parts::{icons, open_while};
 use crate::settings::words;
 
 /// Address and description.
@@ -30,14 +30,7 @@ pub(super) fn picture_of(event: &Event) -> Option<Picture> {
 pub(super) fn Enlarged(picture: RwSignal<Option<Picture>>) -> impl IntoView {
     let words = words();
     let dialog = NodeRef::<html::Dialog>::new();
-    Effect::new(move || {
-        let Some(dialog) = dialog.get() else { return };
-        match (picture.with(Option::is_some), dialog.open()) {
-            (true, false) => drop(dialog.show_modal()),
-            (false, true) => dialog.close(),
-            _ => {}
-        }
-    });
+    open_while(dialog, move || picture.with(Option::is_some));
     view! {
         <dialog
             node_ref=dialog

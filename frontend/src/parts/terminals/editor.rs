@@ -94,6 +94,8 @@ pub(super) fn Editor(
     let trouble = RwSignal::new(None::<String>);
     // What the file holds; `None` while there is none.
     let stored = RwSignal::new(None::<String>);
+    // What it holds since, where that is not what was opened and the editor's text is not saved.
+    let newer = RwSignal::new(None::<String>);
     let dirty = RwSignal::new(false);
     let busy = RwSignal::new(false);
     let said = RwSignal::new(None::<Said>);
@@ -117,6 +119,35 @@ pub(super) fn Editor(
         let messages = problems.iter().map(|it| JsValue::from_str(&it.message)).collect();
         with(&view.get_value(), |it| it.problems(lines, messages));
     };
+    // Looks at the file again. An editor without changes follows it; else the learner is warned, once for each content:
+    // whether that was now.
+    let look = move || async move {
+        let (session, file) = (live.id.get_value(), path.get_value());
+        if stored.with_untracked(Option::is_none) {
+            return false;
+        }
+        let Ok(Some(text)) = api::read_text(&session, &file).await else { return false };
+        if dirty.is_disposed() || stored.with_untracked(|it| it.as_ref() == Some(&text)) {
+            let _ = newer.try_set(None);
+            return false;
+        }
+        if dirty.get_untracked() {
+            let is_news = newer.with_untracked(|it| it.as_ref() != Some(&text));
+            newer.set(Some(text));
+            return is_news;
+        }
+        stored.set(Some(text.clone()));
+        with(&view.get_value(), |it| it.set_text(&text));
+        false
+    };
+    let load_disk = move |_| {
+        if let Some(text) = newer.get_untracked() {
+            newer.set(None);
+            stored.set(Some(text.clone()));
+            with(&view.get_value(), |it| it.set_text(&text));
+            changed();
+        }
+    };
     // The path in the field, if it can be one.
     let wanted = move || {
         let path = name.get_untracked().map(|it| it.value()).unwrap_or_default();
@@ -127,9 +158,13 @@ pub(super) fn Editor(
         let text = with(&view.get_value(), Handle::text)?;
         let target = wanted().unwrap_or_else(|| path.get_value());
         let session = live.id.get_value();
+        if path.with_value(|it| *it == target) && look().await {
+            return None;
+        }
         match api::write_file(&session, &target, &JsValue::from_str(&text)).await {
             Ok(_) => {
                 let _ = trouble.try_set(None);
+                let _ = newer.try_set(None);
                 let _ = stored.try_set(Some(text.clone()));
                 changed();
                 if path.with_value(|it| *it != target) {
@@ -236,16 +271,10 @@ pub(super) fn Editor(
         if !begun.get_value() {
             begun.set_value(true);
             spawn_local(load(view.get_value(), element.into()));
-        } else if ready.get_untracked() && !dirty.get_untracked() {
+        } else if ready.get_untracked() {
             // The file may have been changed in a terminal meanwhile.
             spawn_local(async move {
-                let (session, file) = (live.id.get_value(), path.get_value());
-                if let Ok(Some(text)) = api::read_text(&session, &file).await
-                    && dirty.try_get_untracked() == Some(false)
-                {
-                    stored.set(Some(text.clone()));
-                    with(&view.get_value(), |it| it.set_text(&text));
-                }
+                look().await;
             });
         }
     });
@@ -280,7 +309,20 @@ pub(super) fn Editor(
             <Show when=move || trouble.with(Option::is_some)>
                 <p class="px-4 py-2 text-sm text-bad" role="alert">{move || trouble.get()}</p>
             </Show>
-            <div node_ref=place class="min-h-0 grow overflow-hidden"></div>
+            <Show when=move || newer.with(Option::is_some)>
+                <div class="flex items-center gap-3 border-b border-line bg-surface px-4 py-1.5 text-sm" role="alert">
+                    <p class="min-w-0 grow text-warn-ink">{move || words.get().page.changed_on_disk}</p>
+                    <button class=BUTTON on:click=load_disk>{move || words.get().page.load_disk}</button>
+                </div>
+            </Show>
+            <div node_ref=place class="min-h-0 grow overflow-hidden" on:focusin=move |_| {
+                // Back from a terminal at its side.
+                if dirty.get_untracked() && !busy.get_untracked() {
+                    spawn_local(async move {
+                        look().await;
+                    });
+                }
+            }></div>
             <div role="status" class="shrink-0">
                 {move || said.get().map(|it| view! { <Outcome said=it go_to close=Callback::new(move |()| said.set(None)) /> })}
             </div>

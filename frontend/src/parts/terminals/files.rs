@@ -9,7 +9,7 @@ use leptos::task::spawn_local;
 use super::runner;
 use crate::classes::{BUTTON, LINK};
 use crate::live::live;
-use crate::parts::explain;
+use crate::parts::{explain, open_while};
 use crate::settings::words;
 use crate::{api, format};
 
@@ -22,18 +22,13 @@ pub(super) fn FilesDialog() -> impl IntoView {
     let dialog = NodeRef::<html::Dialog>::new();
     let picker = NodeRef::<html::Input>::new();
     let files = RwSignal::new(None::<Result<HomeFiles, api::Error>>);
+    open_while(dialog, move || runner.files.get());
     Effect::new(move || {
-        let Some(dialog) = dialog.get() else { return };
-        match (runner.files.get(), dialog.open()) {
-            (true, false) => {
-                let id = live.id.get_value();
-                spawn_local(async move {
-                    let _ = files.try_set(Some(api::files(&id).await));
-                });
-                drop(dialog.show_modal());
-            }
-            (false, true) => dialog.close(),
-            _ => {}
+        if runner.files.get() {
+            let id = live.id.get_value();
+            spawn_local(async move {
+                let _ = files.try_set(Some(api::files(&id).await));
+            });
         }
     });
     let row = move |HomeFile { path, bytes }: HomeFile| {

@@ -48,6 +48,8 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
     same: "No differences: the cluster has exactly this.",
     differs: "What applying it would change",
     not_text: "This file is not text, so the editor cannot open it. It can be downloaded.",
+    changed_on_disk: "This file changed on disk while you were editing it. Save again to replace what is there.",
+    load_disk: "Load from disk",
     editor_failed: "The editor could not be loaded. Reload the page to try again.",
     workers: "Workers",
     walk_help: "F6 walks between lesson, picture and terminals.",
@@ -74,7 +76,9 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
         "The server was stopped.",
         "Its cluster was gone when the server started again.",
     ],
-    queue_position: |position| if position == 1 { "You are next.".into() } else { format!("You are number {position} in the queue.") },
+    queue_position: |position| {
+        if position == 1 { "You are next.".into() } else { format!("You are number {position} in the queue.") }
+    },
     queue_wait: |millis| match millis {
         None => "How long that takes cannot be told yet.".into(),
         Some(millis) if millis < 90_000 => format!("About {} seconds.", millis.div_ceil(1000)),
@@ -82,6 +86,7 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
     },
     worker_count: |workers| if workers == 1 { "1 worker".into() } else { format!("{workers} workers") },
     uploaded: |path| format!("Uploaded to ~/{path}"),
+    offered: |path| format!("~/{path} is ready for you"),
     not_uploaded: |name, why| format!("{name} was not uploaded. {why}"),
     too_large: |name, mega| format!("{name} is larger than {mega} MB, the most that can be uploaded."),
     line: |line| format!("Line {line}"),

@@ -48,6 +48,8 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
     same: "没有差异：集群已经是这个样子。",
     differs: "应用后会改变的地方",
     not_text: "这不是文本文件，编辑器无法打开；可以下载。",
+    changed_on_disk: "你编辑的时候，磁盘上的文件也改了。再按一次保存，就会覆盖磁盘上的内容。",
+    load_disk: "载入磁盘上的内容",
     editor_failed: "编辑器无法加载，请刷新页面。",
     workers: "Worker 数量",
     walk_help: "按 F6 在课程、架构图与终端之间切换。",
@@ -74,7 +76,9 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
         "服务器已停止。",
         "服务器重新启动时，它的集群已经不在了。",
     ],
-    queue_position: |position| if position == 1 { "下一位就是你。".into() } else { format!("你排在第 {position} 位。") },
+    queue_position: |position| {
+        if position == 1 { "下一位就是你。".into() } else { format!("你排在第 {position} 位。") }
+    },
     queue_wait: |millis| match millis {
         None => "目前还无法估计要等多久。".into(),
         Some(millis) if millis < 90_000 => format!("大约 {} 秒。", millis.div_ceil(1000)),
@@ -82,6 +86,7 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
     },
     worker_count: |workers| format!("{workers} 个 worker"),
     uploaded: |path| format!("已上传到 ~/{path}"),
+    offered: |path| format!("~/{path} 可以下载了"),
     not_uploaded: |name, why| format!("{name} 没有上传成功。{why}"),
     too_large: |name, mega| format!("{name} 超过上传上限 {mega} MB。"),
     line: |line| format!("第 {line} 行"),

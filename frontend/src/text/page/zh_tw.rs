@@ -48,6 +48,8 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
     same: "沒有差異：叢集已經是這個樣子。",
     differs: "套用後會改變的地方",
     not_text: "這不是文字檔，編輯器無法開啟；可以下載。",
+    changed_on_disk: "你編輯的時候，磁碟上的檔案也改了。再按一次儲存，就會蓋掉磁碟上的內容。",
+    load_disk: "載入磁碟上的內容",
     editor_failed: "編輯器無法載入，請重新整理頁面。",
     workers: "Worker 數量",
     walk_help: "按 F6 在課程、架構圖與終端機之間切換。",
@@ -74,7 +76,9 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
         "伺服器已停止。",
         "伺服器重新啟動時，它的叢集已經不在了。",
     ],
-    queue_position: |position| if position == 1 { "下一位就是你。".into() } else { format!("你排在第 {position} 位。") },
+    queue_position: |position| {
+        if position == 1 { "下一位就是你。".into() } else { format!("你排在第 {position} 位。") }
+    },
     queue_wait: |millis| match millis {
         None => "目前還無法估計要等多久。".into(),
         Some(millis) if millis < 90_000 => format!("大約 {} 秒。", millis.div_ceil(1000)),
@@ -82,6 +86,7 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
     },
     worker_count: |workers| format!("{workers} 個 worker"),
     uploaded: |path| format!("已上傳到 ~/{path}"),
+    offered: |path| format!("~/{path} 可以下載了"),
     not_uploaded: |name, why| format!("{name} 沒有上傳成功。{why}"),
     too_large: |name, mega| format!("{name} 超過上傳上限 {mega} MB。"),
     line: |line| format!("第 {line} 行"),

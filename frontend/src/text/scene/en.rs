@@ -4,7 +4,11 @@ use super::SceneTexts;
 
 /// All texts.
 pub(in crate::text) const TEXTS: SceneTexts = SceneTexts {
-    help: "Walk with the arrow keys; Enter tells all about a thing, Escape closes it.",
+    help: "Walk with the arrow keys; Enter tells all about a thing, Escape closes it; plus and minus change its size, 0 resets it.",
+    zoom: "Size of the picture",
+    zoom_in: "Larger",
+    zoom_out: "Smaller",
+    zoom_reset: "Original size",
     workloads: "Workloads",
     ingress_services: "Services · Ingress",
     pods: "Pods",

@@ -4,7 +4,11 @@ use super::SceneTexts;
 
 /// All texts.
 pub(in crate::text) const TEXTS: SceneTexts = SceneTexts {
-    help: "用方向键移动，按 Enter 查看详情，按 Escape 关闭。",
+    help: "用方向键移动，按 Enter 查看详情，按 Escape 关闭；加号与减号改变大小，0 恢复原状。",
+    zoom: "架构图大小",
+    zoom_in: "放大",
+    zoom_out: "缩小",
+    zoom_reset: "原始大小",
     workloads: "工作负载",
     ingress_services: "Service · Ingress",
     pods: "Pod",

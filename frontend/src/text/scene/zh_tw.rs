@@ -4,7 +4,11 @@ use super::SceneTexts;
 
 /// All texts.
 pub(in crate::text) const TEXTS: SceneTexts = SceneTexts {
-    help: "用方向鍵走動，按 Enter 看細節，按 Escape 關閉。",
+    help: "用方向鍵走動，按 Enter 看細節，按 Escape 關閉；加號與減號改變大小，0 恢復原狀。",
+    zoom: "架構圖大小",
+    zoom_in: "放大",
+    zoom_out: "縮小",
+    zoom_reset: "原始大小",
     workloads: "工作負載",
     ingress_services: "Service · Ingress",
     pods: "Pod",

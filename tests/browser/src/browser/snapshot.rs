@@ -19,6 +19,8 @@ const STATES: [&str; 7] = ["checked", "disabled", "expanded", "level", "modal", 
 const WHOLE: [&str; 7] = ["button", "checkbox", "image", "menuitem", "option", "radio", "tab"];
 /// What the random ends of names are made of.
 const RANDOM: &str = "bcdfghjklmnpqrstvwxz2456789";
+/// Beginnings of names whose things come in any order: where Pods stand in the picture is chance.
+const UNORDERED: [&str; 2] = ["Picture of your cluster", "叢集架構圖"];
 /// Roles that only hold others.
 const SILENT: [&str; 4] = ["none", "generic", "InlineTextBox", "LineBreak"];
 
@@ -108,11 +110,20 @@ fn write_node(nodes: &[Value], node: &Value, depth: usize, above: &str, out: &mu
     if WHOLE.contains(&role) && !name.is_empty() {
         return;
     }
+    let mut children = Vec::new();
     for child in node["childIds"].as_array().into_iter().flatten() {
         if let Some(child) = nodes.iter().find(|it| it["nodeId"] == *child) {
-            write_node(nodes, child, below, told, out);
+            let mut text = String::new();
+            write_node(nodes, child, below, told, &mut text);
+            children.push(text);
         }
     }
+    if UNORDERED.iter().any(|it| name.starts_with(it)) {
+        let mut lines: Vec<_> = children.iter().flat_map(|it| it.lines()).map(|it| format!("{it}\n")).collect();
+        lines.sort();
+        children = lines;
+    }
+    out.extend(children);
 }
 
 /// A name without what differs from run to run: each number is an `N`, each random end of a Pod's name `…`.

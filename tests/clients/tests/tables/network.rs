@@ -107,6 +107,46 @@ pub(crate) fn services(client: &Client<'_>) {
     assert_eq!(pods.split(' ').count(), 2, "two pods: {pods}");
 }
 
+/// A range more for Services, and a Service with an address of it.
+const RANGE: &str = "apiVersion: networking.k8s.io/v1
+kind: ServiceCIDR
+metadata: {name: extra}
+spec: {cidrs: [203.0.113.0/28]}
+";
+const IN_RANGE: &str = "apiVersion: v1
+kind: Service
+metadata: {name: extra}
+spec: {clusterIP: 203.0.113.10, selector: {app: web}, ports: [{port: 80, targetPort: http}]}
+";
+
+pub(crate) fn ranges(client: &Client<'_>) {
+    ready(client);
+    let ask =
+        |from: &str| run(format!("exec {from} -- wget -T 5 -qO- http://203.0.113.10")).has("from web-").eventually();
+    let outside = "the provided network does not match the current range";
+    client.table(&[
+        run("apply -f -").input(IN_RANGE).code(1).has(outside),
+        run("apply -f -").input(RANGE).is("servicecidr.networking.k8s.io/extra created"),
+        run("wait --for=condition=Ready servicecidr/extra --timeout=20s").has("condition met"),
+        run("apply -f -").input(IN_RANGE).is("service/extra created"),
+        ask("client"),
+        ask("outside"),
+        run("create service clusterip other --clusterip=203.0.113.10 --tcp=80")
+            .code(1)
+            .has("failed to allocate IP 203.0.113.10: provided IP is already allocated"),
+        run("get ipaddress 203.0.113.10 -o jsonpath={.spec.parentRef.resource}/{.spec.parentRef.namespace}/{.spec.parentRef.name}")
+            .is(&format!("services/{}/extra", client.namespace())),
+        run("get ipaddress 10.96.0.1 --no-headers").has("services/default/kubernetes"),
+        // A range that is in use stays until it is not.
+        run("delete servicecidr extra --wait=false").has("deleted"),
+        run("get servicecidr extra -o jsonpath={.status.conditions[0].reason}").is("Terminating").eventually(),
+        run("create service clusterip other --clusterip=203.0.113.11 --tcp=80").code(1).has(outside),
+        run("delete service extra").has("deleted"),
+        run("get ipaddress 203.0.113.10").code(1).has("NotFound"),
+        run("get servicecidr extra").code(1).has("NotFound").eventually(),
+    ]);
+}
+
 pub(crate) fn names(client: &Client<'_>) {
     let space = client.namespace();
     let look = |name: &str| run(format!("exec client -- nslookup {name}"));

@@ -9,7 +9,7 @@ use crate::diagram::geometry::arrow_head;
 use crate::diagram::{Edge, Look, Rect, rounded_path};
 use crate::inline::shorten;
 use crate::live::live;
-use crate::parts::picture::Thing;
+use crate::parts::picture::{Thing, rect};
 use crate::parts::ports;
 use crate::settings::words;
 
@@ -106,19 +106,42 @@ impl Opens {
     }
 }
 
+/// Where an object stands.
+fn place_of(key: &ObjectKey) -> Memo<Rect> {
+    let scene = scene();
+    let thing = Thing::Object(key.clone());
+    Memo::new(move |_| scene.layout.with(|it| rect(it, &thing).unwrap_or_default()))
+}
+
+/// An object: its sign, its name and a line that fits the room it is given, the mark of what opens of it, and what is told
+/// of it aloud.
+fn chip(
+    key: ObjectKey,
+    place: Memo<Rect>,
+    radius: f64,
+    look: impl Fn() -> Look + Copy + Send + Sync + 'static,
+    line: impl Fn(usize) -> String + Send + Sync + 'static,
+    spoken: impl Fn() -> String + Send + Sync + 'static,
+) -> impl IntoView {
+    let name = key.name.clone();
+    let opens = opens(&key);
+    let free = move || room(opens.room(place.get()));
+    let title = move || shorten(&name, free().0);
+    let parts = opens.beside(two_lines(look, move || place.get(), title, move || line(free().1)), place);
+    let lit = glow(key.clone());
+    let class = move || format!("{}{}", look().class(), lit());
+    item(Thing::Object(key), move || place.get(), class, spoken, radius, parts)
+}
+
 #[component]
 fn WorkloadChip(key: ObjectKey) -> impl IntoView {
     let words = words();
-    let scene = scene();
     let live = live();
     let counts = {
         let key = key.clone();
         Memo::new(move |_| live.topology.with(|it| replicas(it, &key)))
     };
-    let rect = {
-        let key = key.clone();
-        Memo::new(move |_| scene.layout.with(|it| it.workloads.get(&key).copied().unwrap_or_default()))
-    };
+    let place = place_of(&key);
     let kind = format!("{:?}", key.kind);
     let is_job = key.kind == ObjectKind::Job;
     let look = move || match counts.get() {
@@ -131,9 +154,8 @@ fn WorkloadChip(key: ObjectKey) -> impl IntoView {
     };
     let line = {
         let kind = kind.clone();
-        move || {
+        move |room| {
             let both = format!("{kind} · {}", count());
-            let room = room(rect.get()).1;
             // Chinese characters are twice as wide.
             let width = |text: &str| text.chars().map(|it| if it as u32 > 0x2e80 { 2 } else { 1 }).sum::<usize>();
             if width(&both) <= room {
@@ -144,17 +166,8 @@ fn WorkloadChip(key: ObjectKey) -> impl IntoView {
             if width(&short) <= room { short } else { format!("{ready}/{wanted}") }
         }
     };
-    let (name, spoken) = (key.name.clone(), format!("{kind} {}", key.name));
-    let lit = glow(key.clone());
-    let parts = two_lines(look, move || rect.get(), move || shorten(&name, room(rect.get()).0), line);
-    item(
-        Thing::Object(key),
-        move || rect.get(),
-        move || format!("{}{}", look().class(), lit()),
-        move || format!("{spoken}, {}", count()),
-        10.0,
-        parts,
-    )
+    let spoken = format!("{kind} {}", key.name);
+    chip(key, place, 10.0, look, line, move || format!("{spoken}, {}", count()))
 }
 
 /// The services.
@@ -182,7 +195,6 @@ pub(crate) fn Services() -> impl IntoView {
 #[component]
 fn ServiceChip(key: ObjectKey) -> impl IntoView {
     let words = words();
-    let scene = scene();
     let live = live();
     let object = {
         let key = key.clone();
@@ -196,29 +208,15 @@ fn ServiceChip(key: ObjectKey) -> impl IntoView {
             })
         })
     };
-    let rect = {
-        let key = key.clone();
-        Memo::new(move |_| scene.layout.with(|it| it.services.get(&key).copied().unwrap_or_default()))
-    };
+    let place = place_of(&key);
     let look = move || object.with(Look::of_service);
     let line = move || object.with(service_line);
     let ready = move || {
         object.with(|it| (words.get().ready_of)(it.endpoints.iter().filter(|it| it.ready).count(), it.endpoints.len()))
     };
-    let name = move || object.with(|it| it.name.clone());
-    let opens = opens(&key);
-    let free = move || opens.room(rect.get());
-    let (title, below) = (move || shorten(&name(), room(free()).0), move || shorten(&line(), room(free()).1));
-    let parts = opens.beside(two_lines(look, move || rect.get(), title, below), rect);
-    let lit = glow(key.clone());
-    item(
-        Thing::Object(key),
-        move || rect.get(),
-        move || format!("{}{}", look().class(), lit()),
-        move || format!("Service {}, {}, {}", name(), line(), ready()),
-        19.0,
-        parts,
-    )
+    let spoken = format!("Service {}", key.name);
+    let below = move |room| shorten(&line(), room);
+    chip(key, place, 19.0, look, below, move || format!("{spoken}, {}, {}", line(), ready()))
 }
 
 /// The ingresses.
@@ -235,7 +233,6 @@ pub(crate) fn Ingresses() -> impl IntoView {
 
 #[component]
 fn IngressChip(key: ObjectKey) -> impl IntoView {
-    let scene = scene();
     let live = live();
     let object = {
         let key = key.clone();
@@ -246,26 +243,12 @@ fn IngressChip(key: ObjectKey) -> impl IntoView {
             })
         })
     };
-    let rect = {
-        let key = key.clone();
-        Memo::new(move |_| scene.layout.with(|it| it.ingresses.get(&key).copied().unwrap_or_default()))
-    };
+    let place = place_of(&key);
     let look = move || object.with(|it| it.as_ref().map_or(Look::Info, |it| it.1));
     let line = move || object.with(|it| it.as_ref().map(|it| ingress_line(&it.0)).unwrap_or_default());
-    let (name, spoken) = (key.name.clone(), key.name.clone());
-    let opens = opens(&key);
-    let free = move || opens.room(rect.get());
-    let (title, below) = (move || shorten(&name, room(free()).0), move || shorten(&line(), room(free()).1));
-    let lit = glow(key.clone());
-    let parts = opens.beside(two_lines(look, move || rect.get(), title, below), rect);
-    item(
-        Thing::Object(key),
-        move || rect.get(),
-        move || format!("{}{}", look().class(), lit()),
-        move || format!("Ingress {spoken}, {}", line()),
-        10.0,
-        parts,
-    )
+    let spoken = format!("Ingress {}", key.name);
+    let below = move |room| shorten(&line(), room);
+    chip(key, place, 10.0, look, below, move || format!("{spoken}, {}", line()))
 }
 
 /// The first host, and how many more ways there are.
