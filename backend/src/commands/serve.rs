@@ -169,6 +169,7 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
         previews,
         metrics_token: options.metrics.metrics_token.map(Into::into),
     });
+    let asked_to_stop = asked_to_stop();
     let address = listener.local_addr()?;
     let doors = Doors::open(listener, &certificate, address)?;
     let shown = shown.unwrap_or_else(|| format!("http://{address}"));
@@ -199,7 +200,7 @@ pub(crate) async fn run(common: &Common, options: Options, lessons: Lessons) -> 
         () = monitor.clone().follow(store) => {}
         outcome = &mut server => outcome.context("the server failed")?,
         () = follow => {}
-        () = asked_to_stop() => {}
+        () = asked_to_stop => {}
     }
     notify::stopping();
     stop.send_replace(true);
@@ -308,20 +309,22 @@ pub(super) fn patient_policy(files: &Files) -> anyhow::Result<Policy> {
     Ok(Policy { time_limit: hours, longest: hours, rules, warm: 0, suspend: None, queue_lease: hours, ..policy })
 }
 
-/// Resolves with SIGINT or SIGTERM.
-pub(super) async fn asked_to_stop() {
+/// Resolves with SIGINT or SIGTERM, from the call on: whoever asks between it and the first poll is heard as well.
+pub(super) fn asked_to_stop() -> impl Future<Output = ()> {
     let handlers =
         signal(SignalKind::terminate()).and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
-    match handlers {
-        Ok((mut terminate, mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+    async move {
+        match handlers {
+            Ok((mut terminate, mut interrupt)) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
             }
-        }
-        Err(error) => {
-            tracing::error!(%error, "cannot listen for signals");
-            std::future::pending::<()>().await;
+            Err(error) => {
+                tracing::error!(%error, "cannot listen for signals");
+                std::future::pending::<()>().await;
+            }
         }
     }
 }

@@ -190,6 +190,10 @@ impl Sessions {
             Step::Make => {
                 let name = format!("s-{}", &random_id()[..12]);
                 let mut inner = self.pool.lock();
+                // Nothing is begun after the pool was drained.
+                if inner.closed {
+                    return;
+                }
                 inner.making = Some(name.clone());
                 inner.maker = Some(tokio::spawn(self.clone().make_warm(name)));
             }

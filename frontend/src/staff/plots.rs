@@ -84,11 +84,12 @@ pub(crate) fn Plot(
             .collect::<Vec<_>>()
     };
     let said = move || {
-        let line = |line: &Line| {
-            let (last, highest) = line.series.last_and_highest()?;
-            Some((texts.get().plot_says)(line.name, &read(last), &read(highest)))
+        // A line without a value yet has its name at least.
+        let line = |line: &Line| match line.series.last_and_highest() {
+            Some((last, highest)) => (texts.get().plot_says)(line.name, &read(last), &read(highest)),
+            None => format!("{}: –", line.name),
         };
-        data.with(|it| it.lines.iter().filter_map(line).collect::<Vec<_>>().join("; "))
+        data.with(|it| it.lines.iter().map(line).collect::<Vec<_>>().join("; "))
     };
     let moment = move |millis: u64| texts.moment(millis);
     view! {

@@ -172,7 +172,7 @@ async fn a_tablet_is_enough() -> anyhow::Result<()> {
     anyhow::ensure!(after > before + 7.0, "a finger moved the border from {before} to {after}");
     let across = "[role=separator][aria-orientation=horizontal]";
     let (x, y) = middle(across).await?;
-    drag(&browser, (x, y), (x, y - 80.0)).await?;
+    drag(&browser, (x, y), (x, y + 80.0)).await?;
     browser.wait_value("return document.querySelectorAll('[data-dragging]').length", &json!(0)).await?;
 
     let (x, y) = middle("g[aria-label^='etcd']").await?;

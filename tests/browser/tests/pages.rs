@@ -57,5 +57,6 @@ async fn each_page_reads_as_it_should_in_the_light_and_in_the_dark() -> anyhow::
 /// What nodes use is known a moment after they are.
 async fn figures(browser: &Browser) -> anyhow::Result<()> {
     browser.wait_text("header", " MB").await?;
-    browser.wait_count("g[aria-label*='cpu'][aria-label*='MB']", 3).await
+    browser.wait_count("g[aria-label*='cpu'][aria-label*='MB']", 3).await?;
+    browser.wait_count("g[aria-label^='Pod cluster-dns'][aria-label$='Running'], g[aria-label^='Pod metrics-server'][aria-label$='Running']", 2).await
 }

@@ -1,7 +1,7 @@
 //! `drydock serve` on a free port.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -99,16 +99,16 @@ impl Server {
         kill(self.pid(), signal).expect("the server is there");
     }
 
-    /// Waits for the server's end.
+    /// Waits for the server's end and says how it was.
     ///
     /// # Panics
     /// When it does not end.
     #[track_caller]
-    pub fn wait(&mut self) {
+    pub fn wait(&mut self) -> ExitStatus {
         wait_for_within(Duration::from_secs(30), "the server's end", || match self.child.try_wait() {
-            Ok(Some(_)) => Ok(()),
+            Ok(Some(status)) => Ok(status),
             other => Err(format!("{other:?}")),
-        });
+        })
     }
 
     /// Its process.

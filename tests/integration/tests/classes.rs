@@ -391,18 +391,26 @@ fn two_hundred_joins_in_ten_seconds() {
     let grid = ines.event(&format!("/classes/{id}/events"));
     assert_eq!(grid["learners"].as_array().map(Vec::len), Some(200));
     // Whoever leaves makes room for the next one.
-    let (place, browser) =
-        places.into_iter().find(|(place, _)| place["session"].is_string()).expect("one has a session");
-    let session = place["session"].as_str().expect("it has").to_owned();
-    let seated = |grid: &Value| {
-        let learners = grid["learners"].as_array().cloned().unwrap_or_default();
-        learners.iter().filter(|learner| learner["session"].is_string()).count()
-    };
-    let before = seated(&grid);
-    let learner = Somebody { server: &server, browser };
-    learner.ask("DELETE", &format!("/sessions/{session}"), &Value::Null);
-    wait_for_within(Duration::from_secs(90), "the next in the queue", || {
+    let runs = |learner: &Value| !matches!(learner["state"].as_str(), None | Some("Pending" | "Ending" | "Ended"));
+    let running = || {
         let grid = ines.event(&format!("/classes/{id}/events"));
-        if seated(&grid) > before { Ok(()) } else { Err(format!("{} seated", seated(&grid))) }
+        let learners = grid["learners"].as_array().cloned().unwrap_or_default();
+        let sessions =
+            learners.iter().filter(|learner| runs(learner)).filter_map(|learner| learner["session"].as_str());
+        sessions.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = wait_for_within(Duration::from_secs(90), "three who work", || {
+        let running = running();
+        if running.len() == 3 { Ok(running) } else { Err(format!("{running:?}")) }
+    });
+    let (place, browser) = places
+        .into_iter()
+        .find(|(place, _)| before.iter().any(|id| place["session"] == id.as_str()))
+        .expect("one of them came in here");
+    let left = place["session"].as_str().expect("it has").to_owned();
+    Somebody { server: &server, browser }.ask("DELETE", &format!("/sessions/{left}"), &Value::Null);
+    wait_for_within(Duration::from_secs(90), "the next in the queue", || {
+        let running = running();
+        if running.iter().any(|id| !before.contains(id)) { Ok(()) } else { Err(format!("{running:?}")) }
     });
 }

@@ -72,8 +72,14 @@ fn the_servers_end_ends_its_sessions_and_a_killed_server_finds_them_again() {
     let session = get(server.address(), &format!("/api/v1/sessions/{id}"));
     assert_eq!(session["state"], "Ready", "{session}");
     server.signal(Signal::SIGTERM);
-    server.wait();
+    assert!(server.wait().success(), "it ended by itself, not by the signal: {}", server.said());
     nothing_is_left(&product, &before);
+    for _ in 0..10 {
+        // Asked to stop as soon as it says that it is ready.
+        let mut server = Server::start(&product, &[]);
+        server.signal(Signal::SIGTERM);
+        assert!(server.wait().success(), "{}", server.said());
+    }
 }
 
 #[test]

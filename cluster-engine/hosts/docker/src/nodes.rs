@@ -13,7 +13,7 @@ use drydock_supervisor::protocol::Request;
 
 use crate::daemon::Rights;
 use crate::labels::{self, Container, Session};
-use crate::sessions::ContainerOf;
+use crate::sessions::{self, ContainerOf};
 use crate::{Docker, daemon, relay, store};
 
 /// A node's container.
@@ -133,6 +133,7 @@ pub(crate) async fn remove(host: &Docker, session: &str, node: &str) -> Result<(
         found => found?,
     };
     let Some(container) = of(&found, node) else { return Ok(()) };
+    sessions::wake(host, session, &container).await;
     host.relays.forget(&container.id);
     let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
     gone(host.client.remove_container(&container.id, Some(options)).await)?;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, Mount, NetworkCreateRequest, PortBinding,
@@ -29,6 +30,8 @@ const PORTS: usize = 5;
 const MTU: &str = "1600";
 /// Seconds that a node gets at most once its container is asked to stop; Docker kills it when its own time is over.
 const GRACE: &str = "3600";
+/// How long a supervisor is waited for that is asked to thaw its node before both are removed.
+const WAKE_TIME: Duration = Duration::from_secs(5);
 
 impl Docker {
     /// Holds off other processes with the same data folder.
@@ -276,6 +279,7 @@ async fn sweep(host: &Docker, session: &str) -> Result<(), HostError> {
             let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
             gone(host.client.remove_container(&container.id, Some(options)).await)
         };
+        join_all(found.nodes.iter().map(|node| wake(host, session, &node.container))).await;
         try_join_all(found.nodes.iter().map(|node| remove(&node.container))).await?;
         if let Some((gateway, _)) = &found.gateway {
             remove(gateway).await?;
@@ -293,6 +297,18 @@ async fn sweep(host: &Docker, session: &str) -> Result<(), HostError> {
         gone(host.client.remove_network(&network).await)?;
     }
     Ok(())
+}
+
+/// Thaws what a container holds, so that it can be killed: the kernel ends no container whose processes are frozen. One that
+/// does not answer is removed as it is.
+pub(crate) async fn wake(host: &Docker, session: &str, container: &Container) {
+    if container.state == NodeState::Running {
+        let request = Request::FreezeSession { frozen: false };
+        let asked = relay::done(host, session, &container.id, &request);
+        if !matches!(tokio::time::timeout(WAKE_TIME, asked).await, Ok(Ok(()))) {
+            tracing::debug!(session.name = session, "a node's supervisor does not answer before its end");
+        }
+    }
 }
 
 /// Asks all supervisors of nodes that run.

@@ -32,8 +32,10 @@ impl Provider {
         let mut command = Command::new("node");
         command.args(["provider.mjs", &format!("{LAB}/auth/oidc/callback"), SECRET]).current_dir(&folder);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("node");
-        let lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines().map_while(Result::ok);
-        let address = lines.into_iter().find_map(|line| line.strip_prefix("http://").map(str::to_owned));
+        let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines().map_while(Result::ok);
+        let address = lines.find_map(|line| line.strip_prefix("http://").map(str::to_owned));
+        // Who can say nothing any more ends.
+        std::thread::spawn(move || lines.for_each(drop));
         Provider { child, address: address.expect("the provider says where it is") }
     }
 
@@ -127,7 +129,7 @@ fn groups_of_a_genuine_provider_become_roles() {
 
     let anna = Browser::default();
     let teacher = json!({"sub": "anna", "name": "安娜 <b>", "groups": ["pupils", "teachers"]});
-    assert_eq!(lab.sign_in(&anna, &teacher), "/staff");
+    assert_eq!(lab.sign_in(&anna, &teacher), "/staff", "{}", lab.server.said());
     assert_eq!(lab.me(&anna), ("instructor".to_owned(), "安娜 <b>".to_owned()));
     let admin = json!({"sub": "root", "name": "Root", "groups": ["admins"]});
     let root = Browser::default();

@@ -10,6 +10,8 @@ const ACT: &str = "--x..-xx";
 const MANAGE: &str = "--xx.-..";
 const OWN: &str = "--xx.-xx";
 const TEACH: &str = "sssss-..";
+/// In a learner's terminal only their own instructor looks.
+const LOOK_IN: &str = "sssss-.-";
 const OPERATE: &str = "sssssxx.";
 
 /// Method, path below `/api/v1`, who gets through.
@@ -73,9 +75,9 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/classes/{class}/progress.csv", TEACH),
     ("DELETE", "/classes/{class}/learners/{learner}", TEACH),
     ("DELETE", "/classes/{class}/learners/{learner}/hand", TEACH),
-    ("POST", "/classes/{class}/learners/{learner}/joint", TEACH),
-    ("DELETE", "/classes/{class}/learners/{learner}/joint", TEACH),
-    ("GET", "/classes/{class}/learners/{learner}/terminal", TEACH),
+    ("POST", "/classes/{class}/learners/{learner}/joint", LOOK_IN),
+    ("DELETE", "/classes/{class}/learners/{learner}/joint", LOOK_IN),
+    ("GET", "/classes/{class}/learners/{learner}/terminal", LOOK_IN),
     ("GET", "/join/{code}", FREE),
     ("POST", "/join/{code}", FREE),
     ("GET", "/openapi.json", FREE),
