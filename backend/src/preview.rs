@@ -43,6 +43,7 @@ use route::Way;
 use crate::access::{self, Use};
 use crate::error::{Error, chain};
 use crate::identity::Caller;
+use crate::limits::network;
 use crate::metrics;
 use crate::routes::App;
 use crate::sessions::{Hub, now_millis};
@@ -131,10 +132,10 @@ fn asked(app: &App, parts: &mut Parts) -> Asked {
 }
 
 impl Asked {
-    /// As what a browser is known that sends no cookies.
+    /// As what a browser is known that sends no cookies: it may change its IPv6 address within its network.
     fn agent(&self, headers: &HeaderMap) -> String {
         let name = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        format!("{} {name}", self.address)
+        format!("{} {name}", network(self.address))
     }
 
     fn origin(&self) -> String {
@@ -288,7 +289,11 @@ async fn open(app: &App, person: &str, session: &str) -> Result<Arc<Hub>, Reason
     match may_open(app, person, &hub).await {
         // What sleeps wakes; what is over is.
         Ok(true) => app.sessions.hub(hub.id()).await.map_err(|error| {
-            tracing::debug!(session.name = hub.name(), error = chain(&error), "a preview of a session that does not run");
+            tracing::debug!(
+                session.name = hub.name(),
+                error = chain(&error),
+                "a preview of a session that does not run"
+            );
             Reason::Away
         }),
         Ok(false) => Err(Reason::Closed),
