@@ -110,6 +110,8 @@ pub(crate) struct Asked {
     address: IpAddr,
     /// The host that the browser asked for, with its port.
     host: String,
+    /// Whether that is a host of this server's.
+    known: bool,
     /// Whether it speaks TLS.
     secure: bool,
     /// Whether it speaks to this server itself, as far as can be seen.
@@ -122,11 +124,13 @@ fn asked(app: &App, parts: &mut Parts) -> Asked {
         // As other rooms know connections.
         parts.extensions.insert(ConnectInfo(peer.addr));
     }
-    let client = app.identity.front().look(parts);
+    let front = app.identity.front();
+    let client = front.look(parts);
+    let known = front.answers_to(&client.host, peer.map(|it| it.addr.ip()), app.previews.domain.as_deref());
     let told = ["x-forwarded-for", "x-forwarded-proto", "forwarded", "via"];
     let direct = !told.iter().any(|it| parts.headers.contains_key(*it));
     let secure = client.secure || peer.is_some_and(|it| it.tls && direct);
-    let asked = Asked { address: client.address, host: client.host, secure, direct };
+    let asked = Asked { address: client.address, host: client.host, known, secure, direct };
     parts.extensions.insert(asked.clone());
     asked
 }
@@ -151,7 +155,8 @@ async fn may_open(app: &App, person: &str, hub: &Hub) -> Result<bool, sqlx::Erro
     Ok(access::may(&caller, &relation, Use::Preview))
 }
 
-/// Stands before all routes: what is asked of a preview's host never reaches them.
+/// Stands before all routes: what is asked of a preview's host never reaches them, nor what is asked of a host that is not the
+/// server's.
 pub(crate) async fn by_host(State(app): State<App>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let asked = asked(&app, &mut parts);
@@ -165,6 +170,10 @@ pub(crate) async fn by_host(State(app): State<App>, request: Request, next: Next
         kind => kind,
     };
     match kind {
+        // Programs that look whether the server is alive get to know nothing.
+        Kind::App if !asked.known && request.uri().path() != "/healthz" => {
+            page::answer(&Reason::Name { host: asked.host }, request.headers())
+        }
         Kind::App if request.uri().path().starts_with(BELOW) => metrics::preview(below(&app, &asked, request).await),
         Kind::App => next.run(request).await,
         Kind::Nothing => page::answer(&Reason::Unknown, request.headers()),
