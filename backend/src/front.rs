@@ -1,5 +1,7 @@
 //! What stands before the server: the addresses it is known by, and the proxies whose word about a client counts.
 
+mod names;
+
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
@@ -27,7 +29,7 @@ pub(crate) enum FrontError {
 #[group(skip)]
 pub(crate) struct Options {
     /// Address under which browsers reach the server, e.g. https://lab.example.com; may be given again. Pages of other origins may
-    /// then change nothing [default: whatever host a browser asks for].
+    /// then change nothing [default: IP addresses, localhost and the machine's own names].
     #[arg(long = "public-url", env = "DRYDOCK_PUBLIC_URL", value_delimiter = ',', value_name = "URL")]
     public_urls: Vec<Origin>,
     /// Address or network of a reverse proxy whose X-Forwarded-For, -Proto and -Host are believed; may be given again
@@ -139,12 +141,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Front {
     options: Options,
+    /// Names of the machine's own.
+    names: Vec<String>,
 }
 
 impl Front {
     /// As the options say.
     pub(crate) fn new(options: Options) -> Front {
-        Front { options }
+        Front { options, names: names::of_this_machine() }
     }
 
     /// The first public address, where one is set.
@@ -164,7 +168,7 @@ impl Front {
 
     fn client(&self, peer: Option<IpAddr>, headers: &HeaderMap, asked: Option<String>) -> Client {
         let peer = peer.unwrap_or(IpAddr::from([0, 0, 0, 0])).to_canonical();
-        let trusts = |address: IpAddr| self.options.trusted_proxies.iter().any(|network| network.holds(address));
+        let trusts = |address: IpAddr| self.trusts(address);
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let behind = trusts(peer);
         let forwarded = |name: &str| if behind { text(name).map(|it| last(it).to_owned()) } else { None };
@@ -190,6 +194,25 @@ impl Front {
         Client { address, host, secure }
     }
 
+    fn trusts(&self, peer: IpAddr) -> bool {
+        self.options.trusted_proxies.iter().any(|network| network.holds(peer))
+    }
+
+    /// Whether `host` is one that a browser may ask this server for. Whoever has a name may have it lead here, and the browser then
+    /// takes their page and this server for one origin (DNS rebinding); so only names count that were given to the server, by
+    /// `--public-url` or as `domain`, or to its machine. Which names a trusted proxy answers to is the proxy's to say.
+    pub(crate) fn answers_to(&self, host: &str, peer: Option<IpAddr>, domain: Option<&str>) -> bool {
+        let Options { public_urls, .. } = &self.options;
+        // With a public address, what others ask changes nothing: see `is_own`.
+        if !public_urls.is_empty() || host.is_empty() || is_literal(host) {
+            return true;
+        }
+        let name = name(host).trim_end_matches('.');
+        let known = self.names.iter().map(String::as_str).chain(domain.map(self::name));
+        peer.is_some_and(|peer| self.trusts(peer.to_canonical()))
+            || known.into_iter().any(|it| it.eq_ignore_ascii_case(name))
+    }
+
     /// Whether `origin`, as a browser sent it, is this server's.
     pub(crate) fn is_own(&self, origin: &str, client: &Client) -> bool {
         let Ok(origin) = origin.parse::<Origin>() else { return false };
@@ -208,13 +231,18 @@ fn last(values: &str) -> &str {
     values.rsplit(',').next().unwrap_or_default().trim()
 }
 
-/// Whether a host is an IP address or this machine's own name for itself.
-fn is_literal(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
+/// A host without its port, an IPv6 address without its brackets.
+fn name(host: &str) -> &str {
+    match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
-    };
-    name == "localhost" || name.parse::<IpAddr>().is_ok()
+    }
+}
+
+/// Whether a host is an IP address or this machine's own name for itself.
+fn is_literal(host: &str) -> bool {
+    let name = name(host);
+    name.trim_end_matches('.').eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
 }
 
 #[cfg(test)]
@@ -222,10 +250,11 @@ mod tests {
     use super::*;
 
     fn front(urls: &[&str], proxies: &[&str]) -> Front {
-        Front::new(Options {
+        let options = Options {
             public_urls: urls.iter().map(|url| url.parse().expect("url")).collect(),
             trusted_proxies: proxies.iter().map(|network| network.parse().expect("network")).collect(),
-        })
+        };
+        Front { options, names: vec!["lab".to_owned(), "lab.local".to_owned()] }
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -284,6 +313,45 @@ mod tests {
         own(&public, "evil.example", "https://evil.example", false);
         own(&public, "127.0.0.1:8080", "http://127.0.0.1:8080", true);
         own(&public, "[::1]:8080", "http://[::1]:8080", true);
+    }
+
+    #[track_caller]
+    fn answers(front: &Front, peer: &str, host: &str, expected: bool) {
+        let peer = peer.parse().expect("address");
+        assert_eq!(front.answers_to(host, Some(peer), Some("preview.example:8443")), expected, "{peer} {host}");
+    }
+
+    #[test]
+    fn names_that_others_make_lead_here_are_not_the_servers() {
+        let open = front(&[], &["10.0.0.0/8"]);
+        for own in [
+            "",
+            "127.0.0.1:8080",
+            "192.0.2.7",
+            "[2001:db8::1]:8080",
+            "localhost:8080",
+            "LocalHost.",
+            "lab",
+            "lab.local:80",
+        ] {
+            answers(&open, "192.0.2.1", own, true);
+        }
+        answers(&open, "192.0.2.1", "preview.example:8443", true);
+        for foreign in [
+            "evil.example",
+            "lab.evil.example:8080",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "lab.local.evil",
+            "[",
+        ] {
+            answers(&open, "192.0.2.1", foreign, false);
+            answers(&open, "127.0.0.1", foreign, false);
+            // A proxy that is believed says itself which names are its own.
+            answers(&open, "10.0.0.2", foreign, true);
+            answers(&open, "::ffff:10.0.0.2", foreign, true);
+        }
+        answers(&front(&["https://lab.example"], &[]), "192.0.2.1", "probe.internal", true);
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl Limits {
 }
 
 /// Who has an IPv6 address has 2^64 of them.
-fn network(address: IpAddr) -> String {
+pub(crate) fn network(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("{:x}", u128::from(address) >> 64),

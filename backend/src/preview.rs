@@ -15,6 +15,7 @@ mod kube;
 mod page;
 mod route;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ use route::Way;
 use crate::access::{self, Use};
 use crate::error::{Error, chain};
 use crate::identity::Caller;
+use crate::limits::network;
 use crate::metrics;
 use crate::routes::App;
 use crate::sessions::{Hub, now_millis};
@@ -104,8 +106,12 @@ impl Previews {
 /// Who asks, as far as connection and believed proxies tell. It lies in every request's extensions.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
+    /// From where.
+    address: IpAddr,
     /// The host that the browser asked for, with its port.
     host: String,
+    /// Whether that is a host of this server's.
+    known: bool,
     /// Whether it speaks TLS.
     secure: bool,
     /// Whether it speaks to this server itself, as far as can be seen.
@@ -118,15 +124,24 @@ fn asked(app: &App, parts: &mut Parts) -> Asked {
         // As other rooms know connections.
         parts.extensions.insert(ConnectInfo(peer.addr));
     }
-    let client = app.identity.front().look(parts);
+    let front = app.identity.front();
+    let client = front.look(parts);
+    let known = front.answers_to(&client.host, peer.map(|it| it.addr.ip()), app.previews.domain.as_deref());
     let told = ["x-forwarded-for", "x-forwarded-proto", "forwarded", "via"];
     let direct = !told.iter().any(|it| parts.headers.contains_key(*it));
-    let asked = Asked { host: client.host, secure: client.secure || peer.is_some_and(|it| it.tls && direct), direct };
+    let secure = client.secure || peer.is_some_and(|it| it.tls && direct);
+    let asked = Asked { address: client.address, host: client.host, known, secure, direct };
     parts.extensions.insert(asked.clone());
     asked
 }
 
 impl Asked {
+    /// As what a browser is known that sends no cookies: it may change its IPv6 address within its network.
+    fn agent(&self, headers: &HeaderMap) -> String {
+        let name = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        format!("{} {name}", network(self.address))
+    }
+
     fn origin(&self) -> String {
         format!("{}://{}", if self.secure { "https" } else { "http" }, self.host)
     }
@@ -140,7 +155,8 @@ async fn may_open(app: &App, person: &str, hub: &Hub) -> Result<bool, sqlx::Erro
     Ok(access::may(&caller, &relation, Use::Preview))
 }
 
-/// Stands before all routes: what is asked of a preview's host never reaches them.
+/// Stands before all routes: what is asked of a preview's host never reaches them, nor what is asked of a host that is not the
+/// server's.
 pub(crate) async fn by_host(State(app): State<App>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let asked = asked(&app, &mut parts);
@@ -154,6 +170,10 @@ pub(crate) async fn by_host(State(app): State<App>, request: Request, next: Next
         kind => kind,
     };
     match kind {
+        // Programs that look whether the server is alive get to know nothing.
+        Kind::App if !asked.known && request.uri().path() != "/healthz" => {
+            page::answer(&Reason::Name { host: asked.host }, request.headers())
+        }
         Kind::App if request.uri().path().starts_with(BELOW) => metrics::preview(below(&app, &asked, request).await),
         Kind::App => next.run(request).await,
         Kind::Nothing => page::answer(&Reason::Unknown, request.headers()),
@@ -234,7 +254,8 @@ fn is_foreign(method: &Method, headers: &HeaderMap, session: &str, domain: Optio
 }
 
 /// A preview below a path of the app's host: `/preview/<session>/<word>/<pass>/…`. The browser sends the cookie when it opens a
-/// page there; what the page, which is nobody, then loads comes without it, and the pass in the path counts, in this browser only.
+/// page there; what the page, which is nobody, then loads comes without it, and the pass in the path counts, from this browser
+/// and address only.
 async fn below(app: &App, asked: &Asked, request: Request) -> Response {
     let told = request.headers().clone();
     let outcome = async {
@@ -250,11 +271,16 @@ async fn below(app: &App, asked: &Asked, request: Request) -> Response {
         };
         let now = now_millis() / 1000;
         let text = |name: &str| told.get(name).and_then(|value| value.to_str().ok());
-        let purpose = Purpose::Path { agent: text("user-agent").unwrap_or_default() };
+        let agent = asked.agent(&told);
+        let purpose = Purpose::Path { agent: &agent };
         let holder = app.previews.grants.holder(pass, session, word, purpose, now).ok_or(Reason::Closed)?;
         let opens = matches!(*request.method(), Method::GET | Method::HEAD)
             && !told.contains_key(header::UPGRADE)
-            && text("sec-fetch-mode").is_none_or(|mode| mode == "navigate");
+            && match text("sec-fetch-mode") {
+                Some(mode) => mode == "navigate",
+                // Browsers do not say it in plain HTTP. For a page they ask for HTML by name, for what it loads they do not.
+                None => text("accept").is_some_and(|it| it.contains("text/html")),
+            };
         let known = |shown: &str| app.previews.grants.holder(shown, session, word, Purpose::Cookie, now);
         if opens && !grant::shown(&told).filter_map(known).any(|person| person == holder) {
             return Err(Reason::Closed);
@@ -270,7 +296,15 @@ async fn below(app: &App, asked: &Asked, request: Request) -> Response {
 async fn open(app: &App, person: &str, session: &str) -> Result<Arc<Hub>, Reason> {
     let hub = app.sessions.named(session).ok_or(Reason::Away)?;
     match may_open(app, person, &hub).await {
-        Ok(true) => Ok(hub),
+        // What sleeps wakes; what is over is.
+        Ok(true) => app.sessions.hub(hub.id()).await.map_err(|error| {
+            tracing::debug!(
+                session.name = hub.name(),
+                error = chain(&error),
+                "a preview of a session that does not run"
+            );
+            Reason::Away
+        }),
         Ok(false) => Err(Reason::Closed),
         Err(error) => {
             tracing::error!(error = chain(&error), "cannot tell who may open a preview");
@@ -390,8 +424,8 @@ pub(crate) fn hand_over(
         return see_other(&format!("{scheme}://{host}{ENTER}?ticket={ticket}"), None);
     }
     let until = now_millis() / 1000 + PASS_SECONDS;
-    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let pass = previews.grants.pass(&grant, Purpose::Path { agent }, until);
+    let agent = asked.agent(headers);
+    let pass = previews.grants.pass(&grant, Purpose::Path { agent: &agent }, until);
     let own = cookie(
         &previews.grants.pass(&grant, Purpose::Cookie, until),
         &format!("{BELOW}{session}/{word}/"),

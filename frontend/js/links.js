@@ -1,9 +1,9 @@
 // Links of terminal output: what belongs to the session opens as a preview, all else as it is.
 import { WebLinksAddon } from "@xterm/addon-web-links";
 
-const OWN = /^https?:\/\/(localhost|127(\.\d+){3}|10(\.\d+){3}|192\.168(\.\d+){2}|172\.(1[6-9]|2\d|3[01])(\.\d+){2})(:\d+)?([/?#]|$)/i;
+const OWN = /^https?:\/\/(localhost|master|worker-\d+|127(\.\d+){3}|10(\.\d+){3}|192\.168(\.\d+){2}|172\.(1[6-9]|2\d|3[01])(\.\d+){2})(:\d+)?([/?#]|$)/i;
 // Addresses without a scheme, and names that may be an Ingress's.
-const BARE = /(?<![\w./:@-])(?:(?:localhost|127(?:\.\d+){3}|10(?:\.\d+){3}):\d{2,5}|[a-z\d-]+(?:\.[a-z\d-]+)+)(?![\w.:-]*\w)(?:\/[^\s"'`<>]*)?/g;
+const BARE = /(?<![\w./:@-])(?:(?:localhost|master|worker-\d+|127(?:\.\d+){3}|10(?:\.\d+){3}):\d{2,5}|[a-z\d-]+(?:\.[a-z\d-]+)+)(?![\w.:-]*\w)(?:\/[^\s"'`<>]*)?/g;
 const AGAIN = 5000;
 
 // `preview` is the address that a URL is put behind; `ports` tells what there is to open.

@@ -95,8 +95,12 @@ pub(crate) async fn invite(id: &str, may: May) -> Result<Invite, Error> {
 
 /// Makes it void.
 pub(crate) async fn revoke_invite(id: &str, may: May) -> Result<(), Error> {
-    let (status, text) = fetch(Method::DELETE, &path::invite(id, may), None).await.map_err(|_| Error::Offline)?;
-    if (200..300).contains(&status) { Ok(()) } else { Err(refusal(status, &text)) }
+    tell(Method::DELETE, &path::invite(id, may), None).await
+}
+
+/// Makes all kubeconfigs of a session void.
+pub(crate) async fn revoke_kubeconfigs(id: &str) -> Result<(), Error> {
+    tell(Method::DELETE, &path::session_verb(id, "kubeconfig"), None).await
 }
 
 /// Comes in by a link.

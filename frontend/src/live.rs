@@ -29,6 +29,8 @@ pub(crate) type Checks = BTreeMap<(String, String), CheckStatus>;
 pub(crate) struct Live {
     /// Its identifier.
     pub(crate) id: StoredValue<String>,
+    /// Whether it is the reader's own, and not one that they came into.
+    pub(crate) own: RwSignal<bool>,
     /// The session; `None` until the first answer.
     pub(crate) session: RwSignal<Option<Session>>,
     /// Its cluster's objects.
@@ -60,6 +62,7 @@ impl Live {
     pub(crate) fn follow(id: String) -> Self {
         let live = Self {
             id: StoredValue::new(id),
+            own: RwSignal::new(false),
             session: RwSignal::new(None),
             topology: RwSignal::default(),
             checks: RwSignal::default(),
@@ -195,6 +198,7 @@ impl Follower for Live {
             match api::session(&id).await {
                 Ok(session) => {
                     let _ = self.problem.try_set(None);
+                    let _ = self.own.try_set(session.own);
                     // Its end may have come while the stream was broken; nothing else is told here.
                     let is_news = session.state.is_over();
                     if self.session.try_with_untracked(|it| it.is_none() || is_news) == Some(true) {

@@ -8,6 +8,7 @@ mod dialog;
 mod faults;
 mod header;
 pub(crate) mod icons;
+mod kubeconfig;
 mod lesson;
 mod menu;
 mod panes;

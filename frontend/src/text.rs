@@ -4,6 +4,7 @@
 
 mod class;
 mod en;
+mod kubeconfig;
 mod page;
 mod scene;
 mod share;
@@ -14,6 +15,7 @@ mod zh_tw;
 use drydock_protocol::{Language, Notice, StartStage};
 
 pub use class::ClassTexts;
+pub use kubeconfig::KubeconfigTexts;
 pub use page::PageTexts;
 pub use scene::SceneTexts;
 pub use share::ShareTexts;
@@ -26,6 +28,8 @@ pub struct Texts {
     pub class: &'static ClassTexts,
     /// About letting others in.
     pub share: &'static ShareTexts,
+    /// About the kubeconfig for programs outside.
+    pub kubeconfig: &'static KubeconfigTexts,
     /// Of the session page.
     pub page: &'static PageTexts,
     /// Link that jumps over the header.

@@ -15,7 +15,7 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::topology::{Ingress, ObjectKind, Service, Topology};
+use crate::topology::{Ingress, NodeRole, ObjectKind, Service, Topology};
 
 /// A host that is written with more letters than this is named by its number: one label has 63, and the session needs some.
 const LONGEST: usize = 36;
@@ -149,7 +149,7 @@ pub fn ports(topology: &Topology) -> Vec<Port> {
     let ingresses = topology.ingresses.iter().flat_map(|it| of_ingress(it, topology));
     // The cluster's own, such as the ingress controller's, opens by the Ingresses.
     let services = topology.services.iter().filter(|it| it.namespace != "kube-system");
-    ingresses.chain(services.flat_map(of_service)).collect()
+    ingresses.chain(services.flat_map(|it| of_service(it, topology))).collect()
 }
 
 /// What opens of an Ingress.
@@ -195,7 +195,8 @@ fn is_ready(service: &Service) -> bool {
 
 /// What opens of a Service: its load balancer's addresses, else its node ports.
 #[must_use]
-pub fn of_service(service: &Service) -> Vec<Port> {
+pub fn of_service(service: &Service, topology: &Topology) -> Vec<Port> {
+    let worker = topology.nodes.iter().find(|it| it.role == NodeRole::Worker).or(topology.nodes.first());
     let mut found = Vec::new();
     for port in service.ports.iter().filter(|it| it.protocol == "TCP" || it.protocol.is_empty()) {
         let tls = matches!(port.port, 443 | 8443) || port.name.starts_with("https");
@@ -217,7 +218,7 @@ pub fn of_service(service: &Service) -> Vec<Port> {
             push(&Target::Address(*ip, port.port), format!("{ip}:{}", port.port));
         }
         if let Some(node_port) = port.node_port.filter(|_| balanced.is_empty()) {
-            push(&Target::Node(node_port), format!("localhost:{node_port}"));
+            push(&Target::Node(node_port), format!("{}:{node_port}", worker.map_or("localhost", |it| &it.name)));
         }
     }
     found
@@ -226,7 +227,7 @@ pub fn of_service(service: &Service) -> Vec<Port> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::{Endpoint, IngressRoute, ServicePort};
+    use crate::topology::{Endpoint, IngressRoute, Node, ServicePort};
 
     #[track_caller]
     fn check(label: &str, target: Option<Target>) {
@@ -314,6 +315,9 @@ mod tests {
                 },
                 Ingress { routes: vec![route("new.example.com", "/", "web")], ..Ingress::default() },
             ],
+            nodes: [("master", NodeRole::Master), ("worker-1", NodeRole::Worker)]
+                .map(|(name, role)| Node { name: name.into(), role, ..Node::default() })
+                .to_vec(),
             ..Topology::default()
         };
         let found: Vec<_> = ports(&topology).into_iter().map(|it| (it.address, it.to, it.tls, it.ready)).collect();
@@ -322,7 +326,7 @@ mod tests {
             ("https://shop.example.com/api", "shop-example-com--ingress", true, false),
             ("http://any.wild.io/", "any-wild-io--ingress", false, true),
             ("http://10.20.0.201/", "ingress", false, true),
-            ("http://localhost:30080", "30080", false, true),
+            ("http://worker-1:30080", "30080", false, true),
             ("https://10.20.0.200:443", "10-20-0-200-443", true, false),
         ];
         assert_eq!(found, expected.map(|(one, two, tls, ready)| (one.to_owned(), two.to_owned(), tls, ready)));

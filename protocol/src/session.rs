@@ -104,6 +104,9 @@ pub struct Session {
     /// Slug of its lesson.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lesson: Option<String>,
+    /// It belongs to who asked for it; told in the answer for one session only, not in events.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own: bool,
     /// Where it is in its life.
     pub state: SessionState,
     /// Why it failed or ended, or what it waits for: one sentence.

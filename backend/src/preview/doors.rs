@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
+use drydock_component::serve;
 use drydock_engine::pki::{Authority, PkiError, Purpose, Subject};
 use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject as _;
@@ -28,8 +29,6 @@ pub(crate) const NAME: &str = "drydock";
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// First byte of a TLS handshake; no HTTP request begins so.
 const TLS_HANDSHAKE: u8 = 0x16;
-/// Pause after a failed accept: no file descriptors are left, for instance.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections that wait to be served.
 const WAITING: usize = 64;
 
@@ -178,14 +177,7 @@ impl Doors {
         tokio::spawn(async move {
             loop {
                 let (stream, peer) = tokio::select! {
-                    accepted = listener.accept() => match accepted {
-                        Ok(accepted) => accepted,
-                        Err(error) => {
-                            tracing::warn!(%error, "cannot accept a connection");
-                            tokio::time::sleep(ACCEPT_PAUSE).await;
-                            continue;
-                        }
-                    },
+                    accepted = serve::accept(&listener) => accepted,
                     () = sender.closed() => return,
                 };
                 let (acceptor, sender) = (acceptor.clone(), sender.clone());
@@ -203,7 +195,6 @@ impl Doors {
 }
 
 async fn enter(stream: TcpStream, acceptor: &TlsAcceptor) -> io::Result<Door> {
-    let _ = stream.set_nodelay(true);
     let mut first = [0; 1];
     if stream.peek(&mut first).await? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());

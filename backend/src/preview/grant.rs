@@ -41,7 +41,7 @@ pub(super) enum Purpose<'a> {
     Cookie,
     /// A part of the path, good in one browser.
     Path {
-        /// How it names itself.
+        /// From where it comes and how it names itself.
         agent: &'a str,
     },
 }

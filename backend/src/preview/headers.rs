@@ -30,6 +30,19 @@ const TOLD: [&str; 7] = [
 /// What a browser would keep for more than the preview's own host.
 const WIDE: [&str; 5] =
     ["strict-transport-security", "clear-site-data", "alt-svc", "public-key-pins", "origin-agent-cluster"];
+/// What a browser would keep for the whole host, or ask its user for: where all previews share the app's host, the app would have
+/// it, too. Reports of failed requests would tell a cluster the app's addresses, links that let guests in among them.
+const SHARED: [&str; 9] = [
+    "accept-ch",
+    "access-control-allow-credentials",
+    "critical-ch",
+    "nel",
+    "report-to",
+    "reporting-endpoints",
+    "service-worker-allowed",
+    "use-as-dictionary",
+    "www-authenticate",
+];
 /// Where all previews share the app's host, a page may run its scripts, but as nobody: no cookies, no storage, no
 /// answers of the app.
 const SANDBOX: &str = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads";
@@ -184,10 +197,11 @@ pub(super) fn response(headers: &mut HeaderMap, sides: &Sides) {
     if !sides.prefix.is_empty() {
         headers.append(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX));
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        headers.remove("service-worker-allowed");
+        for name in SHARED {
+            headers.remove(name);
+        }
         // The page is nobody and may read what it was allowed to fetch: the address says so.
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        headers.remove(header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
     }
 }
 
@@ -369,6 +383,10 @@ mod tests {
         );
         let policy = [("content-security-policy", "default-src 'self'")];
         check(response, &path(), &policy, &with(&policy));
-        check(response, &path(), &[("access-control-allow-credentials", "true")], &with(&[]));
+        for name in SHARED {
+            check(response, &path(), &[(name, "1")], &with(&[]));
+        }
+        // On a host of its own a preview has all that for itself.
+        check(response, &own_host(), &[("www-authenticate", "Basic")], &[("www-authenticate", "Basic")]);
     }
 }

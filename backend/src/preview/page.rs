@@ -1,5 +1,7 @@
 //! What a browser is told when there is no preview: one clear sentence, in its language, and nothing of the session.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -50,6 +52,11 @@ pub(super) enum Reason {
         /// Where.
         url: String,
     },
+    /// The app was asked for by a name that is not the server's.
+    Name {
+        /// Which.
+        host: String,
+    },
 }
 
 impl Reason {
@@ -59,89 +66,107 @@ impl Reason {
             Reason::Closed => StatusCode::FORBIDDEN,
             Reason::Away | Reason::Crowded => StatusCode::SERVICE_UNAVAILABLE,
             Reason::Silent => StatusCode::GATEWAY_TIMEOUT,
+            Reason::Name { .. } => StatusCode::MISDIRECTED_REQUEST,
             _ => StatusCode::BAD_GATEWAY,
         }
     }
 
     /// The sentence.
     pub(super) fn sentence(&self, language: Language) -> String {
-        let pick = |en: &str, tw: &str, cn: &str| match language {
-            Language::English => en.to_owned(),
-            Language::TraditionalChinese => tw.to_owned(),
-            Language::SimplifiedChinese => cn.to_owned(),
-        };
+        let [en, tw, cn] = self.sentences();
+        match language {
+            Language::English => en,
+            Language::TraditionalChinese => tw,
+            Language::SimplifiedChinese => cn,
+        }
+        .into_owned()
+    }
+
+    /// In English, in Traditional and in Simplified Chinese.
+    fn sentences(&self) -> [Cow<'static, str>; 3] {
+        let fixed = |sentences: [&'static str; 3]| sentences.map(Cow::Borrowed);
+        let told = |sentences: [String; 3]| sentences.map(Cow::Owned);
         match self {
             Reason::Unknown => {
-                pick("There is no preview at this address.", "這個網址沒有對應的預覽。", "这个网址没有对应的预览。")
+                fixed(["There is no preview at this address.", "這個網址沒有對應的預覽。", "这个网址没有对应的预览。"])
             }
-            Reason::Closed => pick(
+            Reason::Closed => fixed([
                 "This preview is only for those who take part in its session. If that is you, open it again from the session's page.",
                 "這個預覽只開放給參與該工作階段的人。如果你是其中之一，請從工作階段頁面重新開啟。",
                 "这个预览只对参与该会话的人开放。如果你是其中之一，请从会话页面重新打开。",
-            ),
-            Reason::Away => pick(
+            ]),
+            Reason::Away => fixed([
                 "The session of this preview is not running. Look at its page.",
                 "這個預覽所屬的工作階段目前沒有在執行，請看它的頁面。",
                 "这个预览所属的会话目前没有运行，请查看它的页面。",
-            ),
-            Reason::NoNode => pick(
+            ]),
+            Reason::NoNode => fixed([
                 "The cluster has no node yet that could answer.",
                 "叢集裡還沒有能回應的節點。",
                 "集群里还没有能响应的节点。",
-            ),
-            Reason::NoIngress => pick(
+            ]),
+            Reason::NoIngress => fixed([
                 "No Ingress of the cluster has an address yet: look at kubectl get ingress -A.",
                 "叢集裡還沒有取得位址的 Ingress：請執行 kubectl get ingress -A 查看。",
                 "集群里还没有获得地址的 Ingress：请运行 kubectl get ingress -A 查看。",
-            ),
-            Reason::NoService { port } => pick(
-                &format!("No Service of the cluster has node port {port}, and nothing else answers there."),
-                &format!("叢集裡沒有 Service 使用節點連接埠 {port}，也沒有其他程式在那裡回應。"),
-                &format!("集群里没有 Service 使用节点端口 {port}，也没有其他程序在那里响应。"),
-            ),
-            Reason::NoEndpoints { namespace, service } => pick(
-                &format!(
+            ]),
+            Reason::NoService { port } => told([
+                format!("No Service of the cluster has node port {port}, and nothing else answers there."),
+                format!("叢集裡沒有 Service 使用節點連接埠 {port}，也沒有其他程式在那裡回應。"),
+                format!("集群里没有 Service 使用节点端口 {port}，也没有其他程序在那里响应。"),
+            ]),
+            Reason::NoEndpoints { namespace, service } => told([
+                format!(
                     "Service {service} in namespace {namespace} has no ready pod behind it: compare its selector with the labels of your pods, and look whether they are ready."
                 ),
-                &format!(
+                format!(
                     "命名空間 {namespace} 的 Service {service} 後面沒有就緒的 Pod：請比對它的 selector 與 Pod 的 labels，並確認 Pod 是否就緒。"
                 ),
-                &format!(
+                format!(
                     "命名空间 {namespace} 的 Service {service} 后面没有就绪的 Pod：请比对它的 selector 与 Pod 的 labels，并确认 Pod 是否就绪。"
                 ),
-            ),
-            Reason::Refused => pick(
+            ]),
+            Reason::Refused => fixed([
                 "Nothing answers there: no program listens on this port, or a network policy keeps it closed.",
                 "那裡沒有回應：沒有程式在監聽這個連接埠，或是被 NetworkPolicy 擋住。",
                 "那里没有响应：没有程序在监听这个端口，或者被 NetworkPolicy 挡住。",
-            ),
-            Reason::NotLocal { node, port } => pick(
-                &format!(
-                    "Nothing listens on port {port} of {node}: start it first, kubectl port-forward for instance."
-                ),
-                &format!("{node} 的連接埠 {port} 上沒有程式在監聽：請先啟動它，例如 kubectl port-forward。"),
-                &format!("{node} 的端口 {port} 上没有程序在监听：请先启动它，例如 kubectl port-forward。"),
-            ),
-            Reason::Silent => pick(
+            ]),
+            Reason::NotLocal { node, port } => told([
+                format!("Nothing listens on port {port} of {node}: start it first, kubectl port-forward for instance."),
+                format!("{node} 的連接埠 {port} 上沒有程式在監聽：請先啟動它，例如 kubectl port-forward。"),
+                format!("{node} 的端口 {port} 上没有程序在监听：请先启动它，例如 kubectl port-forward。"),
+            ]),
+            Reason::Silent => fixed([
                 "The program took the connection and did not answer in time.",
                 "程式接受了連線，但沒有及時回應。",
                 "程序接受了连接，但没有及时响应。",
-            ),
-            Reason::Garbled => pick(
+            ]),
+            Reason::Garbled => fixed([
                 "What answered does not speak HTTP, or broke off.",
                 "回應的程式不是 HTTP，或是中途斷線。",
                 "响应的程序不是 HTTP，或者中途断开。",
-            ),
-            Reason::Crowded => pick(
+            ]),
+            Reason::Crowded => fixed([
                 "This session has too many connections open. Close a preview and try again.",
                 "這個工作階段開啟的連線太多，請關閉一些預覽後再試。",
                 "这个会话打开的连接太多，请关闭一些预览后再试。",
-            ),
-            Reason::Elsewhere { url } => pick(
-                &format!("This address does not belong to the session's cluster: {url}"),
-                &format!("這個網址不屬於這個工作階段的叢集：{url}"),
-                &format!("这个网址不属于这个会话的集群：{url}"),
-            ),
+            ]),
+            Reason::Elsewhere { url } => told([
+                format!("This address does not belong to the session's cluster: {url}"),
+                format!("這個網址不屬於這個工作階段的叢集：{url}"),
+                format!("这个网址不属于这个会话的集群：{url}"),
+            ]),
+            Reason::Name { host } => told([
+                format!(
+                    "This server does not answer as {host}. Open it by its IP address or its machine's name; for another name, start it with --public-url."
+                ),
+                format!(
+                    "這台伺服器不以 {host} 這個名稱提供服務。請改用它的 IP 位址或主機名稱開啟；若要使用其他名稱，請在啟動時加上 --public-url。"
+                ),
+                format!(
+                    "此服务器不以 {host} 这个名称提供服务。请改用它的 IP 地址或主机名打开；如需使用其他名称，请在启动时加上 --public-url。"
+                ),
+            ]),
         }
     }
 }

@@ -82,7 +82,7 @@ fn is_tls(target: &Target, topology: &Topology) -> bool {
         Target::Address(_, port) | Target::Local(_, port) if matches!(port, 443 | 6443 | 8443 | 10250) => true,
         _ => {
             let word = target.label();
-            topology.services.iter().flat_map(preview::of_service).any(|it| it.to == word && it.tls)
+            topology.services.iter().flat_map(|it| preview::of_service(it, topology)).any(|it| it.to == word && it.tls)
         }
     }
 }
@@ -158,6 +158,8 @@ pub(super) fn meant(url: &str, node: &str, topology: &Topology) -> Option<(Targe
     if name == "localhost" {
         return local(port);
     }
+    let node_of = |name: &str| topology.nodes.iter().find(|it| it.name == name).map(|it| it.ip.as_str());
+    let name = node_of(name).unwrap_or(name);
     if let Ok(ip) = name.parse::<Ipv4Addr>() {
         return match ip {
             _ if ip.is_loopback() => local(port),
@@ -269,6 +271,8 @@ mod tests {
         let is = |word: &str, path: &str| Some((word.to_owned(), path.to_owned()));
         assert_eq!(meant("http://10.20.0.11:30080/x?y=1"), is("30080", "/x?y=1"));
         assert_eq!(meant("10.20.0.11:30080"), is("30080", "/"));
+        assert_eq!(meant("http://worker-1:30080/"), is("30080", "/"));
+        assert_eq!(meant("worker-2:9000"), is("10-20-0-12-9000", "/"));
         assert_eq!(meant("http://10.20.0.200"), is("10-20-0-200-80", "/"));
         assert_eq!(meant("http://10.96.0.10:80"), is("10-96-0-10-80", "/"));
         assert_eq!(meant("localhost:8080"), is("workstation-8080", "/"));

@@ -14,7 +14,7 @@ use crate::preview::{self, Asked, Wanted};
 
 /// GET /sessions/{id}/ports
 pub(super) async fn list(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Vec<Port>>, Error> {
-    Ok(Json(app.sessions.hub(&id).await?.observe(ports)))
+    Ok(Json(app.sessions.peek(&id).await?.observe(ports)))
 }
 
 /// GET /sessions/{id}/preview

@@ -43,8 +43,9 @@ pub(super) async fn create(
 }
 
 /// GET /sessions/{id}
-pub(super) async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Session>, Error> {
-    Ok(Json(app.sessions.session(&id).await?))
+pub(super) async fn show(State(app): State<App>, seat: Seat) -> Result<Json<Session>, Error> {
+    let session = app.sessions.session(&seat.session).await?;
+    Ok(Json(Session { own: seat.relation.owner, ..session }))
 }
 
 /// DELETE /sessions/{id}

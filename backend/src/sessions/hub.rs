@@ -69,6 +69,7 @@ pub(super) fn describe(row: &SessionRow, steps_done: Vec<String>, answered: Vec<
         id: row.id.clone(),
         name: row.name.clone(),
         lesson: row.lesson.clone(),
+        own: false,
         state: row.state,
         reason: row.reason.clone(),
         ended: None,

@@ -120,7 +120,9 @@ pub(crate) fn SessionHeader(
             </Show>
             <Choices />
             <Show when=running>
-                <Share />
+                <Show when=move || live.own.get()>
+                    <Share />
+                </Show>
                 <Endings />
             </Show>
         </header>

@@ -5,7 +5,8 @@ use drydock_protocol::{ObjectKey, ObjectKind, Port, Topology, path};
 use leptos::prelude::*;
 
 use super::icons;
-use super::menu::Menu;
+use super::kubeconfig::Kubeconfig;
+use super::menu::{Menu, MenuItem};
 use crate::classes::{BUTTON, MENU_ITEM};
 use crate::live::live;
 use crate::settings::words;
@@ -19,9 +20,12 @@ fn href(port: &Port) -> String {
 pub(crate) fn of(key: &ObjectKey, topology: &Topology) -> Vec<Port> {
     let own = |name: &str, namespace: &str| name == key.name && namespace == key.namespace;
     match key.kind {
-        ObjectKind::Service => {
-            topology.services.iter().find(|it| own(&it.name, &it.namespace)).map(of_service).unwrap_or_default()
-        }
+        ObjectKind::Service => topology
+            .services
+            .iter()
+            .find(|it| own(&it.name, &it.namespace))
+            .map(|it| of_service(it, topology))
+            .unwrap_or_default(),
         ObjectKind::Ingress => {
             let found = topology.ingresses.iter().find(|it| own(&it.name, &it.namespace));
             found.map(|it| of_ingress(it, topology)).unwrap_or_default()
@@ -36,13 +40,14 @@ pub(crate) fn Ports() -> impl IntoView {
     let words = words();
     let live = live();
     let found = Memo::new(move |_| live.topology.with(ports));
-    let kubeconfig = move || live.id.with_value(|id| path::session_verb(id, "kubeconfig"));
+    let kubeconfig = RwSignal::new(false);
+    let show = Callback::new(move |()| kubeconfig.set(true));
     let entry = |port: Port| {
         let (name, to) = (format!("{:?} {}", port.kind, port.name), href(&port));
         view! {
             <a class=format!("{MENU_ITEM} gap-4") role="menuitem" tabindex="-1" target="_blank" rel="noopener external" href=to>
-                <span class="grow font-mono text-[13px]" class:opacity-60=!port.ready>{port.address}</span>
-                <span class="text-xs text-muted">{name}</span>
+                <span class="grow font-mono text-[13px]" class:text-muted=!port.ready>{port.address}</span>
+                <span class="text-xs whitespace-nowrap text-muted">{name}</span>
             </a>
         }
     };
@@ -57,9 +62,14 @@ pub(crate) fn Ports() -> impl IntoView {
                 <p class="max-w-72 px-3 py-1.5 text-muted" role="presentation">{move || words.get().scene.opens_none}</p>
             </Show>
             {move || found.get().into_iter().map(entry).collect_view()}
-            <hr class="my-1 border-line" role="presentation" />
-            <a class=MENU_ITEM role="menuitem" tabindex="-1" rel="external" download="" href=kubeconfig>{move || words.get().scene.kubeconfig}</a>
+            <Show when=move || live.own.get()>
+                <hr class="my-1 border-line" role="presentation" />
+                <MenuItem on_pick=show>{move || words.get().kubeconfig.title}</MenuItem>
+            </Show>
         </Menu>
+        <Show when=move || live.own.get()>
+            <Kubeconfig open=kubeconfig />
+        </Show>
     }
 }
 

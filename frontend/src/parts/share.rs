@@ -14,22 +14,13 @@ use super::sentence::{Sentence, explain};
 use crate::api;
 use crate::classes::{BUTTON, BUTTON_MAIN};
 use crate::live::live;
-use crate::settings::{recall, remember, words};
-
-/// What this browser remembers of a session that is somebody else's.
-fn guest_key(id: &str) -> String {
-    format!("guest.{id}")
-}
+use crate::settings::words;
 
 /// The button and its dialog; for the owner.
 #[component]
 pub(crate) fn Share() -> impl IntoView {
     let words = words();
-    let live = live();
-    let id = live.id;
-    if id.with_value(|id| recall(&guest_key(id))).is_some() {
-        return ().into_any();
-    }
+    let id = live().id;
     let dialog = NodeRef::<html::Dialog>::new();
     let invites = RwSignal::new(Vec::<Invite>::new());
     let failed = RwSignal::new(None::<api::Error>);
@@ -101,7 +92,6 @@ pub(crate) fn Share() -> impl IntoView {
             </form>
         </dialog>
     }
-    .into_any()
 }
 
 /// Comes in by a link, then shows the session under its own address.
@@ -118,10 +108,6 @@ pub(crate) fn ComeIn(
     spawn_local(async move {
         match api::redeem(&id, &token).await {
             Ok(_) => {
-                // The owner's own link changes nothing for them.
-                if api::invites(&id).await.is_err() {
-                    remember(&guest_key(&id), "1");
-                }
                 let replace = NavigateOptions { replace: true, ..Default::default() };
                 navigate(&format!("/sessions/{id}"), replace);
             }

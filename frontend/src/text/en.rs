@@ -6,6 +6,7 @@ use super::Texts;
 pub(super) const TEXTS: Texts = Texts {
     class: &super::class::EN,
     share: &super::share::EN,
+    kubeconfig: &super::kubeconfig::EN,
     page: &super::page::EN,
     skip: "Skip to content",
     language: "Language",

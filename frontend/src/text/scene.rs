@@ -45,8 +45,6 @@ pub struct SceneTexts {
     pub opens: &'static str,
     /// There is nothing.
     pub opens_none: &'static str,
-    /// Gives the kubeconfig.
-    pub kubeconfig: &'static str,
     /// Opens the fault panel.
     pub faults: &'static str,
     /// Title of the fault panel.

@@ -6,6 +6,7 @@ use super::Texts;
 pub(super) const TEXTS: Texts = Texts {
     class: &super::class::ZH_CN,
     share: &super::share::ZH_CN,
+    kubeconfig: &super::kubeconfig::ZH_CN,
     page: &super::page::ZH_CN,
     skip: "跳到主要内容",
     language: "语言",

@@ -6,6 +6,7 @@ use super::Texts;
 pub(super) const TEXTS: Texts = Texts {
     class: &super::class::ZH_TW,
     share: &super::share::ZH_TW,
+    kubeconfig: &super::kubeconfig::ZH_TW,
     page: &super::page::ZH_TW,
     skip: "跳到主要內容",
     language: "語言",

@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 /// How long the page may take to show something.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(50);
+/// An address of documentation that leads every browser here to this machine: for what a server does when it is asked by one that
+/// browsers do not take for their own machine's.
+pub const ELSEWHERE: &str = "192.0.2.7";
 
 /// A browser window; driver and browser end with it.
 pub struct Browser {
@@ -60,7 +63,7 @@ impl Browser {
             "args": [
                 "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-quic",
                 "--disable-background-networking", "--disable-component-update", "--disable-sync", "--lang=en-US",
-                "--window-size=1440,900", format!("--user-data-dir={}", profile.path().display()),
+                "--window-size=1440,900", format!("--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1"), format!("--user-data-dir={}", profile.path().display()),
             ],
         });
         if let Some(arguments) = options["args"].as_array_mut() {
@@ -84,6 +87,26 @@ impl Browser {
     /// Goes to an address.
     pub async fn visit(&self, address: &str) -> anyhow::Result<()> {
         Ok(self.client.goto(address).await?)
+    }
+
+    /// Goes on in the tab that the page has opened, once it is there.
+    pub async fn follow_to_new_tab(&self) -> anyhow::Result<()> {
+        let here = self.client.window().await?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(other) = self.client.windows().await?.into_iter().find(|it| *it != here) {
+                return Ok(self.client.switch_to_window(other).await?);
+            }
+            anyhow::ensure!(Instant::now() < end, "no tab was opened");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Closes this tab and goes on in the one before.
+    pub async fn close_tab(&self) -> anyhow::Result<()> {
+        self.client.close_window().await?;
+        let first = self.client.windows().await?.into_iter().next().context("a tab is left")?;
+        Ok(self.client.switch_to_window(first).await?)
     }
 
     /// Loads the page anew.

@@ -1,25 +1,42 @@
 //! Helm 4: a chart of our own, from its installation to its end.
 
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Command;
 
 use drydock_tests_clients::{Tool, run};
-use drydock_tests_harness::{Cluster, Product};
+use drydock_tests_harness::{Cluster, Product, Server};
+
+#[allow(clippy::print_stderr, reason = "what is left out is told")]
+fn library() -> Option<OsString> {
+    let library = std::env::var_os("DRYDOCK_TEST_HELM");
+    if library.is_none() {
+        eprintln!("Helm is not here: DRYDOCK_TEST_HELM names no library, see `cargo xtask test`");
+    }
+    library
+}
 
 #[test]
-#[allow(clippy::print_stderr, reason = "what is left out is told")]
 fn a_chart_is_installed_upgraded_rolled_back_and_removed() {
-    let Some(library) = std::env::var_os("DRYDOCK_TEST_HELM") else {
-        eprintln!("Helm is not here: DRYDOCK_TEST_HELM names no library, see `cargo xtask test`");
-        return;
-    };
+    let Some(library) = library() else { return };
     let product = Product::new();
-    let cluster = Cluster::create(&product, "helm", 1);
+    life_of_a_chart(&Cluster::create(&product, "helm", 1), &library);
+}
+
+#[test]
+fn the_same_with_a_servers_kubeconfig() {
+    let Some(library) = library() else { return };
+    let product = Product::new();
+    let server = Server::start(&product, &["--host", "embedded"]);
+    life_of_a_chart(&Cluster::of_session(&product, &server, 1).0, &library);
+}
+
+fn life_of_a_chart(cluster: &Cluster<'_>, library: &OsStr) {
     cluster.kubectl("create namespace shop").ok();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("helm");
     let command = |words: &[String]| {
         let mut command = Command::new("python3");
-        command.arg(folder.join("helm.py")).arg(&library).arg(cluster.kubeconfig()).arg("shop").args(words);
+        command.arg(folder.join("helm.py")).arg(library).arg(cluster.kubeconfig()).arg("shop").args(words);
         command.env("HOME", cluster.scratch());
         command
     };

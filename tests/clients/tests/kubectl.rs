@@ -3,7 +3,7 @@
 mod tables;
 
 use drydock_tests_clients::Client;
-use drydock_tests_harness::{Cluster, Product};
+use drydock_tests_harness::{Cluster, Product, Server};
 
 type Table = fn(&Client<'_>);
 
@@ -26,6 +26,21 @@ fn check_in_turn(name: &str, workers: u16, tables: &[Table]) {
     let product = Product::new();
     let cluster = Cluster::create(&product, name, workers);
     for client in Client::all(&cluster) {
+        tables.iter().for_each(|table| table(&client));
+    }
+}
+
+/// What travels in more than one way: whole answers, watches, streams of both kinds, discovery.
+#[test]
+fn a_servers_kubeconfig_does_as_much() {
+    use tables::{apply, forms, pods};
+    let product = Product::new();
+    let server = Server::start(&product, &["--host", "embedded"]);
+    let (cluster, _) = Cluster::of_session(&product, &server, 1);
+    assert!(std::fs::read_to_string(cluster.kubeconfig()).expect("a kubeconfig").contains("/kube\n"));
+    for client in Client::all(&cluster) {
+        let tables: [Table; 6] =
+            [apply::client_side, apply::server_side, forms::explain, pods::streams, pods::logs, pods::attaching];
         tables.iter().for_each(|table| table(&client));
     }
 }

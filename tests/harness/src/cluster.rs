@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::product::run_with_input;
-use crate::{Outcome, Product, wait_for};
+use crate::{Outcome, Product, Server, http, wait_for, wait_for_within};
 
 /// A cluster made by `drydock cluster create`.
 pub struct Cluster<'a> {
@@ -41,6 +42,27 @@ impl<'a> Cluster<'a> {
     /// Takes over a cluster that the test created by itself.
     pub fn adopt(product: &'a Product, name: &str, kubeconfig: PathBuf) -> Cluster<'a> {
         Cluster { product, name: name.to_owned(), kubeconfig, kubectl: "kubectl".into() }
+    }
+
+    /// A new session of a server, through the kubeconfig that its page gives, and the session's identifier.
+    ///
+    /// # Panics
+    /// When it does not become ready, or gives none.
+    #[track_caller]
+    pub fn of_session(product: &'a Product, server: &Server, workers: u16) -> (Cluster<'a>, String) {
+        let address = server.address();
+        let session = http::request(address, "POST", "/api/v1/sessions", &format!(r#"{{"workers":{workers}}}"#));
+        let id = session["id"].as_str().expect("the session has an identifier").to_owned();
+        let session = wait_for_within(Duration::from_secs(120), "the session", || {
+            let session = http::request(address, "GET", &format!("/api/v1/sessions/{id}"), "");
+            if session["state"] == "Ready" { Ok(session) } else { Err(session.to_string()) }
+        });
+        let answer = http::raw(address, "GET", &format!("/api/v1/sessions/{id}/kubeconfig"), "");
+        let (head, text) = answer.split_once("\r\n\r\n").expect("an answer");
+        assert!(head.contains("attachment; filename="), "{head}");
+        let kubeconfig = product.scratch().join(format!("{id}.kubeconfig"));
+        std::fs::write(&kubeconfig, text).expect("the kubeconfig is written");
+        (Self::adopt(product, session["name"].as_str().expect("the session has a name"), kubeconfig), id)
     }
 
     /// Uses another kubectl from here on.

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use drydock_tests_harness::http::{Browser, cookies, raw, request};
 use drydock_tests_harness::{Cluster, Follow, Product, Server, wait_for, wait_for_within};
-use serde_json::Value;
 
 /// A web server in shell: it upgrades, streams, counts what it is sent and sends what it is told.
 const SERVE: &str = r#"
     read -r method path version
-    upgrade=; length=0; cookie=; host=
+    upgrade=; length=0; cookie=; host=; proto=
     while read -r line; do
       line=${line%$(printf '\r')}
       [ -z "$line" ] && break
@@ -21,6 +20,7 @@ const SERVE: &str = r#"
         [Cc]ontent-[Ll]ength:*) length=${line#*: } ;;
         [Cc]ookie:*) cookie=${line#*: } ;;
         [Hh]ost:*) host=${line#*: } ;;
+        [Xx]-[Ff]orwarded-[Pp]roto:*) proto=${line#*: } ;;
       esac
     done
     if [ -n "$upgrade" ]; then
@@ -35,11 +35,11 @@ const SERVE: &str = r#"
         printf 'HTTP/1.1 200 OK\r\nContent-Length: 52428800\r\n\r\n'
         exec head -c 52428800 /dev/zero ;;
       /login)
-        printf 'HTTP/1.1 302 Found\r\nLocation: http://%s/home\r\nConnection: close\r\n\r\n' "$host" ;;
+        printf 'HTTP/1.1 302 Found\r\nLocation: %s://%s/home\r\nConnection: close\r\n\r\n' "${proto:-http}" "$host" ;;
       *)
         count=$(head -c "$length" | wc -c)
         printf 'HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Domain=localhost\r\nSet-Cookie: drydock_person=forged\r\n'
-        printf 'Connection: close\r\n\r\n%s bytes for %s, cookies: %s\n' "$count" "$host" "$cookie" ;;
+        printf 'Connection: close\r\n\r\n%s bytes for %s, cookies: %s\nby %s\n' "$count" "$host" "$cookie" "$proto" ;;
     esac
 "#;
 
@@ -85,6 +85,17 @@ spec:
       paths:
       - {path: /, pathType: Prefix, backend: {service: {name: raw, port: {number: 80}}}}
       - {path: /info, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: vault}
+spec:
+  tls: [{hosts: [vault.example.com, "*.vault.io"], secretName: vault}]
+  rules:
+  - host: vault.example.com
+    http: &raw {paths: [{path: /, pathType: Prefix, backend: {service: {name: raw, port: {number: 80}}}}]}
+  - host: "*.vault.io"
+    http: *raw
 "#;
 
 /// A session with what its kubeconfig leads to.
@@ -95,24 +106,10 @@ struct Lab<'a> {
     name: String,
 }
 
-fn ready(address: &str, id: &str) -> Value {
-    wait_for_within(Duration::from_secs(120), "the session", || {
-        let session = request(address, "GET", &format!("/api/v1/sessions/{id}"), "");
-        if session["state"] == "Ready" { Ok(session) } else { Err(session.to_string()) }
-    })
-}
-
 fn lab<'a>(product: &'a Product, server: &Server) -> Lab<'a> {
-    let address = server.address().to_owned();
-    let session = request(&address, "POST", "/api/v1/sessions", r#"{"workers":1}"#);
-    let id = session["id"].as_str().expect("id").to_owned();
-    let name = ready(&address, &id)["name"].as_str().expect("name").to_owned();
-    let answer = raw(&address, "GET", &format!("/api/v1/sessions/{id}/kubeconfig"), "");
-    let (head, kubeconfig) = answer.split_once("\r\n\r\n").expect("an answer");
-    assert!(head.contains("attachment; filename="), "{head}");
-    let file = product.scratch().join("outside.kubeconfig");
-    fs::write(&file, kubeconfig).expect("the kubeconfig is written");
-    Lab { cluster: Cluster::adopt(product, &name, file), address, id, name }
+    let (cluster, id) = Cluster::of_session(product, server, 1);
+    let name = cluster.name().to_owned();
+    Lab { cluster, address: server.address().to_owned(), id, name }
 }
 
 /// Sends a request as it is written and reads the answer to its end.
@@ -201,13 +198,18 @@ fn what_a_session_serves_opens_in_a_browser_and_for_nobody_else() {
     let script = product.scratch().join("serve");
     fs::write(&script, SERVE).expect("the script is written");
     lab.cluster.kubectl(&format!("create configmap raw --from-file=serve={}", script.display())).ok();
+    let pair = rcgen::generate_simple_self_signed(["vault.example.com".to_owned()]).expect("a certificate");
+    let (cert, key) = (product.scratch().join("vault.crt"), product.scratch().join("vault.key"));
+    fs::write(&cert, pair.cert.pem()).expect("the certificate is written");
+    fs::write(&key, pair.signing_key.serialize_pem()).expect("its key is written");
+    lab.cluster.kubectl(&format!("create secret tls vault --cert={} --key={}", cert.display(), key.display())).ok();
     lab.cluster.kubectl_with("apply -f -", APPS).ok();
     lab.cluster.kubectl("wait --for=condition=Ready pod/raw pod/web --timeout=60s").ok();
     let ports = wait_for_within(Duration::from_secs(60), "what opens", || {
         let ports = request(&lab.address, "GET", &lab.path("ports"), "");
         let all = ports.as_array().expect("a list");
         let ready = |name: &str| all.iter().any(|it| it["name"] == name && it["ready"] == true);
-        if ready("shop") && ready("web") && ready("raw") { Ok(all.clone()) } else { Err(ports.to_string()) }
+        if ["shop", "vault", "web", "raw"].into_iter().all(ready) { Ok(all.clone()) } else { Err(ports.to_string()) }
     });
     let to = |name: &str| {
         let found = ports.iter().find(|it| it["name"] == name).unwrap_or_else(|| panic!("{name} is not listed"));
@@ -231,6 +233,7 @@ fn what_a_session_serves_opens_in_a_browser_and_for_nobody_else() {
     let info = shop.get("/info");
     assert!(root.contains("for shop.example.com,") && info.contains("\"version\":\"v1\""), "{root}{info}");
     assert_eq!(header(&shop.get("/login"), "location"), Some("/home"));
+    encrypted(&lab, to("vault"));
     // Addresses as terminals show them.
     assert!(lab.open("url=http://shop.example.com/info").get("/info").contains("v1"));
     let ip = lab.cluster.kubectl("get service web -o jsonpath={.spec.clusterIP}").ok();
@@ -298,9 +301,31 @@ fn what_a_session_serves_opens_in_a_browser_and_for_nobody_else() {
     below_a_path(&lab);
 }
 
+/// An Ingress with TLS: without it the controller would only lead there.
+fn encrypted(lab: &Lab<'_>, word: String) {
+    assert_eq!(word, "vault-example-com--ingress");
+    let vault = lab.open(&format!("to={word}"));
+    let page = |preview: &Preview, host: &str| {
+        wait_for_within(Duration::from_secs(60), "the controller knows the Ingress with TLS", || {
+            let answer = preview.get("/");
+            let is_whole = answer.contains(&format!("0 bytes for {host}, cookies: own=2\nby https\n"));
+            if is_whole { Ok(()) } else { Err(answer) }
+        });
+    };
+    page(&vault, "vault.example.com");
+    assert_eq!(header(&vault.get("/login"), "location"), Some("/home"));
+    let upgrade = "\r\nConnection: Upgrade\r\nUpgrade: websocket";
+    let mut socket = begin(&lab.address, &vault.head("GET", "/", upgrade).replacen("\r\nConnection: close", "", 1));
+    until(&mut socket, "\r\n\r\n");
+    socket.write_all(b"there and back").expect("sent");
+    until(&mut socket, "there and back");
+    // A rule for many hosts, opened as a terminal shows one of them.
+    page(&lab.open("url=https://one.vault.io/"), "one.vault.io");
+}
+
 /// Where no host of its own leads to a preview.
 fn below_a_path(lab: &Lab<'_>) {
-    let host = "lab.test:8080";
+    let host = "192.0.2.7:8080";
     let get = |path: &str, more: &str| {
         ask(
             &lab.address,
@@ -326,12 +351,16 @@ fn below_a_path(lab: &Lab<'_>) {
     assert_eq!(header(&get(&format!("{prefix}/login"), &pass), "location"), Some(format!("{prefix}/home").as_str()));
     // What a page without an origin loads comes without cookies; the address alone opens nothing.
     assert!(get(&location, "\r\nSec-Fetch-Mode: no-cors").starts_with("HTTP/1.1 200"));
+    assert!(get(&location, "\r\nAccept: */*").starts_with("HTTP/1.1 200"));
+    let page = "\r\nAccept: text/html,*/*";
+    let elsewhere = location.replace("/30090/", "/30081/");
     for (path, more) in [
-        (location.as_str(), ""),
-        (location.as_str(), own.as_str()),
-        (&location.replace("/30090/", "/30081/"), pass.as_str()),
+        (&location, page.to_owned()),
+        (&location, format!("{page}{own}")),
+        (&location, "\r\nSec-Fetch-Mode: navigate".to_owned()),
+        (&elsewhere, pass.clone()),
     ] {
-        let answer = get(path, more);
+        let answer = get(path, &more);
         assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
     }
 }

@@ -20,7 +20,6 @@ pub(in crate::text) const TEXTS: SceneTexts = SceneTexts {
     slow: "slow writes",
     opens: "Open in the browser",
     opens_none: "Nothing to open yet. A Service of type NodePort or LoadBalancer appears here, and an Ingress.",
-    kubeconfig: "Kubeconfig for your own kubectl",
     faults: "Break something",
     faults_title: "What shall go wrong?",
     faults_none: "Everything is whole.",

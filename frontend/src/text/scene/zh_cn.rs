@@ -20,7 +20,6 @@ pub(in crate::text) const TEXTS: SceneTexts = SceneTexts {
     slow: "写入变慢",
     opens: "在浏览器中打开",
     opens_none: "还没有可以打开的内容。NodePort 或 LoadBalancer 类型的 Service 以及 Ingress 会出现在这里。",
-    kubeconfig: "供自己的 kubectl 使用的 kubeconfig",
     faults: "制造故障",
     faults_title: "要让什么坏掉？",
     faults_none: "一切正常。",

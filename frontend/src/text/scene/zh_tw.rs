@@ -20,7 +20,6 @@ pub(in crate::text) const TEXTS: SceneTexts = SceneTexts {
     slow: "寫入變慢",
     opens: "在瀏覽器開啟",
     opens_none: "還沒有可以開啟的東西。NodePort 或 LoadBalancer 類型的 Service 以及 Ingress 會出現在這裡。",
-    kubeconfig: "給自己的 kubectl 用的 kubeconfig",
     faults: "製造故障",
     faults_title: "要讓什麼壞掉？",
     faults_none: "一切正常。",

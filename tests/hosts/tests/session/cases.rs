@@ -150,6 +150,22 @@ async fn gateway_and_dial(lab: &Lab<'_>) {
             || matches!(&error, HostError::Failed { reason, .. } if reason.contains("10.20.0.2:1")),
         "{error:?}"
     );
+    // A node's localhost is the node's own.
+    let local = ([127, 0, 0, 1], 6443).into();
+    let from_node = || async {
+        let mut text = String::new();
+        if let Ok(mut stream) = lab.host.dial_from(SESSION, "node-2", local).await {
+            let _ = stream.shutdown().await;
+            let _ = stream.read_to_string(&mut text).await;
+        }
+        text
+    };
+    wait_for("dial from a node", from_node, |text| text == "answer\n").await;
+    assert!(lab.host.dial(SESSION, local).await.is_err(), "the session's network has no such listener");
+    let Err(error) = lab.host.dial_from(SESSION, "node-9", local).await else { panic!("there is no such node") };
+    assert!(matches!(error, HostError::NoNode { .. }), "{error:?}");
+    lab.host.stop_node(SESSION, "node-2", Duration::ZERO).await.unwrap();
+    assert!(lab.host.dial_from(SESSION, "node-2", local).await.is_err(), "the node is off");
 }
 
 async fn switched_off_and_on(lab: &Lab<'_>) {

@@ -4,6 +4,9 @@ mod lab;
 mod oidc;
 mod table;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use drydock_tests_harness::http::Browser;
 use drydock_tests_harness::{Product, Server, wait_for};
 use lab::{Lab, PASSWORD, code};
@@ -210,6 +213,48 @@ fn behind_a_trusted_proxy_cookies_are_secure_and_addresses_the_clients() {
     assert_eq!(browser.ask(server.address(), "POST", "/api/v1/sign-in", body, &other).0, 401, "another client");
 }
 
+/// A page at a name that its owner made lead here would be this server's to a browser.
+#[test]
+fn names_of_others_lead_to_no_server() {
+    let get = |server: &Server, host: &str, path: &str| {
+        let mut stream = TcpStream::connect(server.address()).expect("the server listens");
+        let head =
+            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-Host: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).expect("the request is sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    };
+    let product = Product::new();
+    let server = Server::start(&product, &[]);
+    for path in ["/", "/api/v1/me", "/api/v1/lessons", "/metrics", "/preview/s-1/30080/x/", "/api/v1/no/such/address"] {
+        for host in ["evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example"] {
+            let answer = get(&server, host, path);
+            assert!(answer.starts_with("HTTP/1.1 421"), "{host}{path}: {answer}");
+            assert!(answer.contains(&format!("This server does not answer as {host}.")), "{answer}");
+            assert!(!answer.to_ascii_lowercase().contains("set-cookie"), "{answer}");
+        }
+    }
+    let answers = |server: &Server, host: &str, path: &str| {
+        let answer = get(server, host, path);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{host}{path}: {answer}");
+    };
+    answers(&server, "evil.example", "/healthz");
+    let own = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("the machine has a name");
+    for host in [server.address(), "localhost", "[::1]:8080", "192.0.2.7", own.trim()] {
+        answers(&server, host, "/api/v1/me");
+    }
+    drop(server);
+    for (flags, host) in [
+        (["--public-url", "http://lab.example"], "lab.example"),
+        (["--public-url", "http://lab.example"], "probe.internal"),
+        (["--trusted-proxy", "127.0.0.1"], "lab.example"),
+        (["--preview-domain", "preview.example"], "preview.example"),
+    ] {
+        answers(&Server::start(&product, &flags), host, "/api/v1/me");
+    }
+}
+
 #[test]
 fn guests_are_out_when_their_invitation_is_revoked() {
     let product = Product::new();
@@ -220,7 +265,6 @@ fn guests_are_out_when_their_invitation_is_revoked() {
     assert_eq!(owner.ask(lab.address(), "DELETE", &lab.fill("/api/v1/sessions/{id}/invites/watch"), "", &[]).0, 204);
     // The stream that was open ends, and nothing opens again.
     wait_for("the stream's end", || {
-        use std::io::Read as _;
         let mut rest = [0; 4096];
         match stream.read(&mut rest) {
             Ok(0) => Ok(()),
