@@ -1,12 +1,12 @@
 //! Taking everything: processes, memory and disk end where the session ends.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use drydock_tests_harness::{Cluster, Follow, wait_for};
 
 use crate::lab::{Lab, NODE_DISK_MIB, NODE_MEMORY_MIB, NODE_PIDS, Place, background, run};
+use crate::machine;
 
 const READY: &str = "get nodes -o jsonpath='{.items[*].status.conditions[?(@.type==\"Ready\")].status}'";
 
@@ -62,7 +62,7 @@ fn memory(lab: &Lab<'_>) {
 }
 
 fn disk(lab: &Lab<'_>) {
-    let folders = folders(lab);
+    let folders = machine::disks(lab.product, "eve");
     // The plain pod's emptyDir lies on the node's disk: the node's turn comes when that is free again.
     for (place, file) in [(Place::Plain, "/data/full"), (Place::Node, "/var/full"), (Place::Workstation, "/root/full")]
     {
@@ -89,19 +89,6 @@ fn disk(lab: &Lab<'_>) {
         });
     }
     lab.eve.wait(READY, |ready| ready == "True True");
-}
-
-/// Where eve's nodes have their disks on the machine.
-fn folders(lab: &Lab<'_>) -> Vec<PathBuf> {
-    if std::env::var_os("DRYDOCK_TEST_HOST").is_none_or(|host| host != "docker") {
-        return vec![lab.product.data().join("sessions/eve")];
-    }
-    let mut docker = Command::new("docker");
-    docker.args(["volume", "ls", "--filter", "label=drydock.session=eve", "--format", "{{.Mountpoint}}"]);
-    let listed = docker.output().expect("docker can be started");
-    let folders: Vec<_> = String::from_utf8_lossy(&listed.stdout).lines().map(PathBuf::from).collect();
-    assert!(!folders.is_empty(), "eve's nodes have volumes: {}", String::from_utf8_lossy(&listed.stderr));
-    folders
 }
 
 /// Bytes that a folder takes on the machine's disk.

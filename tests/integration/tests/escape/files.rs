@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::lab::{Lab, PLACES, Place, on_the_machine};
+use crate::machine;
 
 pub(crate) fn are_out_of_reach(lab: &Lab<'_>) {
     let product = lab.product;
@@ -23,10 +24,11 @@ pub(crate) fn are_out_of_reach(lab: &Lab<'_>) {
     let sockets =
         ["/run/docker.sock", "/var/run/docker.sock", "/node/run/docker.sock", "/run/containerd/containerd.sock"];
     lab.everywhere(&[&["read"], sockets.as_slice()].concat(), |_, _, outcome| outcome == "ENOENT");
-    let state = product.data().join("sessions/eve/session.json").display().to_string();
+    let [state, inside] = machine::state(product, "eve").map(|path| path.display().to_string());
     assert!(on_the_machine(&["read", &state])[0].1.starts_with("read {"));
-    let in_node = format!("/node{state}");
-    lab.everywhere(&["read", &state, &in_node], |_, _, outcome| outcome == "ENOENT");
+    let paths = [&state, &inside].map(|path| [path.clone(), format!("/node{path}")]).concat();
+    let words: Vec<&str> = std::iter::once("read").chain(paths.iter().map(String::as_str)).collect();
+    lab.everywhere(&words, |_, _, outcome| outcome == "ENOENT");
 
     links_lead_nowhere(lab, &canary, &word);
     core_files_are_forbidden(lab);

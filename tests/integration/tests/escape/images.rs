@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use crate::lab::{Lab, Place};
+use crate::machine;
 
 pub(crate) fn cannot_be_poisoned(lab: &Lab<'_>) {
-    let store = lab.product.data().join("images");
+    let store = machine::store(lab.product);
     let before = listing(&store.join("layers"));
 
     // The tricks work where nothing is locked: on a mount of eve's own.

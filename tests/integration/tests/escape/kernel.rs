@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::lab::{Lab, Place, on_the_machine};
+use crate::machine;
 
 /// First user id of sessions.
 const FIRST_ID: u32 = 0x1000_0000;
@@ -97,7 +98,7 @@ fn rights_of_processes(lab: &Lab<'_>) {
         assert_eq!(field(place, "NoNewPrivs"), no_new_privileges, "{place:?}");
         assert_eq!(field(place, "Seccomp"), "2", "{place:?}");
     }
-    let of_session = processes("eve");
+    let of_session = machine::processes(lab.product, "eve");
     assert!(of_session.len() > 10, "{} processes of the session were found", of_session.len());
     let own = fs::read_link("/proc/self/ns/user").expect("our user namespace");
     for pid in of_session {
@@ -111,16 +112,6 @@ fn rights_of_processes(lab: &Lab<'_>) {
             assert_eq!(field("Seccomp:"), "2", "{status}");
         }
     }
-}
-
-/// Processes of a session, by their control group.
-fn processes(session: &str) -> Vec<u32> {
-    let is_of = |pid: &u32| {
-        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        groups.contains(&format!("/drydock/{session}."))
-    };
-    let entries = fs::read_dir("/proc").expect("/proc").flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_of).collect()
 }
 
 /// `seccompProfile.type: Localhost`: from the node's folder, and never more than everybody may.

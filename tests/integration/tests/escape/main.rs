@@ -6,6 +6,7 @@ mod files;
 mod images;
 mod kernel;
 mod lab;
+mod machine;
 mod neighbours;
 
 use drydock_tests_harness::Product;
