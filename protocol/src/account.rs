@@ -62,6 +62,44 @@ pub struct SignInWays {
     pub oidc: Option<String>,
 }
 
+/// Why a way through OpenID Connect signed nobody in: the page where one signs in is told with [`Self::word`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInFailure {
+    /// It took too long, or another browser began it.
+    Expired,
+    /// The provider, or the person there, said no.
+    Refused,
+    /// Signed in there, but in no group that has a role here.
+    NoRole,
+    /// The provider cannot be reached, or what it says cannot be believed.
+    Provider,
+    /// As many are at it as may be, or too many tries came from one address.
+    Busy,
+}
+
+impl SignInFailure {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Expired, Self::Refused, Self::NoRole, Self::Provider, Self::Busy];
+
+    /// As it stands in the address of the page.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Refused => "refused",
+            Self::NoRole => "no-role",
+            Self::Provider => "provider",
+            Self::Busy => "busy",
+        }
+    }
+
+    /// From the address of the page.
+    #[must_use]
+    pub fn read(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|failure| failure.word() == word)
+    }
+}
+
 /// Body of `POST /api/v1/sign-in`; the answer is [`Me`] and a cookie.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignIn {

@@ -12,6 +12,9 @@ pub(crate) struct Options {
     /// Plays a class of so many learners instead, and draws docs/images/class.svg.
     #[arg(long, value_name = "LEARNERS")]
     class: Option<u16>,
+    /// Lets them come when the class's clusters are ready, as a few minutes before its beginning, and not at once.
+    #[arg(long, requires = "class")]
+    prepared: bool,
 }
 
 /// Measures and prints a table.
@@ -24,7 +27,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let mut command = Command::new("cargo");
     command.current_dir(tools::root()).args(package).env("DRYDOCK_TEST_BINARY", drydock);
     if let Some(learners) = options.class {
-        command.args(["--", "class", &learners.to_string(), "docs/images/class.svg"]);
+        let what = if options.prepared { "prepared-class" } else { "class" };
+        command.args(["--", what, &learners.to_string(), "docs/images/class.svg"]);
     }
     tools::run(&mut command)
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use drydock_protocol::Role;
+use drydock_protocol::account::SignInFailure;
 use openidconnect::core::{
     CoreAuthDisplay, CoreAuthPrompt, CoreErrorResponseType, CoreGenderClaim, CoreJsonWebKey,
     CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm, CoreProviderMetadata, CoreResponseType,
@@ -87,13 +88,14 @@ pub(crate) enum OidcError {
 }
 
 impl OidcError {
-    /// The word with which the page is told.
-    pub(crate) fn word(&self) -> &'static str {
+    /// What the page is told.
+    pub(crate) fn failure(&self) -> SignInFailure {
         match self {
-            OidcError::Expired => "expired",
-            OidcError::Refused(_) => "refused",
-            OidcError::NoRole(_) => "no-role",
-            OidcError::Options(_) | OidcError::Provider(_) | OidcError::Busy => "provider",
+            OidcError::Expired => SignInFailure::Expired,
+            OidcError::Refused(_) => SignInFailure::Refused,
+            OidcError::NoRole(_) => SignInFailure::NoRole,
+            OidcError::Options(_) | OidcError::Provider(_) => SignInFailure::Provider,
+            OidcError::Busy => SignInFailure::Busy,
         }
     }
 }

@@ -26,17 +26,25 @@ fn go(place: &str) -> Response {
 
 fn failed(error: &OidcError) -> Response {
     tracing::warn!(error = chain(error), "nobody was signed in with OpenID Connect");
-    go(&format!("{OUTSIDE}{}", error.word()))
+    go(&format!("{OUTSIDE}{}", error.failure().word()))
 }
 
 fn provider(app: &App) -> Result<&Oidc, Error> {
     app.identity.oidc().ok_or_else(|| Error::NotFound("OpenID Connect is not set up here.".to_owned()))
 }
 
+/// Where somebody goes who tries too often: these are addresses of pages, so a page says it.
+fn too_often(app: &App, client: &Client) -> Option<Response> {
+    let counted = app.identity.limits().take_address(Kind::SignIn, client.address);
+    counted.is_err().then(|| failed(&OidcError::Busy))
+}
+
 /// GET /auth/oidc/start
 pub(super) async fn start(State(app): State<App>, client: Client, caller: Caller) -> Result<Response, Error> {
     let oidc = provider(&app)?;
-    app.identity.limits().take_address(Kind::SignIn, client.address)?;
+    if let Some(elsewhere) = too_often(&app, &client) {
+        return Ok(elsewhere);
+    }
     let origin = app.identity.front().public_url().unwrap_or_else(|| client.origin());
     Ok(match oidc.begin(&caller.person, &origin).await {
         Ok(place) => go(&place),
@@ -62,7 +70,9 @@ pub(super) async fn callback(
     Query(answer): Query<Answer>,
 ) -> Result<Response, Error> {
     let oidc = provider(&app)?;
-    app.identity.limits().take_address(Kind::SignIn, client.address)?;
+    if let Some(elsewhere) = too_often(&app, &client) {
+        return Ok(elsewhere);
+    }
     if let Some(error) = answer.error {
         let error: String = error.chars().filter(char::is_ascii_graphic).take(40).collect();
         return Ok(failed(&OidcError::Refused(error)));

@@ -1,6 +1,6 @@
 //! Signing in, and making the first account with the link that the server's console shows.
 
-use drydock_protocol::account::{Me, PASSWORD_MIN};
+use drydock_protocol::account::{Me, PASSWORD_MIN, SignInFailure};
 use drydock_protocol::path::OIDC_START;
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
@@ -67,6 +67,11 @@ pub(crate) fn SignIn() -> impl IntoView {
     let ways = move || person.me.with(|it| it.as_ref()?.as_ref().ok().map(|it| it.sign_in.clone()));
     let is_new = move || ways().is_some_and(|it| !it.ready && it.oidc.is_none());
     let oidc = Memo::new(move |_| ways().and_then(|it| it.oidc));
+    // Where the way through the provider ended; a try with a password is about something else.
+    let failed = move || {
+        let failure = query.with(|it| it.get("failed")).and_then(|it| SignInFailure::read(&it));
+        failure.filter(|_| error.with(Option::is_none))
+    };
     let wrong =
         Signal::derive(move || error.with(|it| it.as_ref().map(|it| refusal(it, words, texts))).unwrap_or_default());
     view! {
@@ -77,6 +82,9 @@ pub(crate) fn SignIn() -> impl IntoView {
                     <p class="mt-1 leading-relaxed">{move || texts.get().no_account_text}</p>
                 </div>
             </Show>
+            {move || failed().map(|failure| view! {
+                <p class="mt-5 rounded-lg border border-bad bg-bad-soft px-4 py-3 text-sm leading-relaxed" role="alert">{(texts.get().sign_in_failed)(failure)}</p>
+            })}
             <form class="mt-5 flex flex-col gap-2" on:submit=submit>
                 <Field id="name" label=Signal::derive(move || texts.get().name) value=name complete="username" most=64 first=true />
                 <Field id="password" label=Signal::derive(move || texts.get().password) value=password kind="password" complete="current-password" wrong />

@@ -5,6 +5,7 @@ mod zh_cn;
 mod zh_tw;
 
 use drydock_protocol::Language;
+use drydock_protocol::account::SignInFailure;
 
 /// The texts.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub struct StaffTexts {
     pub or: &'static str,
     /// Wrong name or password.
     pub wrong: &'static str,
+    /// OpenID Connect signed nobody in.
+    pub sign_in_failed: fn(SignInFailure) -> &'static str,
     /// Too many attempts.
     pub too_often: &'static str,
     /// No account yet.
@@ -444,5 +447,24 @@ pub const fn staff_texts(language: Language) -> &'static StaffTexts {
         Language::English => &en::TEXTS,
         Language::TraditionalChinese => &zh_tw::TEXTS,
         Language::SimplifiedChinese => &zh_cn::TEXTS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_of_a_failed_sign_in_has_a_sentence_of_its_own_in_each_language() {
+        let mut all = std::collections::BTreeSet::new();
+        for language in Language::ALL {
+            for failure in SignInFailure::ALL {
+                assert_eq!(SignInFailure::read(failure.word()), Some(failure));
+                let sentence = (staff_texts(language).sign_in_failed)(failure);
+                assert!(sentence.ends_with(['.', '。']), "{language:?} {failure:?}: {sentence:?}");
+                assert!(all.insert(sentence), "{language:?} {failure:?}: {sentence:?} is said twice");
+            }
+        }
+        assert_eq!(SignInFailure::read("anything else"), None);
     }
 }

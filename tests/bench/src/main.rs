@@ -32,11 +32,12 @@ const IDLE: Duration = Duration::from_secs(30);
 
 fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let [word, learners, picture] = words.as_slice()
-        && word == "class"
+    if let [word @ ("class" | "prepared-class"), learners, picture] =
+        words.iter().map(String::as_str).collect::<Vec<_>>().as_slice()
     {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        return runtime.block_on(load::run(&Product::new(), learners.parse()?, picture.as_ref()));
+        let prepared = *word == "prepared-class";
+        return runtime.block_on(load::run(&Product::new(), learners.parse()?, prepared, picture.as_ref()));
     }
     let product = Product::new();
     // The first command unpacks bundle and images, which a machine does once.

@@ -5,6 +5,7 @@ pub mod census;
 mod cluster;
 mod follow;
 pub mod http;
+pub mod oidc;
 mod product;
 pub mod registry;
 mod server;

@@ -1,5 +1,7 @@
 //! English.
 
+use drydock_protocol::account::SignInFailure;
+
 use super::StaffTexts;
 
 /// All texts.
@@ -25,6 +27,19 @@ pub(super) const TEXTS: StaffTexts = StaffTexts {
     working: "One moment…",
     or: "or",
     wrong: "Name or password is wrong.",
+    sign_in_failed: |failure| match failure {
+        SignInFailure::Expired => "The sign-in took too long or was begun in another browser. Try once more from here.",
+        SignInFailure::Refused => {
+            "The sign-in was cancelled or refused at your organisation's login. Try again, or ask whoever runs that login."
+        }
+        SignInFailure::NoRole => {
+            "You are signed in at your organisation, but none of your groups may use these pages. Ask an operator of this server."
+        }
+        SignInFailure::Provider => {
+            "Your organisation's login does not answer as it should. Try again in a minute; if that does not help, tell an operator of this server."
+        }
+        SignInFailure::Busy => "Too many people are signing in just now. Wait a minute and try again.",
+    },
     too_often: "Too many attempts. Wait a minute and try again.",
     no_account_title: "This server has no account yet",
     no_account_text: "The first one is made with the one-time link that the server printed on its console when it started.",
@@ -81,7 +96,7 @@ pub(super) const TEXTS: StaffTexts = StaffTexts {
     ready_before: "Clusters are made ready shortly before, so that nobody waits.",
     begin: "Begin now",
     pause: "Pause",
-    pause_help: "Learners' terminals take no input until you go on.",
+    pause_help: "Learners' terminals take no input, and nothing else changes their clusters, until you go on.",
     resume: "Go on",
     end: "End class",
     end_q: "End this class?",

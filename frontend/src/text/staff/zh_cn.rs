@@ -1,5 +1,7 @@
 //! 简体中文.
 
+use drydock_protocol::account::SignInFailure;
+
 use super::StaffTexts;
 
 /// All texts.
@@ -25,6 +27,19 @@ pub(super) const TEXTS: StaffTexts = StaffTexts {
     working: "请稍候…",
     or: "或",
     wrong: "名称或密码不正确。",
+    sign_in_failed: |failure| match failure {
+        SignInFailure::Expired => "登录花费的时间太长，或者是从另一个浏览器开始的。请从这里再试一次。",
+        SignInFailure::Refused => {
+            "登录在你所在单位的登录页面上被取消或拒绝了。请再试一次，或咨询负责该登录系统的人员。"
+        }
+        SignInFailure::NoRole => {
+            "你已在所在单位登录，但你所属的用户组都没有使用这些页面的权限。请联系这台服务器的管理员。"
+        }
+        SignInFailure::Provider => {
+            "你所在单位的登录系统没有正常响应。请一分钟后再试；如果还是不行，请告诉这台服务器的管理员。"
+        }
+        SignInFailure::Busy => "目前登录的人太多，请稍等一分钟再试。",
+    },
     too_often: "尝试次数太多，请稍候一分钟再试。",
     no_account_title: "这台服务器还没有账号",
     no_account_text: "第一个账号要用服务器启动时打印在控制台上的一次性链接创建。",
@@ -81,7 +96,7 @@ pub(super) const TEXTS: StaffTexts = StaffTexts {
     ready_before: "集群会在开始前先准备好，没有人需要等待。",
     begin: "现在开始",
     pause: "暂停",
-    pause_help: "学员的终端暂停输入，直到你按继续。",
+    pause_help: "学员的终端暂停输入，集群也不会变更，直到你按继续。",
     resume: "继续",
     end: "结束班级",
     end_q: "要结束这个班级吗？",

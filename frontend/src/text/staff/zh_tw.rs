@@ -1,5 +1,7 @@
 //! 繁體中文.
 
+use drydock_protocol::account::SignInFailure;
+
 use super::StaffTexts;
 
 /// All texts.
@@ -25,6 +27,15 @@ pub(super) const TEXTS: StaffTexts = StaffTexts {
     working: "請稍候…",
     or: "或",
     wrong: "名稱或密碼不正確。",
+    sign_in_failed: |failure| match failure {
+        SignInFailure::Expired => "登入花了太久，或是從另一個瀏覽器開始的。請從這裡再試一次。",
+        SignInFailure::Refused => "登入在貴單位的登入頁面被取消或拒絕了。請再試一次，或詢問負責該登入系統的人員。",
+        SignInFailure::NoRole => "你已在貴單位登入，但你所屬的群組都沒有使用這些頁面的權限。請洽這台伺服器的管理員。",
+        SignInFailure::Provider => {
+            "貴單位的登入系統沒有正常回應。請一分鐘後再試；如果還是不行，請告知這台伺服器的管理員。"
+        }
+        SignInFailure::Busy => "目前登入的人太多，請稍候一分鐘再試。",
+    },
     too_often: "嘗試次數太多，請稍候一分鐘再試。",
     no_account_title: "這台伺服器還沒有帳號",
     no_account_text: "第一個帳號要用伺服器啟動時印在主控台上的一次性連結建立。",
@@ -81,7 +92,7 @@ pub(super) const TEXTS: StaffTexts = StaffTexts {
     ready_before: "叢集會在開始前先準備好，沒有人需要等待。",
     begin: "現在開始",
     pause: "暫停",
-    pause_help: "學員的終端機暫停輸入，直到你按繼續。",
+    pause_help: "學員的終端機暫停輸入，叢集也不會變更，直到你按繼續。",
     resume: "繼續",
     end: "結束班級",
     end_q: "要結束這個班級嗎？",

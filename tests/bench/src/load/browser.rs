@@ -1,4 +1,4 @@
-//! A learner's browser as far as the server is concerned: cookies, requests, an event stream, a terminal.
+//! A browser as far as the server is concerned: cookies, requests, an event stream, a terminal.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -70,9 +70,9 @@ impl Browser {
         Ok(serde_json::from_slice(&self.ask(method, path, body).await?)?)
     }
 
-    /// The session's events.
-    pub(super) async fn events(&self, session: &str) -> anyhow::Result<Events> {
-        let stream = self.send("GET", &format!("/api/v1/sessions/{session}/events"), "").await?;
+    /// The events of a session, or of a class.
+    pub(super) async fn events(&self, of: &str) -> anyhow::Result<Events> {
+        let stream = self.send("GET", &format!("/api/v1{of}/events"), "").await?;
         Ok(Events { lines: BufReader::new(stream).lines() })
     }
 
@@ -97,12 +97,20 @@ pub(super) struct Events {
 }
 
 impl Events {
+    /// The next event; none at the stream's end.
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Value>> {
+        while let Some(line) = self.lines.next_line().await? {
+            if let Some(data) = line.strip_prefix("data:") {
+                return Ok(Some(serde_json::from_str(data)?));
+            }
+        }
+        Ok(None)
+    }
+
     /// The next event that `accepts` takes.
     pub(super) async fn wait(&mut self, what: &str, accepts: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
         let wait = async {
-            while let Some(line) = self.lines.next_line().await? {
-                let Some(data) = line.strip_prefix("data:") else { continue };
-                let event: Value = serde_json::from_str(data)?;
+            while let Some(event) = self.next().await? {
                 if accepts(&event) {
                     return Ok(());
                 }

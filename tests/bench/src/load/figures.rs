@@ -7,9 +7,9 @@ use super::machine::Sample;
 /// What took a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The page and the lesson.
+    /// The page, and what the code leads to.
     Page,
-    /// From *Start* to ready.
+    /// From *Join* to ready.
     Start,
     /// From the terminal's opening to its first prompt.
     Prompt,
@@ -67,8 +67,8 @@ pub(super) fn quantile(values: &[f64], share: f64) -> f64 {
 pub(super) fn table(learners: usize, records: &Records, samples: &[Sample], held: Option<(usize, u64)>) {
     println!("| {learners} learners, one server | times | p50 | p99 | longest |\n| --- | --- | --- | --- | --- |");
     for (kind, what) in [
-        (Kind::Page, "page, catalogue and lesson"),
-        (Kind::Start, "*Start* → ready"),
+        (Kind::Page, "page behind the link"),
+        (Kind::Start, "*Join* → cluster ready"),
         (Kind::Prompt, "terminal → prompt"),
         (Kind::Echo, "key → character on the screen"),
         (Kind::Command, "Enter → next prompt (kubectl)"),

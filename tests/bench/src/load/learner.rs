@@ -1,16 +1,19 @@
-//! One learner's way: the catalogue, *Start*, the first lines of the lesson, *End*.
+//! One learner's way: the class's link, a name, *Join*, the first lines of the lesson, *End*.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::browser::{Browser, Terminal};
 use super::figures::Kind;
+use super::instructor::{LESSON, STEP};
 use super::{PAUSE, Seen, note};
 
 /// Between two characters: a fast typist's pace.
 const PACE: Duration = Duration::from_millis(150);
+/// How often a page whose learner has no session yet asks again.
+const AGAIN: Duration = Duration::from_secs(4);
 /// Between two lines: a look at the picture.
 const LOOK: Duration = Duration::from_secs(2);
 /// Lines of the lesson; the second fulfils its step `run`.
@@ -19,19 +22,29 @@ const FULFILS: &str = "kubectl run hello --image=drydock/demo:v1";
 /// Typed again and again until the class is over.
 const LATER: [&str; 3] = ["kubectl get pod hello -o wide", "kubectl get pods -A", "kubectl logs hello"];
 
-/// Plays it.
-pub(super) async fn play(address: &str, seen: &Seen, until: Instant) -> anyhow::Result<()> {
+/// Plays it, as the learner of this name in the class of this code.
+pub(super) async fn play(address: &str, code: &str, name: &str, seen: &Seen, until: Instant) -> anyhow::Result<()> {
     let mut browser = Browser::new(address);
     let begun = Instant::now();
-    for path in ["/", "/api/v1/lessons?lang=en", "/api/v1/lessons/first-pod?lang=en"] {
-        browser.ask("GET", path, "").await?;
-    }
+    // As it is typed: small, with a hyphen.
+    let typed_code = code.to_lowercase();
+    let (first, last) = typed_code.split_at_checked(3).with_context(|| format!("a short code: {code}"))?;
+    let door = format!("/api/v1/join/{first}-{last}");
+    browser.ask("GET", &format!("/join/{code}"), "").await?;
+    browser.ask("GET", &door, "").await?;
     note(seen, begun, Kind::Page, begun.elapsed());
 
     let begun = Instant::now();
-    let session = browser.json("POST", "/api/v1/sessions", r#"{"lesson":"first-pod"}"#).await?;
-    let id = session["id"].as_str().with_context(|| format!("no session: {session}"))?.to_owned();
-    let mut events = browser.events(&id).await?;
+    let mut place = browser.json("POST", &door, &json!({ "name": name }).to_string()).await?;
+    anyhow::ensure!(place["name"] == name, "the place is somebody else's: {place}");
+    while place["session"].is_null() {
+        tokio::time::sleep(AGAIN).await;
+        place = browser.json("GET", &door, "").await?["place"].take();
+    }
+    let id = place["session"].as_str().with_context(|| format!("no session: {place}"))?.to_owned();
+    let session = format!("/sessions/{id}");
+    let mut events = browser.events(&session).await?;
+    browser.ask("GET", &format!("/api/v1/lessons/{LESSON}?lang=en"), "").await?;
     events.wait("the session to be ready", |event| state(event) == Some("Ready")).await?;
     note(seen, begun, Kind::Start, begun.elapsed());
 
@@ -47,7 +60,7 @@ pub(super) async fn play(address: &str, seen: &Seen, until: Instant) -> anyhow::
     }
     let begun = Instant::now();
     // The check may be green before the prompt is back.
-    let green = events.wait("the check to be green", |event| is_done(event, "run"));
+    let green = events.wait("the check to be green", |event| is_done(event, STEP));
     let (prompt, green) = tokio::join!(terminal.enter(), async { green.await.map(|()| begun.elapsed()) });
     note(seen, begun, Kind::Command, prompt?);
     note(seen, begun, Kind::Check, green?);
@@ -61,7 +74,7 @@ pub(super) async fn play(address: &str, seen: &Seen, until: Instant) -> anyhow::
     drop(terminal);
     tokio::time::sleep_until((until + PAUSE).into()).await;
     let begun = Instant::now();
-    browser.ask("DELETE", &format!("/api/v1/sessions/{id}"), "").await?;
+    browser.ask("DELETE", &format!("/api/v1{session}"), "").await?;
     events.wait("the session's end", |event| state(event) == Some("Ended")).await?;
     note(seen, begun, Kind::End, begun.elapsed());
     Ok(())

@@ -44,7 +44,7 @@ pub(super) fn draw(learners: usize, records: &Records, samples: &[Sample]) -> St
             series: vec![Series { name: "sessions", class: "a", points: ready(records), is_line: true }],
         },
         Panel {
-            title: "Seconds from Start to ready, and from kubectl run to the green check",
+            title: "Seconds from Join to ready, and from kubectl run to the green check",
             series: vec![
                 Series { name: "start", class: "a", points: starts, is_line: false },
                 Series { name: "check", class: "b", points: checks, is_line: false },

@@ -1,57 +1,12 @@
-//! Signing in with OpenID Connect against a genuine provider (`tests/oidc`, run by node).
-
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+//! Signing in with OpenID Connect against a genuine provider.
 
 use drydock_tests_harness::http::Browser;
+use drydock_tests_harness::oidc::Provider;
 use drydock_tests_harness::{Product, Server};
 use serde_json::{Value, json};
 
 /// Where the provider sends browsers: an address that only the test resolves.
 const LAB: &str = "http://lab.example";
-const SECRET: &str = "a secret of the test";
-
-/// A provider; gone when the test is over.
-struct Provider {
-    child: Child,
-    address: String,
-}
-
-impl Provider {
-    fn start(product: &Product) -> Provider {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../oidc");
-        let folder = product.scratch().join("oidc");
-        std::fs::create_dir(&folder).expect("a folder");
-        for file in ["package.json", "package-lock.json", "provider.mjs"] {
-            std::fs::copy(from.join(file), folder.join(file)).expect("copied");
-        }
-        let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
-        let done = Command::new("npm").args(install).current_dir(&folder).output().expect("npm");
-        assert!(done.status.success(), "npm ci: {}", String::from_utf8_lossy(&done.stderr));
-        let mut command = Command::new("node");
-        command.args(["provider.mjs", &format!("{LAB}/auth/oidc/callback"), SECRET]).current_dir(&folder);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("node");
-        let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines().map_while(Result::ok);
-        let address = lines.find_map(|line| line.strip_prefix("http://").map(str::to_owned));
-        // Who can say nothing any more ends.
-        std::thread::spawn(move || lines.for_each(drop));
-        Provider { child, address: address.expect("the provider says where it is") }
-    }
-
-    /// Who signs in from here on.
-    fn be(&self, person: &Value) {
-        let answer = Browser::default().raw(&self.address, "POST", "/be", &person.to_string(), &[]);
-        assert!(answer.contains(" 204 "), "{answer}");
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// Where an answer sends the browser.
 fn location(answer: &str) -> String {
@@ -73,14 +28,14 @@ impl Lab {
         for wanted in ["code_challenge_method=S256", "state=", "nonce=", "response_type=code"] {
             assert!(place.contains(wanted), "{wanted}: {place}");
         }
-        let prefix = format!("http://{}", self.provider.address);
+        let prefix = format!("http://{}", self.provider.address());
         let there = Browser::default();
         for _ in 0..10 {
             if let Some(path) = place.strip_prefix(LAB) {
                 return path.to_owned();
             }
             let path = place.strip_prefix(&prefix).unwrap_or(&place).to_owned();
-            place = location(&there.raw(&self.provider.address, "GET", &path, "", &[]));
+            place = location(&there.raw(self.provider.address(), "GET", &path, "", &[]));
         }
         panic!("it does not end: {place}");
     }
@@ -105,24 +60,9 @@ impl Lab {
 #[test]
 fn groups_of_a_genuine_provider_become_roles() {
     let product = Product::new();
-    let provider = Provider::start(&product);
-    let issuer = format!("http://{}", provider.address);
-    let flags = [
-        "--public-url",
-        LAB,
-        "--oidc-issuer",
-        &issuer,
-        "--oidc-client-id",
-        "drydock",
-        "--oidc-client-secret",
-        SECRET,
-        "--oidc-instructors",
-        "teachers",
-        "--oidc-operators",
-        "admins",
-        "--oidc-label",
-        "School login",
-    ];
+    let provider = Provider::start(&product, LAB);
+    let flags = provider.options(LAB);
+    let flags: Vec<_> = flags.iter().map(String::as_str).collect();
     let lab = Lab { server: Server::start(&product, &flags), provider };
     let ways = Browser::default().request(lab.server.address(), "GET", "/api/v1/me", "");
     assert_eq!(ways["sign_in"]["oidc"], "School login", "{ways}");
@@ -160,4 +100,11 @@ fn groups_of_a_genuine_provider_become_roles() {
     assert_eq!(lab.me(&anna).0, "learner");
     let deeds = root.request(lab.server.address(), "GET", "/api/v1/deeds", "").to_string();
     assert!(deeds.contains("GET /auth/oidc/callback") && deeds.contains("Root"), "{deeds}");
+
+    // Who tries again and again is told on the page, as these are addresses of pages.
+    let eve = Browser::default();
+    let tries =
+        (0..40).map(|_| location(&eve.raw(lab.server.address(), "GET", "/auth/oidc/callback?state=x", "", &[])));
+    let seen: Vec<_> = tries.collect();
+    assert_eq!(seen.last().map(String::as_str), Some("/staff/sign-in?failed=busy"), "{seen:?}");
 }
