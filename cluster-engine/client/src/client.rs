@@ -121,7 +121,7 @@ impl Client {
     /// Waits until the server says that it is ready, trying again after 10 ms, 20 ms, 40 ms, 50 ms …
     pub async fn ready(&self) {
         let mut pause = BACKOFF.0;
-        while self.once(&Method::GET, "/readyz", None, &[], Bytes::new()).await.is_err() {
+        while Box::pin(self.once(&Method::GET, "/readyz", None, &[], Bytes::new())).await.is_err() {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(READY_PAUSE);
         }
@@ -157,7 +157,8 @@ impl Client {
     ) -> Result<Response> {
         let mut retries = 0;
         loop {
-            match self.once(&method, path, content_type, headers, body.clone()).await {
+            // Connecting is large and rare: whoever may send a request need not keep room for it all the time.
+            match Box::pin(self.once(&method, path, content_type, headers, body.clone())).await {
                 Err(Failure::Later(pause, _)) if retries < MAX_RETRIES => {
                     retries += 1;
                     tokio::time::sleep(pause).await;
@@ -182,7 +183,7 @@ impl Client {
     /// When the server is not reached or answers ≥ 400.
     pub async fn stream(&self, method: Method, path: &str, accept: &str) -> Result<http::Response<Incoming>> {
         let request = self.build(&method, path, None, &[(header::ACCEPT, accept)], Bytes::new()).await?;
-        let sent = tokio::time::timeout(REQUEST_TIME, self.connection.send(request)).await;
+        let sent = Box::pin(tokio::time::timeout(REQUEST_TIME, self.connection.send(request))).await;
         let response = sent.map_err(|_| Error::Timeout { method, path: path.to_owned() })??;
         if response.status().as_u16() < 400 {
             return Ok(response);

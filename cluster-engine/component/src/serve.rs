@@ -137,21 +137,40 @@ where
     let _ = tokio::time::timeout(DRAIN_TIME, graceful.shutdown()).await;
 }
 
+/// The work on an answer on the heap by itself: its memory goes when the answer begins, not with a stream that lasts, such as a watch.
+fn apart<F: Future<Output = Response<Body>>>(answer: F) -> impl Future<Output = Result<Response<Body>, Infallible>> {
+    let answer = Box::pin(answer);
+    async move { Ok(answer.await) }
+}
+
 async fn connection<S, H, F>(stream: S, peer: Peer, handler: H, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let service = service_fn(move |request| {
-        let answer = handler(request, peer.clone());
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
+    let service = service_fn(move |request| apart(handler(request, peer.clone())));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(1000);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_has_no_room_for_the_work_on_its_head() {
+        let large = async {
+            let room = [1_u8; 1 << 16];
+            tokio::task::yield_now().await;
+            text(StatusCode::OK, room.to_vec())
+        };
+        assert!(size_of_val(&large) >= 1 << 16);
+        assert!(size_of_val(&apart(large)) < 256);
     }
 }

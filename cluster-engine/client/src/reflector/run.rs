@@ -31,7 +31,8 @@ pub(super) async fn run<K: Object>(
     let mut from = "0".to_owned();
     loop {
         let wanted = ListOptions { resource_version: Some(from.clone()), ..options.clone() };
-        match api.list(&wanted).await {
+        // What is done once in a while is on the heap while it is done: reflectors are many, and wait nearly always.
+        match Box::pin(api.list(&wanted)).await {
             Ok(list) => {
                 backoff.reset();
                 store.replace(list.items);
@@ -88,7 +89,7 @@ async fn watch_once<K: Object>(
     resource_version: &mut String,
 ) -> Result<usize> {
     let seconds = WATCH_SECONDS + (jitter(Duration::from_secs(u64::from(WATCH_SECONDS))).as_secs() as u32);
-    let mut watcher = api.watch(options, resource_version, seconds).await?;
+    let mut watcher = Box::pin(api.watch(options, resource_version, seconds)).await?;
     let mut events = 0;
     while let Some(event) = watcher.next().await {
         events += 1;
@@ -140,4 +141,20 @@ impl Backoff {
 fn jitter(most: Duration) -> Duration {
     let random = RandomState::new().hash_one(0_u8);
     most.mul_f64((random >> 11) as f64 / (1_u64 << 53) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::PartialObject;
+
+    /// A control plane has a hundred of them.
+    #[test]
+    fn a_reflector_that_waits_takes_little_room() {
+        fn room<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+            size_of::<F>()
+        }
+        let bytes = room(run::<PartialObject>);
+        assert!(bytes < 2048, "{bytes} bytes");
+    }
 }

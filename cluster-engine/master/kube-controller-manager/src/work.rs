@@ -46,7 +46,8 @@ pub(crate) async fn work<R: Reconcile>(controller: Arc<R>, queue: WorkQueue<R::K
         let (controller, queue) = (controller.clone(), queue.clone());
         tasks.spawn(async move {
             while let Some(key) = queue.get().await {
-                match controller.reconcile(&key).await {
+                // On the heap while it runs: most workers wait most of the time.
+                match Box::pin(controller.reconcile(&key)).await {
                     Ok(next) => {
                         queue.forget(&key);
                         if let Next::After(pause) = next {

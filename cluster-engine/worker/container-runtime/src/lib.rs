@@ -33,6 +33,7 @@ pub use files::{open_inside, remove_tree};
 pub use helper::{helper_main, pause_main};
 pub use native::{NativeRuntime, Options};
 pub use reaper::{Ending, Exit, ExitNotify, Reaper};
+pub use sys::give_back_memory;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;

@@ -26,6 +26,15 @@ fn checked(result: i64) -> io::Result<i64> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
+/// Gives memory that was freed back to the kernel, wherever in the heap it lies; the allocator itself gives back only what is at its end.
+pub fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: the function takes no pointers, and may be called by any thread at any time.
+        unsafe { libc::malloc_trim(0) };
+    }
+}
+
 /// Which attributes `mount_setattr` changes.
 #[derive(Default, Clone, Copy)]
 pub(crate) struct Change<'a> {
