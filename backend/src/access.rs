@@ -75,6 +75,12 @@ impl Seat {
     pub(crate) fn may(&self, wanted: Use) -> bool {
         may(&self.caller, &self.relation, wanted)
     }
+
+    /// Whether the pause of a class holds what they want, which changes the cluster or does not.
+    pub(crate) fn is_held(&self, app: &App, changes: bool) -> bool {
+        let paused = || app.sessions.open_hub_of(&self.session).is_some_and(|hub| hub.is_paused());
+        changes && held(paused(), &self.relation, changes)
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Seat {
@@ -135,7 +141,7 @@ fn guard_of(method: &Method, path: &str) -> Guard {
             _ => Guard::Free,
         };
     };
-    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let reads = reads(method);
     match rest.split('/').next().unwrap_or_default() {
         "" if reads => Guard::Needs(Use::See),
         "" | "extend" => Guard::Needs(Use::Manage),
@@ -147,6 +153,35 @@ fn guard_of(method: &Method, path: &str) -> Guard {
     }
 }
 
+/// Whether a route of sessions changes a learner's cluster: while their class is paused it does not. Terminals say so themselves,
+/// and the editor's *Apply*, whose *Diff* only looks.
+fn changes_cluster(method: &Method, path: &str) -> bool {
+    let path = path.strip_prefix(PREFIX).unwrap_or(path);
+    let rest = path.strip_prefix("/sessions/").and_then(|rest| rest.split_once('/')).map_or("", |(_, rest)| rest);
+    let what = rest.split('/').next().unwrap_or_default();
+    !reads(method) && matches!(what, "reset" | "nodes" | "faults")
+}
+
+/// The same of a path of the session's API server.
+pub(crate) fn changes_through_kube(method: &Method, path: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    // A shell in a Pod is asked for by GET where it is a WebSocket.
+    let is_shell = path.contains("/pods/") && (path.ends_with("/exec") || path.ends_with("/attach"));
+    // What asks who may do what is written to be read.
+    let is_question =
+        path.starts_with("/apis/authorization.k8s.io/") || path.starts_with("/apis/authentication.k8s.io/");
+    is_shell || !(reads(method) || is_question)
+}
+
+fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Whether a pause holds what somebody wants of a session: its instructor asked for it, and goes on.
+pub(crate) fn held(paused: bool, relation: &Relation, changes: bool) -> bool {
+    paused && changes && !relation.instructor
+}
+
 /// Stands before all routes of the API and lets to a session only who may.
 pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let guard = guard_of(request.method(), request.uri().path());
@@ -154,9 +189,14 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
     let allowed = match guard {
         Guard::Free | Guard::Token => Ok(()),
         Guard::From(role) => Caller::from_request_parts(&mut parts, &()).await.and_then(|caller| caller.at_least(role)),
-        Guard::Needs(wanted) => seat(&app, &mut parts, wanted).await.map(|seat| {
-            parts.extensions.insert(seat);
-        }),
+        Guard::Needs(wanted) => match seat(&app, &mut parts, wanted).await {
+            Ok(seat) if seat.is_held(&app, changes_cluster(&parts.method, parts.uri.path())) => Err(Error::Paused),
+            Ok(seat) => {
+                parts.extensions.insert(seat);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        },
     };
     match allowed {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,

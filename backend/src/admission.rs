@@ -4,7 +4,7 @@ pub(crate) mod measure;
 
 use std::time::Duration;
 
-use drydock_protocol::WaitsFor;
+use drydock_protocol::{Role, WaitsFor};
 
 const MIB: u64 = 1 << 20;
 /// Above this share of the last ten seconds in which everything waited for memory, the machine is thrashing.
@@ -92,6 +92,12 @@ pub(crate) struct Rules {
     pub(crate) places: usize,
     /// What is left to the machine.
     pub(crate) reserve: Amount,
+}
+
+/// Whether somebody with `open` sessions, those that wait included, may ask for one more where each person may have `each`; 0: as
+/// many as there are places. Whoever holds classes or runs the server tries lessons beside them, and answers for it.
+pub(crate) fn one_more(open: usize, each: usize, role: Role) -> bool {
+    each == 0 || role >= Role::Instructor || open < each
 }
 
 /// The answer to a wish.

@@ -22,6 +22,12 @@ pub(crate) enum Error {
     /// Not possible in the session's present state.
     #[error("{0}")]
     Conflict(String),
+    /// The person has as many sessions as one may have at once.
+    #[error("{}", too_many(*.0))]
+    TooMany(usize),
+    /// A class's pause holds what changes the cluster.
+    #[error("The class is paused: nothing changes the cluster until your instructor goes on.")]
+    Paused,
     /// More than is taken or given at once.
     #[error("{0}")]
     TooLarge(String),
@@ -75,6 +81,8 @@ impl Error {
             Error::NotFound(_) => (StatusCode::NOT_FOUND, code::NOT_FOUND),
             Error::Invalid(_) => (StatusCode::BAD_REQUEST, code::INVALID),
             Error::Conflict(_) => (StatusCode::CONFLICT, code::CONFLICT),
+            Error::TooMany(_) => (StatusCode::CONFLICT, code::TOO_MANY),
+            Error::Paused => (StatusCode::CONFLICT, code::PAUSED),
             Error::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE),
             Error::Capacity(_) => (StatusCode::SERVICE_UNAVAILABLE, code::CAPACITY),
             Error::Gone(_) => (StatusCode::GONE, code::GONE),
@@ -114,6 +122,11 @@ impl IntoResponse for Error {
         }
         response
     }
+}
+
+fn too_many(each: usize) -> String {
+    let have = if each == 1 { "a session".to_owned() } else { format!("{each} sessions") };
+    format!("You have {have} already, as many as one person may have here at once. End one, then start this one.")
 }
 
 /// What keeps the database from its work now and may be over soon; by SQLite's result codes.

@@ -40,7 +40,7 @@ use host::{Kind, PreviewHost};
 use page::Reason;
 use route::Way;
 
-use crate::access::{self, Use};
+use crate::access::{self, Relation, Use};
 use crate::error::{Error, chain};
 use crate::identity::Caller;
 use crate::limits::network;
@@ -488,6 +488,10 @@ pub(crate) async fn to_api_server(app: &App, id: &str, rest: &str, request: Requ
         Ok(hub) => hub,
         Err(error) => return kube::refusal(StatusCode::GONE, &error.to_string()),
     };
+    // Only the session's owner has a kubeconfig of it. Not 409: kubectl would try again.
+    if access::held(hub.is_paused(), &Relation::default(), access::changes_through_kube(request.method(), rest)) {
+        return kube::refusal(StatusCode::FORBIDDEN, &Error::Paused.to_string());
+    }
     let previews = &app.previews;
     previews.gateways.keep(|name| app.sessions.named(name).is_some());
     match previews.gateways.send(app.sessions.engine(), &hub, request, rest).await {

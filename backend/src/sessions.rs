@@ -43,6 +43,8 @@ pub(crate) struct Policy {
     pub(crate) longest: Duration,
     /// Sessions at once, and what is left to the machine.
     pub(crate) rules: Rules,
+    /// Sessions that one person may have at once, those in classes aside; 0: as many as there are places.
+    pub(crate) each: usize,
     /// Clusters that are started ahead.
     pub(crate) warm: usize,
     /// After so long without use a session is frozen; none: never.

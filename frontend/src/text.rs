@@ -12,6 +12,7 @@ mod staff;
 mod zh_cn;
 mod zh_tw;
 
+use drydock_protocol::error::code;
 use drydock_protocol::{Language, Notice, StartStage};
 
 pub use class::ClassTexts;
@@ -326,6 +327,16 @@ impl Texts {
         }
     }
 
+    /// Why the server refused something: translated where its code says all, else as the server wrote it.
+    #[must_use]
+    pub fn refusal(&self, code: &str, message: &str) -> String {
+        match code {
+            code::PAUSED => self.class.held.to_owned(),
+            code::TOO_MANY => self.page.too_many.to_owned(),
+            _ => message.to_owned(),
+        }
+    }
+
     /// The sentence of a notice: translated where its code is known, else as the server wrote it.
     #[must_use]
     pub fn notice(&self, notice: &Notice) -> String {
@@ -333,7 +344,7 @@ impl Texts {
             "expires_soon" => self.expires_soon.to_owned(),
             "lesson_changed" => self.lesson_changed.to_owned(),
             "setup_failed" => self.setup_failed.to_owned(),
-            _ => notice.message.clone(),
+            code => self.refusal(code, &notice.message),
         }
     }
 }
@@ -348,6 +359,17 @@ mod tests {
         assert_eq!((en.step_count)(1), "1 step");
         assert_eq!((en.nodes_ready)(2, 3), "2 of 3 nodes Ready");
         assert_eq!((tw.step_of)(3, 6), "第 3 步，共 6 步");
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_the_readers_language_where_it_is_a_known_one() {
+        let refusal = |language, code| texts(language).refusal(code, "As it was written.");
+        assert_eq!(refusal(Language::English, "something new"), "As it was written.");
+        for known in [code::PAUSED, code::TOO_MANY] {
+            let mut said = Language::ALL.map(|language| refusal(language, known)).to_vec();
+            said.dedup();
+            assert!(said.len() == 3 && !said.contains(&"As it was written.".to_owned()), "{said:?}");
+        }
     }
 
     #[test]

@@ -43,6 +43,10 @@ pub mod code {
     pub const TOO_OFTEN: &str = "too_often";
     /// 409: not possible in the session's present state.
     pub const CONFLICT: &str = "conflict";
+    /// 409: the person has as many sessions as one may have at once.
+    pub const TOO_MANY: &str = "too_many";
+    /// 409: a class's pause holds what changes the cluster.
+    pub const PAUSED: &str = "paused";
     /// 413: more than is taken or given at once.
     pub const TOO_LARGE: &str = "too_large";
     /// 503: no room for another session now.

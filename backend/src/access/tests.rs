@@ -67,3 +67,54 @@ fn how_routes_are_guarded() {
         assert_eq!(guard_of(&method, route), expected, "{method} {route}");
     }
 }
+
+#[test]
+fn what_a_pause_holds() {
+    for (method, route, expected) in [
+        (Method::POST, "/api/v1/sessions/0123/reset", true),
+        (Method::POST, "/api/v1/sessions/0123/nodes", true),
+        (Method::DELETE, "/api/v1/sessions/0123/nodes/worker-2", true),
+        (Method::POST, "/sessions/0123/nodes/worker-1/stop", true),
+        (Method::POST, "/sessions/0123/faults", true),
+        (Method::POST, "/sessions/0123/faults/heal", true),
+        // What is read, written down, answered or asked goes on.
+        (Method::GET, "/api/v1/sessions/0123/nodes", false),
+        (Method::GET, "/api/v1/sessions/0123/events", false),
+        (Method::PUT, "/api/v1/sessions/0123/files/reset", false),
+        (Method::POST, "/api/v1/sessions/0123/answers", false),
+        (Method::POST, "/api/v1/sessions/0123/class", false),
+        (Method::POST, "/api/v1/sessions/0123/wake", false),
+        (Method::DELETE, "/api/v1/sessions/0123", false),
+        (Method::POST, "/api/v1/sessions/0123/extend", false),
+        (Method::POST, "/api/v1/classes/reset/actions", false),
+        (Method::POST, "/api/v1/sessions", false),
+    ] {
+        assert_eq!(changes_cluster(&method, route), expected, "{method} {route}");
+    }
+    for (method, path, expected) in [
+        (Method::GET, "/api/v1/pods?watch=true", false),
+        (Method::GET, "/api/v1/namespaces/default/pods/hello/log?follow=true", false),
+        (Method::GET, "/api/v1/namespaces/default/pods/hello/portforward?ports=80", false),
+        (Method::GET, "/api/v1/namespaces/default/configmaps/exec", false),
+        (Method::POST, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", false),
+        (Method::POST, "/api/v1/namespaces/default/pods", true),
+        (Method::PATCH, "/apis/apps/v1/namespaces/default/deployments/web?dryRun=All", true),
+        (Method::DELETE, "/api/v1/nodes/worker-1", true),
+        (Method::GET, "/api/v1/namespaces/default/pods/hello/exec?command=sh", true),
+        (Method::POST, "/api/v1/namespaces/default/pods/hello/attach", true),
+    ] {
+        assert_eq!(changes_through_kube(&method, path), expected, "{method} {path}");
+    }
+    let owner = Relation { owner: true, ..Relation::default() };
+    let work = Relation { guest: Some(May::Work), ..Relation::default() };
+    let teaches = Relation { instructor: true, ..Relation::default() };
+    for (paused, relation, changes, expected) in [
+        (true, owner, true, true),
+        (true, work, true, true),
+        (true, owner, false, false),
+        (false, owner, true, false),
+        (true, teaches, true, false),
+    ] {
+        assert_eq!(held(paused, &relation, changes), expected, "{paused} {relation:?} {changes}");
+    }
+}

@@ -149,3 +149,21 @@ fn reliefs() {
     measured.free.disk = GIB - 1;
     assert_eq!(relieve(&measured, &rules, 0, 2), Some(Relief::Sleeper(WaitsFor::Disk)));
 }
+
+#[test]
+fn how_many_sessions_one_person_may_have() {
+    use Role::{Instructor, Learner, Operator};
+    for (open, each, role, expected) in [
+        (0, 3, Learner, true),
+        (2, 3, Learner, true),
+        (3, 3, Learner, false),
+        // The limit was lowered meanwhile.
+        (5, 3, Learner, false),
+        (1, 1, Learner, false),
+        (500, 0, Learner, true),
+        (3, 3, Instructor, true),
+        (30, 3, Operator, true),
+    ] {
+        assert_eq!(one_more(open, each, role), expected, "{open} of {each}, {role:?}");
+    }
+}

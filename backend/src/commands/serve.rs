@@ -53,6 +53,9 @@ pub(crate) struct Options {
     /// Sessions at once.
     #[arg(long, env = "DRYDOCK_MAX_SESSIONS", default_value_t = 20)]
     max_sessions: usize,
+    /// Sessions and places in the queue that one learner may have at once, besides those in classes; 0: as many as there are.
+    #[arg(long, env = "DRYDOCK_SESSIONS_EACH", default_value_t = 3)]
+    sessions_each: usize,
     /// Clusters that are started ahead and handed out at once.
     #[arg(long, env = "DRYDOCK_WARM", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=100))]
     warm: u16,
@@ -256,6 +259,7 @@ impl Options {
             time_limit: minutes(self.session_minutes),
             longest: minutes(self.session_minutes_max.max(self.session_minutes)),
             rules: Rules { places: self.max_sessions, reserve: self.reserve(&files.data) },
+            each: self.sessions_each,
             warm: usize::from(self.warm),
             suspend: (self.suspend_minutes > 0).then(|| minutes(self.suspend_minutes)),
             queue_lease: Duration::from_secs(self.queue_lease),

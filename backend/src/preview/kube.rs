@@ -221,6 +221,7 @@ pub(super) fn digest(token: &str) -> String {
 pub(super) fn refusal(status: StatusCode, message: &str) -> Response<Body> {
     let reason = match status {
         StatusCode::UNAUTHORIZED => "Unauthorized",
+        StatusCode::FORBIDDEN => "Forbidden",
         StatusCode::NOT_FOUND => "NotFound",
         StatusCode::GONE => "Gone",
         StatusCode::BAD_REQUEST => "BadRequest",

@@ -6,9 +6,10 @@ use axum::extract::rejection::{BytesRejection, JsonRejection};
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, StatusCode, header};
 use drydock_protocol::file::FILE_LIMIT;
-use drydock_protocol::{HomeFile, HomeFiles, ManifestOutcome, RunManifest};
+use drydock_protocol::{HomeFile, HomeFiles, ManifestAction, ManifestOutcome, RunManifest};
 
 use super::App;
+use crate::access::Seat;
 use crate::error::Error;
 
 /// GET /sessions/{id}/files
@@ -48,9 +49,12 @@ pub(super) async fn write(
 /// POST /sessions/{id}/manifest
 pub(super) async fn manifest(
     State(app): State<App>,
-    Path(id): Path<String>,
+    seat: Seat,
     body: Result<Json<RunManifest>, JsonRejection>,
 ) -> Result<Json<ManifestOutcome>, Error> {
     let Json(request) = body?;
-    Ok(Json(app.sessions.run_manifest(&id, &request).await?))
+    if seat.is_held(&app, request.action == ManifestAction::Apply) {
+        return Err(Error::Paused);
+    }
+    Ok(Json(app.sessions.run_manifest(&seat.session, &request).await?))
 }

@@ -37,7 +37,7 @@ pub(super) async fn create(
     app.identity.limits().take(Kind::CreatePerson, &caller.person)?;
     app.identity.limits().take_address(Kind::Create, client.address)?;
     app.store.remember(&caller.person, None, now_millis()).await?;
-    let session = app.sessions.create(&request, &caller.person).await?;
+    let session = app.sessions.ask(&request, &caller.person, caller.role).await?;
     let noted = Noted { person: None, object: session.id.clone() };
     Ok((StatusCode::CREATED, Extension(noted), Json(session)))
 }

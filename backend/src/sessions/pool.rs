@@ -98,6 +98,12 @@ impl Pool {
         self.lock().ready.push(cluster);
     }
 
+    /// One of those for whom clusters were prepared has a cluster, of the pool's or started cold.
+    pub(super) fn one_less(&self) {
+        let mut inner = self.lock();
+        inner.prepared = inner.prepared.and_then(|(count, until)| Some((count.checked_sub(1)?, until)));
+    }
+
     fn wanted(&self, usual: usize) -> usize {
         let mut inner = self.lock();
         if inner.prepared.is_some_and(|(_, until)| Instant::now() >= until) {
@@ -108,8 +114,9 @@ impl Pool {
 }
 
 impl Sessions {
-    /// Has `count` clusters ready for a class that begins soon, beside the usual ones: each that is handed out is one less.
-    /// How many that will be is for admission to say; what nobody takes is given back after two hours.
+    /// Has `count` clusters ready for a class that begins soon, beside the usual ones: each that is handed out is one less, and so
+    /// is each session of their shape that starts cold. How many that will be is for admission to say; what nobody takes is given
+    /// back after two hours.
     pub(crate) fn prepare(&self, count: usize) {
         let until = Instant::now() + PREPARED;
         let mut inner = self.pool.lock();
@@ -133,8 +140,7 @@ impl Sessions {
             let name = cluster.spec.name.clone();
             match self.engine.get(&name).await {
                 Ok(cluster) => {
-                    let mut inner = self.pool.lock();
-                    inner.prepared = inner.prepared.and_then(|(count, until)| Some((count.checked_sub(1)?, until)));
+                    self.pool.one_less();
                     return Some(cluster);
                 }
                 Err(error) => {
@@ -273,6 +279,18 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_a_cluster_needs_none_that_is_prepared() {
+        let pool = Pool::default();
+        pool.one_less();
+        assert_eq!(pool.wanted(1), 1);
+        pool.lock().prepared = Some((2, Instant::now() + PREPARED));
+        for expected in [3, 2, 1, 1, 1] {
+            assert_eq!(pool.wanted(1), expected);
+            pool.one_less();
+        }
+    }
 
     #[test]
     fn steps() {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use drydock_protocol::{EndReason, QueuePlace, SessionState, WaitsFor};
+use drydock_protocol::{CreateSession, EndReason, QueuePlace, Role, Session, SessionState, WaitsFor};
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
-use super::{Hub, Sessions, millis};
+use super::{Hub, Sessions, millis, pool};
 use crate::admission::measure::machine;
 use crate::admission::{self, Amount, Decision, Held, Measured, Taught};
 use crate::error::{Error, chain};
@@ -23,6 +23,8 @@ const STEP: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(super) struct Line {
     turn: Mutex<()>,
+    /// Who asks for a session is counted before the next one who asks.
+    door: Mutex<()>,
     /// The server ends: nobody gets a turn any more.
     closed: AtomicBool,
 }
@@ -34,6 +36,25 @@ impl Sessions {
         waiting.retain(|hub| hub.state() == SessionState::Pending);
         waiting.sort_by_key(|hub| hub.number());
         waiting
+    }
+
+    /// Accepts a session that a person asks for, see [`Sessions::create`]; those in classes are asked for by their classes.
+    ///
+    /// # Errors
+    /// When they have as many as one may have at once, or it cannot be.
+    pub(crate) async fn ask(
+        self: &Arc<Self>,
+        request: &CreateSession,
+        person: &str,
+        role: Role,
+    ) -> Result<Session, Error> {
+        let _door = self.line.door.lock().await;
+        let each = self.policy.each;
+        let open = self.open().iter().filter(|hub| hub.counts_for(person)).count();
+        if !admission::one_more(open, each, role) {
+            return Err(Error::TooMany(each));
+        }
+        self.create(request, person).await
     }
 
     /// What was accepted.
@@ -132,6 +153,9 @@ impl Sessions {
                     if self.give_warm_back().await => {}
                 Decision::Queue(lack) | Decision::Never(lack) => return Some(lack),
             }
+        }
+        if workers == pool::WORKERS {
+            self.pool.one_less();
         }
         self.note_turn(hub, None).await;
         let spec = self.spec(hub.name(), workers);

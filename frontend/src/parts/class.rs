@@ -154,8 +154,15 @@ fn Posts() -> impl IntoView {
         away.with(|away| posts.into_iter().filter(|post| !away.contains(&post.id)).rev().take(3).collect::<Vec<_>>())
     });
     let close = Callback::new(move |id: u32| away.update(|it| it.push(id)));
+    // Below the line that asks for attention.
+    let paused = Memo::new(move |_| live.class.with(|it| it.as_ref().is_some_and(|it| it.state == ClassState::Paused)));
     view! {
-        <div class="pointer-events-none absolute end-4 top-28 z-40 flex w-80 max-w-[calc(100vw-2rem)] flex-col gap-2" aria-live="polite">
+        <div
+            class="pointer-events-none absolute end-4 z-40 flex w-80 max-w-[calc(100vw-2rem)] flex-col gap-2"
+            class=("top-28", move || !paused.get())
+            class=("top-38", move || paused.get())
+            aria-live="polite"
+        >
             <For each=move || open.get() key=|post| post.id let:post>
                 <PostCard post close />
             </For>

@@ -40,7 +40,9 @@ impl Hands {
             let _ = self.busy.try_update(|it| *it -= 1);
             match answer {
                 Ok(session) => self.live.set_session(session),
-                Err(api::Error::Refused { message, .. }) => drop(self.problem.try_set(Some(message))),
+                Err(api::Error::Refused { code, message, .. }) => {
+                    let _ = self.problem.try_set(Some(self.words.now().refusal(&code, &message)));
+                }
                 Err(api::Error::Offline) => drop(self.problem.try_set(Some(self.words.now().offline_text.to_owned()))),
             }
         });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use drydock_protocol::{Language, NodeState, SessionState};
+use drydock_protocol::{Language, NodeState, Notice, NoticeLevel, SessionState};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::components::A;
@@ -213,8 +213,13 @@ fn Endings() -> impl IntoView {
     let reset = Callback::new(move |()| {
         let id = live.id.get_value();
         spawn_local(async move {
-            if let Ok(session) = api::reset(&id).await {
-                live.set_session(session);
+            match api::reset(&id).await {
+                Ok(session) => live.set_session(session),
+                Err(api::Error::Refused { code, message, .. }) => {
+                    live.notices.update(|it| it.push(Notice { level: NoticeLevel::default(), code, message }));
+                }
+                // The page says already that the server cannot be reached.
+                Err(api::Error::Offline) => {}
             }
         });
     });

@@ -34,6 +34,6 @@ pub(crate) fn explain(error: &api::Error, words: Words) -> (String, String) {
         api::Error::Offline => (words.offline_title.into(), words.offline_text.into()),
         error if error.is_capacity() => (words.capacity_title.into(), error.to_string()),
         error if error.is_absent() => (words.unknown_title.into(), words.unknown_text.into()),
-        error => (words.error_title.into(), error.to_string()),
+        api::Error::Refused { code, message, .. } => (words.error_title.into(), words.refusal(code, message)),
     }
 }

@@ -59,6 +59,8 @@ pub struct ClassTexts {
     pub end_joint: &'static str,
     /// The class is paused.
     pub paused: &'static str,
+    /// A pause holds what changes the cluster.
+    pub held: &'static str,
     /// Goes to the class's lesson.
     pub follow: &'static str,
     /// Title of a message.

@@ -123,6 +123,8 @@ pub struct PageTexts {
     pub wake: &'static str,
     /// Gives out what the learner made.
     pub manifests: &'static str,
+    /// This person has as many sessions as one may have.
+    pub too_many: &'static str,
     /// Why a session is over, in the order of [`drydock_protocol::EndReason`]; nothing where the server's own words say more.
     pub ended: [&'static str; 8],
     /// A place in the queue.

@@ -194,8 +194,8 @@ async fn an_instructor_with_three_learners_through_a_class() -> anyhow::Result<(
     let late = format!("{home}/join/{code}");
     ada.visit(&late).await?;
     ada.wait_text("main", "There is no class with this code").await?;
-    // The one page that asks for what is not there any more logs that it is not.
-    ada.no_errors().await.err().context("404 is in the log")?;
+    // The one page that asks for what is held, and what is not there any more, logs that it is not given.
+    ada.no_errors().await.err().context("409 and 404 are in the log")?;
     for window in [bob, wang, ines] {
         window.no_errors().await?;
         window.close().await?;
@@ -234,6 +234,11 @@ async fn pause(ines: &Browser, ada: &Browser, wang: &Browser) -> anyhow::Result<
     ada.wait_text("[role=alert]", "The class is paused").await?;
     ada.is_accessible("a paused class").await?;
     ada.type_into_terminal("echo in-the-pa''use\n").await?;
+    ada.click_button("Reset").await?;
+    ada.click("dialog[open] button:last-of-type").await?;
+    ada.wait_text("body", "nothing changes the cluster until your instructor goes on").await?;
+    ada.wait_text("header", "3 nodes Ready").await?;
+    ada.screenshot("class-paused").await?;
     ines.click_button("Go on").await?;
     ines.wait_text("main", "Under way").await?;
     ada.wait_gone("p[role=alert]").await?;

@@ -28,6 +28,8 @@ impl Server {
         let mut command = product.command();
         // Tests that count what is left want no cluster that nobody asked for; those that do say so.
         command.env("DRYDOCK_WARM", "0");
+        // One test is one person with as many sessions as it needs; those about the limit say so.
+        command.env("DRYDOCK_SESSIONS_EACH", "0");
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(more).stderr(Stdio::piped());
         #[allow(clippy::zombie_processes, reason = "Server::drop waits; a failed start ends the test's process")]
         let mut child = command.spawn().expect("drydock can be started");

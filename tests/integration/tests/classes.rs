@@ -170,6 +170,46 @@ fn learner(instructor: &Somebody<'_>, class: &str, number: u64, what: &str, is: 
     })
 }
 
+/// What changes a learner's cluster, and what only looks, while the class is paused or not.
+#[track_caller]
+fn held(who: &Somebody<'_>, session: &str, paused: bool) {
+    let manifest = |action: &str| {
+        let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: by-hand}\n";
+        json!({"action": action, "name": "map.yaml", "text": text})
+    };
+    let sentence = "The class is paused: nothing changes the cluster until your instructor goes on.";
+    let stop = json!({"kind": "stop-node", "node": "worker-1"});
+    for (path, body) in
+        [("manifest", manifest("apply")), ("faults/heal", stop.clone()), ("nodes/worker-9/stop", Value::Null)]
+    {
+        let answer = who.raw("POST", &format!("/sessions/{session}/{path}"), &body);
+        assert_eq!(answer.contains(sentence) && answer.contains(" 409 "), paused, "{path}: {answer}");
+    }
+    if paused {
+        for (method, path) in [("POST", "reset"), ("POST", "nodes"), ("DELETE", "nodes/worker-1"), ("POST", "faults")] {
+            let answer = who.raw(method, &format!("/sessions/{session}/{path}"), &stop);
+            assert!(answer.contains(sentence), "{path}: {answer}");
+        }
+    }
+    assert_eq!(who.status("POST", &format!("/sessions/{session}/manifest"), &manifest("diff")), 200);
+    let file = format!("/api/v1/sessions/{session}/files/notes.txt");
+    let saved = who.browser.raw(who.server.address(), "PUT", &file, "what was said", &[]);
+    assert!(saved.contains(" 200 "), "{saved}");
+    // A kubeconfig's programs: what they read, and what they change.
+    let kubeconfig = who.raw("GET", &format!("/sessions/{session}/kubeconfig"), &Value::Null);
+    let token = kubeconfig.split("token: ").nth(1).and_then(|it| it.split_whitespace().next()).expect("a token");
+    let bearer = format!("Bearer {token}");
+    let kube = |method: &str, body: &str| {
+        let path = format!("/api/v1/sessions/{session}/kube/api/v1/namespaces/default/configmaps");
+        let headers = [("Authorization", bearer.as_str())];
+        Browser::default().ask(who.server.address(), method, &path, body, &headers)
+    };
+    assert_eq!(kube("GET", "").0, 200);
+    let (status, _, said) = kube("POST", r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"by-program"}}"#);
+    assert_eq!(status, if paused { 403 } else { 201 }, "{said}");
+    assert_eq!(said.contains(sentence), paused, "{said}");
+}
+
 #[test]
 fn a_class_from_its_plan_to_its_removal() {
     let product = Product::new();
@@ -295,7 +335,9 @@ fn a_class_from_its_plan_to_its_removal() {
     let mut watch = ines.socket(&format!("/classes/{id}/learners/1/terminal")).expect("a terminal to look at");
     read_until(&mut watch, r#""cols":91"#);
     drop(watch);
+    held(ada, &first, true);
     assert_eq!(act(json!({"type": "resume"}))["state"], "open");
+    held(ada, &first, false);
     type_text(&mut terminal, "ls /tmp; echo af'ter'wards\r");
     let seen = read_until(&mut terminal, "afterwards\r\n");
     assert!(!seen.contains("in-the-pause"), "{seen}");

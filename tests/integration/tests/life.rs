@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use drydock_tests_harness::http::{cookies, raw, request};
+use drydock_tests_harness::http::{Browser, cookies, raw, request};
 use drydock_tests_harness::{Census, Product, Server, wait_for, wait_for_within};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -239,6 +239,43 @@ fn who_comes_too_late_waits_in_order_and_gets_in() {
     until(&server, &second, "Ready");
     stop(server);
     nothing_is_left("the queue", &product, &before);
+}
+
+#[test]
+fn one_person_has_so_many_sessions_and_places_in_the_queue_as_one_may() {
+    let product = Product::new();
+    let server = Server::start(&product, &["--max-sessions", "1", "--sessions-each", "2"]);
+    let (ada, bob, ines) = (Browser::default(), Browser::default(), Browser::default());
+    let address = server.address();
+    let ask = |who: &Browser, path: &str, method: &str| who.request(address, method, &format!("/api/v1{path}"), "{}");
+    let create = |who: &Browser| ask(who, "/sessions", "POST");
+    let first = create(&ada);
+    let waits = create(&ada);
+    assert_eq!(waits["state"], "Pending", "{waits}");
+    let refused = create(&ada);
+    assert_eq!(refused["error"]["code"], "too_many", "{refused}");
+    let sentence =
+        "You have 2 sessions already, as many as one person may have here at once. End one, then start this one.";
+    assert_eq!(refused["error"]["message"], sentence);
+    // Others stand in the queue, who gives up a place may have another one, and staff is not counted.
+    assert_eq!(create(&bob)["state"], "Pending");
+    let path = format!("/sessions/{}", waits["id"].as_str().expect("an id"));
+    ask(&ada, &path, "DELETE");
+    assert_eq!(create(&ada)["state"], "Pending");
+    assert_eq!(create(&ada)["error"]["code"], "too_many");
+    server.set_up(&ines);
+    for _ in 0..3 {
+        assert_eq!(create(&ines)["state"], "Pending");
+    }
+    // Two wishes at once are two.
+    let eve = Browser::default();
+    create(&eve);
+    let codes = std::thread::scope(|scope| {
+        let both = [(); 4].map(|()| scope.spawn(|| create(&eve)["error"]["code"].clone()));
+        both.map(|one| one.join().expect("an answer"))
+    });
+    assert_eq!(codes.iter().filter(|code| code.is_null()).count(), 1, "{codes:?}");
+    ask(&ada, &format!("/sessions/{}", first["id"].as_str().expect("an id")), "DELETE");
 }
 
 #[test]

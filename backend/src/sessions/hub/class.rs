@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use drydock_protocol::{CheckState, ClassSeat, SessionEvent};
+use drydock_protocol::{CheckState, ClassSeat, SessionEvent, SessionState};
 use tokio::sync::watch;
 
 use super::Hub;
@@ -89,6 +89,13 @@ impl Hub {
     /// Whether the session is one of a class.
     pub(crate) fn is_in_class(&self) -> bool {
         self.lock().class.is_some()
+    }
+
+    /// Whether it is one that a person asked for and that takes a place, or waits for one.
+    pub(crate) fn counts_for(&self, person: &str) -> bool {
+        let inner = self.lock();
+        let over = inner.session.state.is_over() || inner.session.state == SessionState::Ending;
+        inner.row.owner == person && inner.class.is_none() && !over
     }
 
     /// Looks at the session as it is now, without a copy of it.

@@ -16,6 +16,7 @@ async fn hub() -> (tempfile::TempDir, Hub, Policy) {
         time_limit: Duration::from_secs(60),
         longest: Duration::from_secs(100),
         rules: Rules { places: 1, reserve: Amount::default() },
+        each: 0,
         warm: 0,
         suspend: None,
         queue_lease: Duration::from_secs(60),

@@ -66,6 +66,7 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
     asleep: "Nobody used this cluster for a while, so it sleeps.",
     wake: "Wake it",
     manifests: "Download what you made",
+    too_many: "You have as many sessions as one person may have here at once. End one, then start this one.",
     ended: [
         "You ended this session.",
         "",

@@ -66,6 +66,7 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
     asleep: "这个集群有一段时间没人使用，已进入休眠。",
     wake: "唤醒",
     manifests: "下载你创建的内容",
+    too_many: "你同时打开的会话已达到个人上限。请先结束一个，再开始这一个。",
     ended: [
         "你结束了这个会话。",
         "",

@@ -66,6 +66,7 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
     asleep: "這個叢集有一陣子沒人使用，已進入休眠。",
     wake: "喚醒",
     manifests: "下載你建立的內容",
+    too_many: "你同時開啟的工作階段已達個人上限。請先結束一個，再開始這一個。",
     ended: [
         "你結束了這個工作階段。",
         "",
