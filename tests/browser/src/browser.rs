@@ -18,9 +18,6 @@ use serde_json::{Value, json};
 /// How long the page may take to show something.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(50);
-/// An address of documentation that leads every browser here to this machine: for what a server does when it is asked by one that
-/// browsers do not take for their own machine's.
-pub const ELSEWHERE: &str = "192.0.2.7";
 
 /// A browser window; driver and browser end with it.
 pub struct Browser {
@@ -43,7 +40,7 @@ impl Browser {
         Self::open_with(&[]).await
     }
 
-    /// A window in which a host name that nobody else resolves is a server of the test (`host:port`).
+    /// A window in which a host that is nobody else's is a server of the test (`host:port`, or a host with every port).
     pub async fn open_where(host: &str, is: &str) -> anyhow::Result<Browser> {
         // A name without certificate is tried with TLS first otherwise.
         Self::open_with(&[&format!("--host-resolver-rules=MAP {host} {is}"), "--disable-features=HttpsUpgrades"]).await
@@ -63,7 +60,7 @@ impl Browser {
             "args": [
                 "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-quic",
                 "--disable-background-networking", "--disable-component-update", "--disable-sync", "--lang=en-US",
-                "--window-size=1440,900", format!("--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1"), format!("--user-data-dir={}", profile.path().display()),
+                "--window-size=1440,900", format!("--user-data-dir={}", profile.path().display()),
             ],
         });
         if let Some(arguments) = options["args"].as_array_mut() {

@@ -2,5 +2,5 @@
 
 mod browser;
 
-pub use browser::{Browser, ELSEWHERE};
+pub use browser::Browser;
 pub use fantoccini::key::Key;

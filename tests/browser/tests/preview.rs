@@ -1,9 +1,11 @@
 //! What a learner serves, opened from the page: by menu, picture, details and terminal, and by nobody else.
 
-use drydock_tests_browser::{Browser, ELSEWHERE};
+use drydock_tests_browser::Browser;
 use drydock_tests_harness::{Cluster, Product, Server, http};
 use serde_json::json;
 
+/// An address for documentation, at which these browsers find the server: they do not take it for their own machine's.
+const ELSEWHERE: &str = "192.0.2.7";
 /// A page with a style sheet and a script that says what it gets hold of.
 const SITE: &str = r##"
 apiVersion: v1
@@ -103,9 +105,13 @@ async fn an_ingress_host_opens_from_the_page() -> anyhow::Result<()> {
     browser.close().await
 }
 
+async fn elsewhere() -> anyhow::Result<Browser> {
+    Browser::open_where(ELSEWHERE, "127.0.0.1").await
+}
+
 /// The address alone opens nothing.
 async fn is_closed_to_others(address: &str) -> anyhow::Result<()> {
-    let stranger = Browser::open().await?;
+    let stranger = elsewhere().await?;
     stranger.visit(address).await?;
     stranger.wait_text("body", "This preview is only for those who take part in its session").await?;
     stranger.close().await
@@ -123,7 +129,7 @@ async fn below_a_path_a_guest_sees_the_page_and_the_page_gets_nothing() -> anyho
     let port = server.address().rsplit(':').next().unwrap_or_default().to_owned();
     let home = format!("http://{ELSEWHERE}:{port}");
 
-    let browser = Browser::open().await?;
+    let browser = elsewhere().await?;
     browser.visit(&format!("{home}{}", invite["path"].as_str().unwrap_or_default())).await?;
     browser.wait_text("header", "2 nodes Ready").await?;
     browser.click("header button[aria-label='Open in the browser']").await?;
