@@ -129,11 +129,14 @@ impl Classroom {
         }
         let lesson = row.lessons.get(usize::from(row.at)).cloned();
         let request = CreateSession { workers: row.workers.filter(|_| lesson.is_none()), lesson: lesson.clone() };
+        self.keep_ready(room, Some(number));
         let session = match self.sessions.create(&request, &member.person).await {
             Ok(session) => session,
-            Err(Error::Capacity(_)) => return false,
             Err(error) => {
-                tracing::error!(class.id = room.id(), error = chain(&error), "a learner gets no session");
+                if !matches!(error, Error::Capacity(_)) {
+                    tracing::error!(class.id = room.id(), error = chain(&error), "a learner gets no session");
+                }
+                self.keep_ready(room, None);
                 return false;
             }
         };
@@ -157,17 +160,24 @@ impl Classroom {
         true
     }
 
-    /// Has clusters made ready for those who will come, where the pool's are of the shape that they need.
+    /// Has clusters made ready for those who will come.
     pub(super) fn prepare(&self, room: &Room) {
         room.set_prepared();
+        self.keep_ready(room, None);
+    }
+
+    /// Keeps clusters ready for those who are still to come, where the pool's are of the shape that they need; `seated` is about
+    /// to get one.
+    fn keep_ready(&self, room: &Room, seated: Option<u32>) {
+        if !room.is_prepared() {
+            return;
+        }
         let (row, members) = (room.row(), room.members());
         let lesson = row.lessons.get(usize::from(row.at)).and_then(|slug| room.facts().get(slug).map(|it| it.workers));
         let workers = lesson.or(row.workers).map_or(WARM_WORKERS, u16::from);
-        let seated = members.iter().filter(|member| member.session.is_some()).count();
-        let wanted = usize::from(row.size).saturating_sub(seated);
-        if workers == WARM_WORKERS && wanted > 0 {
-            self.sessions.prepare(wanted);
-        }
+        let here = members.iter().filter(|it| it.session.is_some() || Some(it.number) == seated).count();
+        let to_come = usize::from(row.size).saturating_sub(here);
+        self.sessions.prepare(room.id(), if workers == WARM_WORKERS { to_come } else { 0 });
     }
 
     /// Lets in who waits, in their order, as long as there is room.
@@ -221,6 +231,7 @@ impl Classroom {
 
     /// Ends the sessions of a class that is over or removed.
     pub(super) async fn end_sessions(&self, room: &Room) {
+        self.sessions.prepare(room.id(), 0);
         for member in room.members() {
             let Some(session) = member.session else { continue };
             if let Some(hub) = self.sessions.open_hub_of(&session) {

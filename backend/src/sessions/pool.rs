@@ -2,6 +2,7 @@
 //!
 //! A lesson with another number of workers starts cold: that takes about 0.35 s, one worker more takes twice as long.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ pub(crate) const WORKERS: u16 = 2;
 const PAUSE: Duration = Duration::from_secs(30);
 /// What was prepared for a class and not taken is given back after this.
 const PREPARED: Duration = Duration::from_secs(2 * 60 * 60);
+/// What an earlier run had ready is kept for so long, until classes have said again what they need.
+const FOUND: Duration = Duration::from_secs(60);
 
 /// Clusters of nobody.
 #[derive(Default)]
@@ -33,8 +36,10 @@ struct Inner {
     /// The one that is coming up.
     making: Option<String>,
     maker: Option<JoinHandle<()>>,
-    /// More than the usual number, up to an instant.
-    prepared: Option<(usize, Instant)>,
+    /// More than the usual number: how many for which class, up to an instant.
+    prepared: BTreeMap<String, (usize, Instant)>,
+    /// As many of an earlier run, up to an instant.
+    found: Option<(usize, Instant)>,
     /// Not before this.
     pause: Option<Instant>,
     /// The server ends.
@@ -98,30 +103,28 @@ impl Pool {
         self.lock().ready.push(cluster);
     }
 
-    /// One of those for whom clusters were prepared has a cluster, of the pool's or started cold.
-    pub(super) fn one_less(&self) {
+    fn prepare(&self, class: &str, count: usize) {
         let mut inner = self.lock();
-        inner.prepared = inner.prepared.and_then(|(count, until)| Some((count.checked_sub(1)?, until)));
+        if count == 0 {
+            inner.prepared.remove(class);
+        } else {
+            inner.prepared.entry(class.to_owned()).or_insert((0, Instant::now() + PREPARED)).0 = count;
+        }
     }
 
     fn wanted(&self, usual: usize) -> usize {
-        let mut inner = self.lock();
-        if inner.prepared.is_some_and(|(_, until)| Instant::now() >= until) {
-            inner.prepared = None;
-        }
-        usual + inner.prepared.map_or(0, |(count, _)| count)
+        let (inner, now) = (self.lock(), Instant::now());
+        let holds = |(count, until): &(usize, Instant)| if now < *until { *count } else { 0 };
+        let prepared: usize = inner.prepared.values().map(holds).sum();
+        usual + prepared.max(inner.found.as_ref().map_or(0, holds))
     }
 }
 
 impl Sessions {
-    /// Has `count` clusters ready for a class that begins soon, beside the usual ones: each that is handed out is one less, and so
-    /// is each session of their shape that starts cold. How many that will be is for admission to say; what nobody takes is given
-    /// back after two hours.
-    pub(crate) fn prepare(&self, count: usize) {
-        let until = Instant::now() + PREPARED;
-        let mut inner = self.pool.lock();
-        let before = inner.prepared.map_or(0, |(count, _)| count);
-        inner.prepared = Some((count.max(before), until));
+    /// Keeps `count` clusters ready for a class, beside the usual ones and those of other classes. How many that will be is for
+    /// admission to say; what nobody takes is given back two hours after the first call for the class.
+    pub(crate) fn prepare(&self, class: &str, count: usize) {
+        self.pool.prepare(class, count);
     }
 
     /// Clusters of the warm pool that are ready.
@@ -139,10 +142,7 @@ impl Sessions {
             };
             let name = cluster.spec.name.clone();
             match self.engine.get(&name).await {
-                Ok(cluster) => {
-                    self.pool.one_less();
-                    return Some(cluster);
-                }
+                Ok(cluster) => return Some(cluster),
                 Err(error) => {
                     tracing::warn!(cluster.name = name, error = chain(&error), "a warm cluster is gone");
                     self.remove_warm(&name).await;
@@ -250,9 +250,7 @@ impl Sessions {
             }
         }
         let more = self.pool.ready().saturating_sub(self.policy.warm);
-        if more > 0 {
-            self.prepare(more);
-        }
+        self.pool.lock().found = Some((more, Instant::now() + FOUND));
         Ok(())
     }
 
@@ -281,15 +279,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_a_cluster_needs_none_that_is_prepared() {
+    fn classes_have_their_clusters_side_by_side() {
         let pool = Pool::default();
-        pool.one_less();
         assert_eq!(pool.wanted(1), 1);
-        pool.lock().prepared = Some((2, Instant::now() + PREPARED));
-        for expected in [3, 2, 1, 1, 1] {
-            assert_eq!(pool.wanted(1), expected);
-            pool.one_less();
+        for (class, count, expected) in
+            [("a", 20, 21), ("b", 10, 31), ("a", 19, 30), ("b", 0, 20), ("b", 0, 20), ("a", 0, 1)]
+        {
+            pool.prepare(class, count);
+            assert_eq!(pool.wanted(1), expected, "{count} for {class}");
         }
+        // What is there after a restart is enough for the class that it was made for.
+        pool.lock().found = Some((3, Instant::now() + FOUND));
+        assert_eq!(pool.wanted(1), 4);
+        pool.prepare("a", 3);
+        assert_eq!(pool.wanted(1), 4);
+        pool.prepare("a", 5);
+        assert_eq!(pool.wanted(1), 6);
+        let past = Instant::now();
+        let mut inner = pool.lock();
+        inner.found = Some((9, past));
+        inner.prepared.insert("a".to_owned(), (9, past));
+        drop(inner);
+        assert_eq!(pool.wanted(1), 1);
     }
 
     #[test]

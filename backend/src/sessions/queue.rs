@@ -8,7 +8,7 @@ use drydock_protocol::{CreateSession, EndReason, QueuePlace, Role, Session, Sess
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
-use super::{Hub, Sessions, millis, pool};
+use super::{Hub, Sessions, millis};
 use crate::admission::measure::machine;
 use crate::admission::{self, Amount, Decision, Held, Measured, Taught};
 use crate::error::{Error, chain};
@@ -153,9 +153,6 @@ impl Sessions {
                     if self.give_warm_back().await => {}
                 Decision::Queue(lack) | Decision::Never(lack) => return Some(lack),
             }
-        }
-        if workers == pool::WORKERS {
-            self.pool.one_less();
         }
         self.note_turn(hub, None).await;
         let spec = self.spec(hub.name(), workers);
