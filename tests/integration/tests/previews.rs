@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use drydock_tests_harness::http::{Browser, cookies, raw, request};
 use drydock_tests_harness::{Cluster, Follow, Product, Server, wait_for, wait_for_within};
+use serde_json::Value;
 
 /// A web server in shell: it upgrades, streams, counts what it is sent and sends what it is told.
 const SERVE: &str = r#"
@@ -98,6 +99,14 @@ spec:
     http: *raw
 "#;
 
+/// A NodePort.
+const DOOR: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, targetPort: 8080, nodePort: 30080}]}
+";
+
 /// A session with what its kubeconfig leads to.
 struct Lab<'a> {
     cluster: Cluster<'a>,
@@ -184,6 +193,17 @@ impl Lab<'_> {
         assert!(again.starts_with("HTTP/1.1 403"), "a ticket is good once: {again}");
         Preview { address: self.address.clone(), host: host.to_owned(), cookie }
     }
+}
+
+/// The way to what a session serves at a port, below a path: cookies and address.
+fn open_below_a_path(lab: &Lab<'_>, port: u16) -> (String, String) {
+    let own = cookies(&lab.address);
+    let way = lab.path(&format!("preview?to={port}&path=/"));
+    let head =
+        format!("GET {way} HTTP/1.1\r\nHost: {NOT_LOCAL}\r\nUser-Agent: test\r\nConnection: close\r\nCookie: {own}");
+    let answer = ask(&lab.address, &head, b"");
+    let set = header(&answer, "set-cookie").and_then(|it| it.split(';').next()).expect("a cookie");
+    (format!("{own}; {set}"), header(&answer, "location").expect("a way").to_owned())
 }
 
 fn serve(product: &Product) -> Server {
@@ -324,8 +344,10 @@ fn encrypted(lab: &Lab<'_>, word: String) {
 }
 
 /// Where no host of its own leads to a preview.
+const NOT_LOCAL: &str = "192.0.2.7:8080";
+
 fn below_a_path(lab: &Lab<'_>) {
-    let host = "192.0.2.7:8080";
+    let host = NOT_LOCAL;
     let get = |path: &str, more: &str| {
         ask(
             &lab.address,
@@ -363,6 +385,28 @@ fn below_a_path(lab: &Lab<'_>) {
         let answer = get(path, &more);
         assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
     }
+}
+
+#[test]
+fn a_preview_wakes_a_session_that_sleeps() {
+    let product = Product::new();
+    let server = Server::start(&product, &["--suspend-minutes", "1"]);
+    let lab = lab(&product, &server);
+    lab.cluster.kubectl("create deployment web --image=drydock/demo:v1").ok();
+    lab.cluster.kubectl_with("apply -f -", DOOR).ok();
+    lab.cluster.kubectl("rollout status deployment web").ok();
+    let (cookie, location) = open_below_a_path(&lab, 30080);
+    let state = || request(&lab.address, "GET", &format!("/api/v1/sessions/{}", lab.id), "")["state"].clone();
+    wait_for_within(Duration::from_secs(120), "sleep", || match state() {
+        Value::String(state) if state == "Suspended" => Ok(()),
+        other => Err(other.to_string()),
+    });
+    let head = format!(
+        "GET {location} HTTP/1.1\r\nHost: {NOT_LOCAL}\r\nUser-Agent: test\r\nConnection: close\r\nCookie: {cookie}"
+    );
+    let answer = ask(&lab.address, &head, b"");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("demo v1"), "{answer}");
+    assert_eq!(state(), "Ready");
 }
 
 #[test]
