@@ -53,14 +53,15 @@ impl Axes {
         HEIGHT - (value / self.top).clamp(0.0, 1.0) * HEIGHT
     }
 
-    /// The line of a series, with a break wherever too much time lies between two points.
+    /// The line of a series, with a break wherever too much time lies between two points; a point alone is a dot.
     #[must_use]
     pub fn line(&self, series: &Series) -> String {
         let mut out = String::new();
         let mut last = None;
         for (at, value) in series.points.iter().filter(|(at, _)| *at >= self.from) {
             let joins = last.is_some_and(|last| at.saturating_sub(last) <= series.gap_millis);
-            let _ = write!(out, "{}{:.1} {:.1}", if joins { 'L' } else { 'M' }, self.x(*at), self.y(*value));
+            let (x, y) = (self.x(*at), self.y(*value));
+            let _ = if joins { write!(out, "L{x:.1} {y:.1}") } else { write!(out, "M{x:.1} {y:.1}h0") };
             last = Some(*at);
         }
         out
@@ -145,7 +146,7 @@ mod tests {
     fn lines_break_where_nothing_was_measured() {
         let series = series(&[(0, 0.0), (100, 5.0), (500, 10.0), (600, 10.0)]);
         let axes = Axes::new(600, 600, 0.0, std::slice::from_ref(&series));
-        assert_eq!(axes.line(&series), "M0.0 120.0L100.0 60.0M500.0 0.0L600.0 0.0");
+        assert_eq!(axes.line(&series), "M0.0 120.0h0L100.0 60.0M500.0 0.0h0L600.0 0.0");
         assert_eq!(
             axes.area(&series),
             "M0.0 120L0.0 120.0L100.0 60.0L100.0 120ZM500.0 120L500.0 0.0L600.0 0.0L600.0 120Z"

@@ -30,6 +30,9 @@ async fn shoot(browser: &Browser, folder: &Path, name: &str) -> anyhow::Result<(
         let feature = json!({"features": [{"name": "prefers-color-scheme", "value": theme}]});
         browser.devtools("Emulation.setEmulatedMedia", &feature).await?;
         browser.settled().await?;
+        // Colours change softly.
+        let moving = "return document.getAnimations().some(it => it.playState === 'running' && isFinite(it.effect.getComputedTiming().endTime))";
+        browser.wait_value(moving, &json!(false)).await?;
         let options = json!({"format": "webp", "quality": 82});
         let answer = browser.devtools("Page.captureScreenshot", &options).await?;
         let picture = answer["data"].as_str().context("Chromium gives the picture")?;
@@ -122,9 +125,19 @@ async fn class(server: &Server, home: &str, folder: &Path) -> anyhow::Result<()>
     staff.visit(&format!("{home}/staff/classes/{id}")).await?;
     staff.wait_text("main", "kubectl get pods -A").await?;
     shoot(&staff, folder, "class").await?;
+    staff.visit(&format!("{home}/staff/classes/{id}?show=code")).await?;
+    staff.wait_text("body", code).await?;
+    shoot(&staff, folder, "class-code").await?;
     staff.visit(&format!("{home}/staff/classes/{id}?learner=1")).await?;
     staff.wait_text(".xterm-rows", "worker-2").await?;
     shoot(&staff, folder, "class-terminal").await?;
+    // The plots have a point a minute.
+    staff.visit(&format!("{home}/staff/server")).await?;
+    let points =
+        "return [...document.querySelectorAll('main svg path')].some(it => it.getAttribute('d').includes('L'))";
+    while staff.value(points).await? != json!(true) {
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    }
     for (page, says) in [
         ("server", "API routes"),
         ("sessions", "first-pod"),
