@@ -134,7 +134,7 @@ async fn class(server: &Server, home: &str, folder: &Path) -> anyhow::Result<()>
     // The plots have a point a minute.
     staff.visit(&format!("{home}/staff/server")).await?;
     let points =
-        "return [...document.querySelectorAll('main svg path')].some(it => it.getAttribute('d').includes('L'))";
+        "return [...document.querySelectorAll('main svg path')].some(it => it.getAttribute('d').includes('h0L'))";
     while staff.value(points).await? != json!(true) {
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     }
