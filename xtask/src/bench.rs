@@ -9,7 +9,7 @@ use crate::{build, tools};
 /// What to measure.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Plays a class of so many learners instead, and draws docs/images/class.svg.
+    /// Plays a class of so many learners instead, and draws docs/images/class-unprepared.svg; class.svg with --prepared.
     #[arg(long, value_name = "LEARNERS")]
     class: Option<u16>,
     /// Lets them come when the class's clusters are ready, as a few minutes before its beginning, and not at once.
@@ -27,8 +27,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let mut command = Command::new("cargo");
     command.current_dir(tools::root()).args(package).env("DRYDOCK_TEST_BINARY", drydock);
     if let Some(learners) = options.class {
-        let what = if options.prepared { "prepared-class" } else { "class" };
-        command.args(["--", what, &learners.to_string(), "docs/images/class.svg"]);
+        let (what, picture) = if options.prepared {
+            ("prepared-class", "docs/images/class.svg")
+        } else {
+            ("class", "docs/images/class-unprepared.svg")
+        };
+        command.args(["--", what, &learners.to_string(), picture]);
     }
     tools::run(&mut command)
 }
