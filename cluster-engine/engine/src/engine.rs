@@ -35,7 +35,7 @@ pub enum EngineError {
     #[error(transparent)]
     Pki(#[from] PkiError),
     /// The API server refused something that a new cluster needs.
-    #[error("the new cluster's API server failed at {action}")]
+    #[error("the cluster's API server failed at {action}")]
     Api {
         /// What was being done.
         action: String,

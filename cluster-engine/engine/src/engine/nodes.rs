@@ -15,8 +15,9 @@ use crate::spec::{MAX_WORKERS, SpecError};
 
 /// How long a node that is asked to stop may take.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long the API server may take to hear of a node that was removed.
-const CLEAR_TIME: Duration = Duration::from_secs(30);
+/// How long the API server may take to hear of a node that was removed: it, or etcd behind it, may just have been killed for the third
+/// time, and then its kubelet waits 40 s before it starts it again.
+const CLEAR_TIME: Duration = Duration::from_secs(90);
 /// Between two tries.
 const CLEAR_PAUSE: Duration = Duration::from_millis(200);
 /// More than any certificate or key takes.
