@@ -96,9 +96,9 @@ async fn frames(home: &str) -> anyhow::Result<()> {
 
     // Nobody runs these: what is measured is the page.
     let nodes =
-        "for n in 1 2 3 4; do echo \"{apiVersion: v1, kind: Node, metadata: {name: paper-$n}}\"; echo ---; done";
+        "for n in 1 2 3 4; do printf 'apiVersion: v1\\nkind: Node\\nmetadata: {name: %s}\\n---\\n' paper-$n; done";
     browser.run_typed(&format!("{nodes} | kubectl apply -f -"), "paper-4 created").await?;
-    let pods = "for i in $(seq 1000); do echo \"{apiVersion: v1, kind: Pod, metadata: {name: p-$i}, spec: {nodeName: paper-$((i%4+1)), tolerations: [{operator: Exists}], containers: [{name: c, image: none}]}}\"; echo ---; done";
+    let pods = "for i in $(seq 1000); do printf 'apiVersion: v1\\nkind: Pod\\nmetadata: {name: %s}\\nspec: {nodeName: %s, tolerations: [{operator: Exists}], containers: [{name: c, image: none}]}\\n---\\n' p-$i paper-$((i%4+1)); done";
     browser.value("frames_at.length = 0; return 0").await?;
     browser.run_typed(&format!("{pods} | kubectl create -f - | tail -n 1"), "pod/p-1000 created").await?;
     tell(&browser, "1,000 Pods, coming").await?;
