@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use base64::Engine as _;
 use drydock_tests_browser::Browser;
-use drydock_tests_harness::{Product, Server, wait_for};
+use drydock_tests_harness::{Product, Server};
 use serde_json::{Value, json};
 
 /// Whoever looks at pictures has this account.
@@ -29,10 +29,10 @@ async fn shoot(browser: &Browser, folder: &Path, name: &str) -> anyhow::Result<(
     for theme in ["dark", "light"] {
         let feature = json!({"features": [{"name": "prefers-color-scheme", "value": theme}]});
         browser.devtools("Emulation.setEmulatedMedia", &feature).await?;
+        // The page follows, and its colours change softly.
+        let follows = "return document.documentElement.classList.contains('dark')";
+        browser.wait_value(follows, &json!(theme == "dark")).await?;
         browser.settled().await?;
-        // Colours change softly.
-        let moving = "return document.getAnimations().some(it => it.playState === 'running' && isFinite(it.effect.getComputedTiming().endTime))";
-        browser.wait_value(moving, &json!(false)).await?;
         let options = json!({"format": "webp", "quality": 82});
         let answer = browser.devtools("Page.captureScreenshot", &options).await?;
         let picture = answer["data"].as_str().context("Chromium gives the picture")?;
@@ -75,18 +75,12 @@ async fn end(browser: &Browser) -> anyhow::Result<()> {
 }
 
 async fn class(server: &Server, home: &str, folder: &Path) -> anyhow::Result<()> {
-    let token = wait_for("the link to the first account", || {
-        let said = server.said();
-        let found = said.split("/staff/setup?token=").nth(1).and_then(|rest| rest.split_whitespace().next());
-        found.map(str::to_owned).ok_or(said)
-    });
     let staff = Browser::open().await?;
-    staff.visit(&format!("{home}/staff/setup?token={token}")).await?;
+    staff.visit(&format!("{home}/staff/setup?token={}", server.setup_token())).await?;
     staff.wait_for("#again").await?;
     shoot(&staff, folder, "setup").await?;
     for (field, text) in [("#name", "Grace"), ("#password", PASSWORD), ("#again", PASSWORD)] {
-        staff.focus(field).await?;
-        staff.keys(text).await?;
+        staff.fill(field, text).await?;
     }
     staff.click_button("Make the account").await?;
     staff.wait_text("main", "No class yet").await?;
@@ -110,8 +104,7 @@ async fn class(server: &Server, home: &str, folder: &Path) -> anyhow::Result<()>
         if learners.is_empty() {
             shoot(&browser, folder, "join").await?;
         }
-        browser.focus("main input").await?;
-        browser.keys(name).await?;
+        browser.fill("main input", name).await?;
         browser.click_button("Join").await?;
         browser.wait_text(".xterm-rows", "you@drydock").await?;
         browser.type_into_terminal(&format!("{command}\n")).await?;

@@ -89,14 +89,13 @@ impl Browser {
     /// Goes on in the tab that the page has opened, once it is there.
     pub async fn follow_to_new_tab(&self) -> anyhow::Result<()> {
         let here = self.client.window().await?;
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Some(other) = self.client.windows().await?.into_iter().find(|it| *it != here) {
-                return Ok(self.client.switch_to_window(other).await?);
-            }
-            anyhow::ensure!(Instant::now() < end, "no tab was opened");
-            tokio::time::sleep(LOOK).await;
-        }
+        let other = self
+            .patiently(async || {
+                let other = self.client.windows().await?.into_iter().find(|it| *it != here);
+                Ok(other.ok_or_else(|| "no tab was opened".to_owned()))
+            })
+            .await?;
+        Ok(self.client.switch_to_window(other).await?)
     }
 
     /// Closes this tab and goes on in the one before.
@@ -126,18 +125,33 @@ impl Browser {
 
     /// Clicks the button with this text.
     pub async fn click_button(&self, text: &str) -> anyhow::Result<()> {
-        let path = format!("//button[normalize-space(.)='{text}']");
+        self.click_path(&format!("//button[normalize-space(.)='{text}']"), &format!("button {text:?}")).await
+    }
+
+    /// Clicks what an XPath finds, once it is there and can be clicked.
+    async fn click_path(&self, path: &str, what: &str) -> anyhow::Result<()> {
+        self.patiently(async || {
+            let clicked = match self.client.find(Locator::XPath(path)).await {
+                Ok(found) => found.click().await.is_ok(),
+                Err(_) => false,
+            };
+            Ok(if clicked { Ok(()) } else { Err(format!("there is no {what}")) })
+        })
+        .await
+    }
+
+    /// Looks again and again until something is found; when the page had its time, says what was seen last, and what the page says.
+    async fn patiently<T>(
+        &self,
+        mut look: impl AsyncFnMut() -> anyhow::Result<Result<T, String>>,
+    ) -> anyhow::Result<T> {
         let end = Instant::now() + PATIENCE;
         loop {
-            if let Ok(button) = self.client.find(Locator::XPath(&path)).await
-                && button.click().await.is_ok()
-            {
-                return Ok(());
+            match look().await? {
+                Ok(found) => return Ok(found),
+                Err(seen) if Instant::now() >= end => bail!("{seen}; the page says:\n{}", self.text("body").await),
+                Err(_) => tokio::time::sleep(LOOK).await,
             }
-            if Instant::now() >= end {
-                bail!("there is no button {text:?}; the page says:\n{}", self.text("body").await);
-            }
-            tokio::time::sleep(LOOK).await;
         }
     }
 
@@ -148,33 +162,22 @@ impl Browser {
 
     /// Waits until a selector finds at least so many.
     pub async fn wait_count(&self, selector: &str, count: usize) -> anyhow::Result<()> {
-        let end = Instant::now() + PATIENCE;
-        loop {
+        self.patiently(async || {
             let found = self.client.find_all(Locator::Css(selector)).await?.len();
-            if found >= count {
-                return Ok(());
-            }
-            if Instant::now() >= end {
-                bail!("{selector}: {found} in place of {count}; the page says:\n{}", self.text("body").await);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+            Ok(if found >= count { Ok(()) } else { Err(format!("{selector}: {found} in place of {count}")) })
+        })
+        .await
     }
 
     /// Waits until an element holds a text.
     pub async fn wait_text(&self, selector: &str, text: &str) -> anyhow::Result<()> {
-        let end = Instant::now() + PATIENCE;
-        loop {
+        self.patiently(async || {
             let seen = self.text(selector).await;
             // A terminal's rows pad with non-breaking spaces.
-            if seen.replace('\u{a0}', " ").contains(text) {
-                return Ok(());
-            }
-            if Instant::now() >= end {
-                bail!("{selector} does not say {text:?}; it says:\n{seen}\nand the page:\n{}", self.text("body").await);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+            let says = seen.replace('\u{a0}', " ").contains(text);
+            Ok(if says { Ok(()) } else { Err(format!("{selector} does not say {text:?}; it says:\n{seen}")) })
+        })
+        .await
     }
 
     async fn text(&self, selector: &str) -> String {
@@ -196,29 +199,20 @@ impl Browser {
 
     /// Waits until nothing is found any more.
     pub async fn wait_gone(&self, selector: &str) -> anyhow::Result<()> {
-        let end = Instant::now() + PATIENCE;
-        while !self.client.find_all(Locator::Css(selector)).await?.is_empty() {
-            if Instant::now() >= end {
-                bail!("{selector} is still there; the page says:\n{}", self.text("body").await);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
+        self.patiently(async || {
+            let is_gone = self.client.find_all(Locator::Css(selector)).await?.is_empty();
+            Ok(if is_gone { Ok(()) } else { Err(format!("{selector} is still there")) })
+        })
+        .await
     }
 
     /// Waits until a script gives this value.
     pub async fn wait_value(&self, script: &str, expected: &Value) -> anyhow::Result<()> {
-        let end = Instant::now() + PATIENCE;
-        loop {
+        self.patiently(async || {
             let seen = self.client.execute(script, Vec::new()).await?;
-            if seen == *expected {
-                return Ok(());
-            }
-            if Instant::now() >= end {
-                bail!("{script} gives {seen} in place of {expected}; the page says:\n{}", self.text("body").await);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+            Ok(if seen == *expected { Ok(()) } else { Err(format!("{script} gives {seen} in place of {expected}")) })
+        })
+        .await
     }
 
     /// What a script gives.
@@ -325,15 +319,7 @@ impl Browser {
 
     /// Waits until the picture has no item of this name.
     pub async fn picture_hides(&self, name: &str) -> anyhow::Result<()> {
-        let end = Instant::now() + PATIENCE;
-        let selector = format!("svg g[role='button'][aria-label*='{name}']");
-        while !self.client.find_all(Locator::Css(&selector)).await?.is_empty() {
-            if Instant::now() >= end {
-                bail!("the picture still shows {name}");
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
+        self.wait_gone(&format!("svg g[role='button'][aria-label*='{name}']")).await
     }
 
     /// Chooses the interface's language.

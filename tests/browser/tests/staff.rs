@@ -1,7 +1,7 @@
 //! The way in for instructors and operators: the one-time link, the account, signing out and in.
 
 use drydock_tests_browser::Browser;
-use drydock_tests_harness::{Product, Server, wait_for};
+use drydock_tests_harness::{Product, Server};
 
 const PASSWORD: &str = "a ship in a dry dock";
 
@@ -10,12 +10,7 @@ async fn the_consoles_link_makes_the_first_account_which_signs_out_and_in() -> a
     let product = Product::new();
     let server = Server::start(&product, &[]);
     let browser = Browser::open().await?;
-    let token = wait_for("the link to the first account", || {
-        let said = server.said();
-        let found = said.split("/staff/setup?token=").nth(1).and_then(|rest| rest.split_whitespace().next());
-        found.map(str::to_owned).ok_or(said)
-    });
-    let link = format!("http://{}/staff/setup?token={token}", server.address());
+    let link = format!("http://{}/staff/setup?token={}", server.address(), server.setup_token());
 
     // Nobody is signed in: every page of the staff leads to the way in, and that is for those who have an account.
     browser.visit(&format!("http://{}/staff/server", server.address())).await?;

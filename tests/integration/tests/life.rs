@@ -281,14 +281,15 @@ fn one_person_has_so_many_sessions_and_places_in_the_queue_as_one_may() {
 #[test]
 fn a_disk_that_is_full_makes_people_wait_and_no_longer_than_it_is() {
     let product = Product::new();
+    let large = product.scratch().join("large");
+    let filled = Command::new("fallocate").args(["-l", "1536M"]).arg(&large).status();
+    assert!(filled.expect("fallocate of util-linux").success(), "the disk has no room for what the test deletes");
     let disk = nix::sys::statvfs::statvfs(product.scratch()).expect("a disk");
     let free = (disk.blocks_available() * disk.fragment_size()) >> 20;
-    // The server believes the last gigabytes to be the machine's own.
-    let reserve = (free - 3072).to_string();
+    // The server believes all that is left, and some more, to be the machine's own: a test cannot know how large the
+    // disk is, and filling it would be felt by others.
+    let reserve = (free + 384).to_string();
     let server = Server::start(&product, &["--reserve-disk", &reserve, "--queue-lease", "600"]);
-    let large = product.scratch().join("large");
-    let filled = Command::new("fallocate").args(["-l", "4G"]).arg(&large).status();
-    assert!(filled.expect("fallocate of util-linux").success());
     let id = create(&server);
     let session = get(&server, &id);
     assert_eq!((session["state"].as_str(), session["queue"]["waits_for"].as_str()), (Some("Pending"), Some("disk")));

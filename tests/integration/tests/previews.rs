@@ -195,15 +195,22 @@ impl Lab<'_> {
     }
 }
 
-/// The way to what a session serves at a port, below a path: cookies and address.
-fn open_below_a_path(lab: &Lab<'_>, port: u16) -> (String, String) {
-    let own = cookies(&lab.address);
-    let way = lab.path(&format!("preview?to={port}&path=/"));
-    let head =
-        format!("GET {way} HTTP/1.1\r\nHost: {NOT_LOCAL}\r\nUser-Agent: test\r\nConnection: close\r\nCookie: {own}");
-    let answer = ask(&lab.address, &head, b"");
-    let set = header(&answer, "set-cookie").and_then(|it| it.split(';').next()).expect("a cookie");
-    (format!("{own}; {set}"), header(&answer, "location").expect("a way").to_owned())
+/// A request for a preview below a path.
+fn get_below_a_path(lab: &Lab<'_>, path: &str, more: &str) -> String {
+    let head = format!("GET {path} HTTP/1.1\r\nHost: {NOT_LOCAL}\r\nUser-Agent: test\r\nConnection: close{more}");
+    ask(&lab.address, &head, b"")
+}
+
+/// The way to what a session serves at a port, below a path: where it leads, and the cookie that it sets.
+fn open_below_a_path(lab: &Lab<'_>, own: &str, port: u16, path: &str) -> (String, String) {
+    let answer = get_below_a_path(lab, &lab.path(&format!("preview?to={port}&path={path}")), own);
+    let told = |name: &str| header(&answer, name).unwrap_or_else(|| panic!("no {name} in {answer}")).to_owned();
+    (told("location"), told("set-cookie"))
+}
+
+/// A cookie with which a browser comes that was let in.
+fn with_cookie(own: &str, set: &str) -> String {
+    format!("{own}; {}", set.split(';').next().expect("a pair"))
 }
 
 fn serve(product: &Product) -> Server {
@@ -348,21 +355,13 @@ const NOT_LOCAL: &str = "192.0.2.7:8080";
 
 fn below_a_path(lab: &Lab<'_>) {
     let host = NOT_LOCAL;
-    let get = |path: &str, more: &str| {
-        ask(
-            &lab.address,
-            &format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: test\r\nConnection: close{more}"),
-            b"",
-        )
-    };
+    let get = |path: &str, more: &str| get_below_a_path(lab, path, more);
     let own = format!("\r\nCookie: {}", cookies(&lab.address));
-    let answer = get(&lab.path("preview?to=30090&path=/deep"), &own);
-    let location = header(&answer, "location").expect("a way").to_owned();
-    let set = header(&answer, "set-cookie").expect("a cookie");
+    let (location, set) = open_below_a_path(lab, &own, 30090, "/deep");
     let prefix = location.strip_suffix("/deep").expect("the path").to_owned();
     assert!(prefix.starts_with(&format!("/preview/{}/30090/", lab.name)), "{prefix}");
     assert!(set.contains(&format!("Path=/preview/{}/30090/;", lab.name)), "{set}");
-    let pass = format!("{own}; {}", set.split(';').next().expect("a pair"));
+    let pass = with_cookie(&own, &set);
     let answer = get(&location, &pass);
     assert!(answer.contains(&format!("0 bytes for {host}, cookies: \n")), "{answer}");
     assert!(
@@ -395,16 +394,14 @@ fn a_preview_wakes_a_session_that_sleeps() {
     lab.cluster.kubectl("create deployment web --image=drydock/demo:v1").ok();
     lab.cluster.kubectl_with("apply -f -", DOOR).ok();
     lab.cluster.kubectl("rollout status deployment web").ok();
-    let (cookie, location) = open_below_a_path(&lab, 30080);
+    let own = format!("\r\nCookie: {}", cookies(&lab.address));
+    let (location, set) = open_below_a_path(&lab, &own, 30080, "/");
     let state = || request(&lab.address, "GET", &format!("/api/v1/sessions/{}", lab.id), "")["state"].clone();
     wait_for_within(Duration::from_secs(120), "sleep", || match state() {
         Value::String(state) if state == "Suspended" => Ok(()),
         other => Err(other.to_string()),
     });
-    let head = format!(
-        "GET {location} HTTP/1.1\r\nHost: {NOT_LOCAL}\r\nUser-Agent: test\r\nConnection: close\r\nCookie: {cookie}"
-    );
-    let answer = ask(&lab.address, &head, b"");
+    let answer = get_below_a_path(&lab, &location, &with_cookie(&own, &set));
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("demo v1"), "{answer}");
     assert_eq!(state(), "Ready");
 }

@@ -22,6 +22,7 @@ use sha2::Digest as _;
 use crate::aggregator::discovery as remote;
 use crate::encode;
 use crate::exchange::Exchange;
+use crate::packed;
 use crate::row::Resource;
 use crate::server::Server;
 
@@ -67,15 +68,14 @@ impl Write for Press {
 
 impl Document {
     fn new(make: impl FnOnce(&mut dyn Write) -> Result<(), Status>) -> Result<Self, Status> {
-        let encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+        let encoder = packed::encoder();
         // Documents are written in small pieces.
         let mut out = io::BufWriter::with_capacity(16 << 10, Press { encoder, hash: sha2::Sha512::new() });
         make(&mut out)?;
         let press = out.into_inner().map_err(|error| Status::internal(error.error().to_string()))?;
-        let mut gzip = press.encoder.finish().map_err(Status::internal)?;
-        gzip.shrink_to_fit();
+        let gzip = packed::finish(press.encoder).map_err(Status::internal)?;
         let hash: String = press.hash.finalize().iter().map(|byte| format!("{byte:02X}")).collect();
-        Ok(Self { gzip: Some(Bytes::from(gzip)), hash: hash.into() })
+        Ok(Self { gzip: Some(gzip), hash: hash.into() })
     }
 }
 
@@ -280,10 +280,7 @@ fn send(exchange: &Exchange, document: &Document, media: &'static str) -> Result
             response
         }
         gzip => {
-            let mut plain = Vec::new();
-            let packed = gzip.clone().unwrap_or_default();
-            io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed[..]), &mut plain)
-                .map_err(Status::internal)?;
+            let plain = packed::plain(gzip.as_deref().unwrap_or_default()).map_err(Status::internal)?;
             encode::with_type(StatusCode::OK, media, Bytes::from(plain))
         }
     };

@@ -31,6 +31,7 @@ mod flow;
 mod kubelet;
 mod meta;
 mod metrics;
+mod packed;
 mod paths;
 mod pipeline;
 mod rbac;

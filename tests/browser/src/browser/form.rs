@@ -1,13 +1,11 @@
 //! Forms: fields, choices by their labels, downloads.
 
 use std::path::Path;
-use std::time::Instant;
 
-use anyhow::{Context, bail};
-use fantoccini::Locator;
+use anyhow::Context;
 use serde_json::json;
 
-use super::{Browser, LOOK, PATIENCE};
+use super::Browser;
 
 impl Browser {
     /// Puts a text into a field in place of what is there.
@@ -41,18 +39,7 @@ impl Browser {
     /// When there is no such label.
     pub async fn choose(&self, label: &str) -> anyhow::Result<()> {
         let path = format!("//label[starts-with(normalize-space(.), \"{label}\")]//input");
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Ok(choice) = self.client.find(Locator::XPath(&path)).await
-                && choice.click().await.is_ok()
-            {
-                return Ok(());
-            }
-            if Instant::now() >= end {
-                bail!("there is no choice {label:?}; the page says:\n{}", self.text("body").await);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+        self.click_path(&path, &format!("choice {label:?}")).await
     }
 
     /// Downloads go to a folder from now on.
@@ -69,17 +56,14 @@ impl Browser {
     /// # Errors
     /// When none comes.
     pub async fn downloaded(&self, folder: &Path, ending: &str) -> anyhow::Result<String> {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|it| it.path());
-            let files: Vec<_> = files.collect();
-            if let Some(file) = files.iter().find(|it| it.to_string_lossy().ends_with(ending)) {
-                return std::fs::read_to_string(file).context("the file can be read");
-            }
-            if Instant::now() >= end {
-                bail!("nothing that ends with {ending} was downloaded: {files:?}");
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+        let file = self
+            .patiently(async || {
+                let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|it| it.path());
+                let files: Vec<_> = files.collect();
+                let found = files.iter().find(|it| it.to_string_lossy().ends_with(ending)).cloned();
+                Ok(found.ok_or_else(|| format!("nothing that ends with {ending} was downloaded: {files:?}")))
+            })
+            .await?;
+        std::fs::read_to_string(file).context("the file can be read")
     }
 }

@@ -4,12 +4,11 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use super::{Browser, LOOK, PATIENCE};
+use super::Browser;
 
 /// Set, it makes the tests write snapshots and compare nothing.
 const RENEW: &str = "DRYDOCK_RENEW_SNAPSHOTS";
@@ -65,19 +64,16 @@ impl Browser {
         }
         let expected =
             std::fs::read_to_string(&file).with_context(|| format!("{}: {RENEW}=1 writes it", file.display()))?;
-        let end = Instant::now() + PATIENCE;
-        loop {
+        self.patiently(async || {
             self.client.execute(hide, Vec::new()).await?;
             let seen = self.accessibility_tree().await?;
-            if seen == expected {
-                return Ok(());
-            }
-            if Instant::now() >= end {
+            let other = || {
                 let differences = differences(&expected, &seen);
-                anyhow::bail!("{page} is not as in {} ({RENEW}=1 renews it):\n{differences}", file.display());
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+                format!("{page} is not as in {} ({RENEW}=1 renews it):\n{differences}", file.display())
+            };
+            Ok(if seen == expected { Ok(()) } else { Err(other()) })
+        })
+        .await
     }
 
     async fn accessibility_tree(&self) -> anyhow::Result<String> {

@@ -1,10 +1,12 @@
 //! A remote's part of `/openapi/v2`: fetched when it changes, kept compressed.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use drydock_api::openapi::{self, Part};
+
+use crate::packed;
 
 /// What a server adds to the v2 document.
 pub(crate) struct Swagger {
@@ -45,18 +47,14 @@ impl Swagger {
     /// Cuts a group version's part out of a server's document.
     fn cut(etag: String, document: &[u8], group: &str, version: &str) -> io::Result<Self> {
         let part = openapi::cut(document, group, version)?;
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+        let mut encoder = packed::encoder();
         encoder.write_all(&part)?;
-        let mut gzip = encoder.finish()?;
-        gzip.shrink_to_fit();
-        Ok(Self { etag, gzip: Bytes::from(gzip) })
+        Ok(Self { etag, gzip: packed::finish(encoder)? })
     }
 
     /// The part, to be merged.
     pub(crate) fn part(&self) -> io::Result<Part> {
-        let mut plain = Vec::new();
-        flate2::read::GzDecoder::new(&self.gzip[..]).read_to_end(&mut plain)?;
-        Ok(Part::read(&plain)?)
+        Ok(Part::read(&packed::plain(&self.gzip)?)?)
     }
 }
 
