@@ -358,7 +358,7 @@ async fn carry(
         }
         Err(_) => return Err(Reason::Silent),
     };
-    Ok(forward::pass_on(answer, browser, |headers| headers::response(headers, &sides), turn))
+    Ok(forward::pass_on(answer, browser, |headers| headers::response(headers, &sides), turn, std::future::pending()))
 }
 
 async fn dial(host: &dyn NodeHost, session: &str, way: &Way) -> Option<Box<dyn Stream>> {
@@ -489,12 +489,16 @@ pub(crate) async fn to_api_server(app: &App, id: &str, rest: &str, request: Requ
         Err(error) => return kube::refusal(StatusCode::GONE, &error.to_string()),
     };
     // Only the session's owner has a kubeconfig of it. Not 409: kubectl would try again.
-    if access::held(hub.is_paused(), &Relation::default(), access::changes_through_kube(request.method(), rest)) {
+    let changes = access::changes_through_kube(request.method(), rest);
+    if access::held(hub.is_paused(), &Relation::default(), changes) {
         return kube::refusal(StatusCode::FORBIDDEN, &Error::Paused.to_string());
     }
     let previews = &app.previews;
     previews.gateways.keep(|name| app.sessions.named(name).is_some());
-    match previews.gateways.send(app.sessions.engine(), &hub, request, rest).await {
+    // A shell that is open when the pause begins would go on taking input.
+    let pause = hub.pause_begins();
+    let until = async move { if changes { pause.await } else { std::future::pending().await } };
+    match previews.gateways.send(app.sessions.engine(), &hub, request, rest, until).await {
         Ok(response) => response,
         Err(error @ Error::Invalid(_)) => kube::refusal(StatusCode::BAD_REQUEST, &error.to_string()),
         Err(error) => kube::refusal(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),

@@ -33,12 +33,14 @@ pub(super) fn wants_upgrade(request: &mut Request<Body>) -> Option<OnUpgrade> {
     request.headers().contains_key(header::UPGRADE).then(|| hyper::upgrade::on(request))
 }
 
-/// Turns the answer into the browser's: `change` sees its headers, `hold` is kept until the last byte.
+/// Turns the answer into the browser's: `change` sees its headers, `hold` is kept until the last byte. What was upgraded ends with
+/// `until`, too.
 pub(super) fn pass_on<H: Send + Unpin + 'static>(
     mut answer: Response<Incoming>,
     browser: Option<OnUpgrade>,
     change: impl FnOnce(&mut HeaderMap),
     hold: H,
+    until: impl Future<Output = ()> + Send + 'static,
 ) -> Response<Body> {
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some(browser) = browser
@@ -49,8 +51,12 @@ pub(super) fn pass_on<H: Send + Unpin + 'static>(
             let _hold = hold;
             match tokio::try_join!(browser, cluster) {
                 Ok((browser, cluster)) => {
+                    let (mut browser, mut cluster) = (TokioIo::new(browser), TokioIo::new(cluster));
                     // Either side may break off; the other then hears the end.
-                    let _ = copy_bidirectional(&mut TokioIo::new(browser), &mut TokioIo::new(cluster)).await;
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut browser, &mut cluster) => {}
+                        () = until => {}
+                    }
                 }
                 Err(error) => tracing::debug!(%error, "an upgrade did not come about"),
             }

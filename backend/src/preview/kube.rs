@@ -40,7 +40,8 @@ struct Gateway {
 }
 
 impl Gateways {
-    /// Sends a request on as the session's administrator. `rest` is the path below the gateway, with its query.
+    /// Sends a request on as the session's administrator. `rest` is the path below the gateway, with its query. A stream that comes of
+    /// it (a shell in a Pod) ends with `until`.
     ///
     /// # Errors
     /// When the API server cannot be reached.
@@ -50,6 +51,7 @@ impl Gateways {
         hub: &Hub,
         mut request: Request<Body>,
         rest: &str,
+        until: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Response<Body>, Error> {
         let hold = hub.gateway_turn().ok_or_else(|| {
             Error::Conflict("This session has too many requests open. End some watches or logs.".to_owned())
@@ -69,7 +71,7 @@ impl Gateways {
                 return Err(Error::Conflict("The session's API server does not answer.".to_owned()));
             }
         };
-        Ok(forward::pass_on(answer, browser, headers::drop_hop_by_hop, hold))
+        Ok(forward::pass_on(answer, browser, headers::drop_hop_by_hop, hold, until))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (u64, Arc<Gateway>)>> {

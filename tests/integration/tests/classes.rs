@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use drydock_tests_harness::http::Browser;
@@ -170,6 +171,56 @@ fn learner(instructor: &Somebody<'_>, class: &str, number: u64, what: &str, is: 
     })
 }
 
+/// A learner's own kubectl in a Pod, through the kubeconfig of the session's page.
+struct Shell(Child);
+
+impl Shell {
+    /// Opens one that says what it is told.
+    #[track_caller]
+    fn open(product: &Product, who: &Somebody<'_>, session: &str) -> Shell {
+        let answer = who.raw("GET", &format!("/sessions/{session}/kubeconfig"), &Value::Null);
+        let (_, text) = answer.split_once("\r\n\r\n").expect("a body");
+        let file = product.scratch().join("learner.kubeconfig");
+        fs::write(&file, text).expect("the kubeconfig");
+        let kubectl = |line: &str| {
+            let mut command = Command::new("kubectl");
+            command.arg("--kubeconfig").arg(&file).args(line.split(' '));
+            command
+        };
+        for line in [
+            "run shell --image=drydock/tools --restart=Never --command -- sleep 600",
+            "wait pod/shell --for=condition=Ready --timeout=60s",
+        ] {
+            let done = kubectl(line).output().expect("kubectl");
+            assert!(done.status.success(), "{line}: {}", String::from_utf8_lossy(&done.stderr));
+        }
+        let mut exec = kubectl("exec -i shell -- cat");
+        exec.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = exec.spawn().expect("kubectl");
+        child.stdin.as_mut().expect("its input").write_all(b"anybody there?\n").expect("it listens");
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().expect("its output")).read_line(&mut line).expect("it answers");
+        assert_eq!(line, "anybody there?\n");
+        Shell(child)
+    }
+
+    /// Waits until it ended, and not of its own.
+    #[track_caller]
+    fn ends(&mut self) {
+        let status = wait_for("the end of a shell that was open", || {
+            self.0.try_wait().expect("its state").ok_or_else(|| "it is open".to_owned())
+        });
+        assert!(!status.success(), "{status}");
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// What changes a learner's cluster, and what only looks, while the class is paused or not.
 #[track_caller]
 fn held(who: &Somebody<'_>, session: &str, paused: bool) {
@@ -326,7 +377,9 @@ fn a_class_from_its_plan_to_its_removal() {
 
     // Attention: keys do not count.
     let act = |action: Value| ines.ask("POST", &format!("/classes/{id}/actions"), &action);
+    let mut shell = Shell::open(&product, ada, &first);
     assert_eq!(act(json!({"type": "pause"}))["state"], "paused");
+    shell.ends();
     assert_eq!(ada.seat(&first)["state"], "paused");
     type_text(&mut terminal, "touch /tmp/in-the-pause\r");
     // A question about the size is answered in their order: what was typed before it was thrown away by then.

@@ -1,7 +1,7 @@
 //! What a session's class knows of its learner's work, and what it does to it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use drydock_protocol::{CheckState, ClassSeat, SessionEvent, SessionState};
@@ -44,7 +44,7 @@ pub(super) struct Lectern {
     shown: watch::Sender<Option<OpenTerminal>>,
     watchers: AtomicU16,
     joint: watch::Sender<bool>,
-    paused: AtomicBool,
+    paused: watch::Sender<bool>,
     /// When the session ends because of its class; 0: by its own time.
     ends_millis: AtomicU64,
 }
@@ -57,7 +57,7 @@ impl Lectern {
             shown: watch::Sender::new(None),
             watchers: AtomicU16::new(0),
             joint: watch::Sender::new(false),
-            paused: AtomicBool::new(false),
+            paused: watch::Sender::new(false),
             ends_millis: AtomicU64::new(0),
         }
     }
@@ -234,11 +234,20 @@ impl Hub {
 
     /// Whether terminals take no input of the learner's.
     pub(crate) fn is_paused(&self) -> bool {
-        self.lectern.paused.load(Ordering::Relaxed)
+        *self.lectern.paused.borrow()
+    }
+
+    /// Resolves when the class is paused, at once where it is already, and when the session is over.
+    pub(crate) fn pause_begins(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut paused = self.lectern.paused.subscribe();
+        async move {
+            // An error: nobody is left who could pause.
+            let _ = paused.wait_for(|paused| *paused).await;
+        }
     }
 
     /// Whether terminals are to take no input of the learner's.
     pub(crate) fn set_paused(&self, paused: bool) {
-        self.lectern.paused.store(paused, Ordering::Relaxed);
+        self.lectern.paused.send_replace(paused);
     }
 }
