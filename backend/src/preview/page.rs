@@ -97,8 +97,8 @@ impl Reason {
             ]),
             Reason::Away => fixed([
                 "The session of this preview is not running. Look at its page.",
-                "這個預覽所屬的工作階段目前沒有在執行，請看它的頁面。",
-                "这个预览所属的会话目前没有运行，请查看它的页面。",
+                "這個預覽所屬的工作階段目前沒有在執行，請到它的頁面查看。",
+                "这个预览所属的会话目前没有运行，请到它的页面查看。",
             ]),
             Reason::NoNode => fixed([
                 "The cluster has no node yet that could answer.",
@@ -112,18 +112,18 @@ impl Reason {
             ]),
             Reason::NoService { port } => told([
                 format!("No Service of the cluster has node port {port}, and nothing else answers there."),
-                format!("叢集裡沒有 Service 使用節點連接埠 {port}，也沒有其他程式在那裡回應。"),
-                format!("集群里没有 Service 使用节点端口 {port}，也没有其他程序在那里响应。"),
+                format!("叢集裡沒有 Service 使用 NodePort {port}，也沒有其他程式在那裡回應。"),
+                format!("集群里没有 Service 使用 NodePort {port}，也没有其他程序在那里响应。"),
             ]),
             Reason::NoEndpoints { namespace, service } => told([
                 format!(
                     "Service {service} in namespace {namespace} has no ready pod behind it: compare its selector with the labels of your pods, and look whether they are ready."
                 ),
                 format!(
-                    "命名空間 {namespace} 的 Service {service} 後面沒有就緒的 Pod：請比對它的 selector 與 Pod 的 labels，並確認 Pod 是否就緒。"
+                    "命名空間 {namespace} 的 Service {service} 後面沒有就緒的 Pod：請比對它的選擇器與 Pod 的標籤，並確認 Pod 是否就緒。"
                 ),
                 format!(
-                    "命名空间 {namespace} 的 Service {service} 后面没有就绪的 Pod：请比对它的 selector 与 Pod 的 labels，并确认 Pod 是否就绪。"
+                    "命名空间 {namespace} 的 Service {service} 后面没有就绪的 Pod：请比对它的选择器与 Pod 的标签，并确认 Pod 是否就绪。"
                 ),
             ]),
             Reason::Refused => fixed([
@@ -143,8 +143,8 @@ impl Reason {
             ]),
             Reason::Garbled => fixed([
                 "What answered does not speak HTTP, or broke off.",
-                "回應的程式不是 HTTP，或是中途斷線。",
-                "响应的程序不是 HTTP，或者中途断开。",
+                "回應的內容不是 HTTP，或是中途斷線。",
+                "响应的内容不是 HTTP，或者中途断开。",
             ]),
             Reason::Crowded => fixed([
                 "This session has too many connections open. Close a preview and try again.",
@@ -164,7 +164,7 @@ impl Reason {
                     "這台伺服器不以 {host} 這個名稱提供服務。請改用它的 IP 位址或主機名稱開啟；若要使用其他名稱，請在啟動時加上 --public-url。"
                 ),
                 format!(
-                    "此服务器不以 {host} 这个名称提供服务。请改用它的 IP 地址或主机名打开；如需使用其他名称，请在启动时加上 --public-url。"
+                    "这台服务器不以 {host} 这个名称提供服务。请改用它的 IP 地址或主机名打开；如需使用其他名称，请在启动时加上 --public-url。"
                 ),
             ]),
         }

@@ -36,7 +36,7 @@ pub(super) const TEXTS: Texts = Texts {
     unknown_title: "This session does not exist",
     unknown_text: "It may have ended, or the address may be incomplete. Starting a new one takes a second.",
     ended_title: "This session has ended",
-    ended_text: "Its cluster is gone and nothing of it is left on the server. Your finished steps are kept.",
+    ended_text: "Its cluster is gone. Your finished steps are kept.",
     ending_title: "Ending the session…",
     failed_title: "The cluster could not start",
     back: "Back to the lessons",

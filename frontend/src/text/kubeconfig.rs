@@ -25,7 +25,7 @@ pub(super) const EN: KubeconfigTexts = KubeconfigTexts {
 
 pub(super) const ZH_TW: KubeconfigTexts = KubeconfigTexts {
     title: "給自己的 kubectl 用的 kubeconfig",
-    text: "有了它，你電腦上的 kubectl、Helm 或 Lens 就能操作這個叢集，直到工作階段結束。拿到這個檔案的人可以在叢集裡做任何事，請不要交給別人。",
+    text: "有了它，你電腦上的 kubectl、Helm 或 Lens 就能操作這座叢集，直到工作階段結束。拿到這個檔案的人可以在叢集裡做任何事，請不要交給別人。",
     download: "下載",
     revoke: "全部作廢",
     revoked: "先前下載的 kubeconfig 都已失效。",

@@ -54,7 +54,7 @@ pub(in crate::text) const PAGE: PageTexts = PageTexts {
     workers: "Workers",
     walk_help: "F6 walks between lesson, picture and terminals.",
     queue_title: "Waiting for a free place",
-    queue_text: "You may leave this page open: it goes on by itself. If you close it, your place goes to somebody else.",
+    queue_text: "Leave this page open: it goes on by itself. If you close it, your place goes to somebody else.",
     queue_leave: "Leave the queue",
     waits_for: [
         "Others are starting right now.",
