@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "a tool for people")]
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/suite/support.rs"]
 mod support;
 
 #[tokio::main(flavor = "current_thread")]

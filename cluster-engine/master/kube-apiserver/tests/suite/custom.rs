@@ -1,13 +1,11 @@
 //! Custom resources come with their definition and go with it.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{Client, Cluster};
 use anyhow::Result;
 use http::StatusCode;
 use serde_json::{Value, json};
-use support::{Client, Cluster};
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const THINGS: &str = "/apis/example.com/v1/namespaces/default/things";

@@ -1,11 +1,9 @@
 //! Objects come, change and go, over HTTPS and against a genuine etcd.
 
-mod support;
-
+use crate::support::Cluster;
 use anyhow::Result;
 use http::StatusCode;
 use serde_json::{Value, json};
-use support::Cluster;
 
 fn map(name: &str, data: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})

@@ -1,11 +1,9 @@
 //! Who may do what.
 
-mod support;
-
+use crate::support::Cluster;
 use anyhow::Result;
 use http::StatusCode;
 use serde_json::json;
-use support::Cluster;
 
 #[tokio::test]
 async fn rights_come_from_roles_and_tokens_from_accounts() -> Result<()> {

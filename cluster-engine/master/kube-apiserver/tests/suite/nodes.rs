@@ -1,7 +1,6 @@
 //! Logs and exec, through a stand-in for the kubelet that speaks TLS and upgrades.
 
-mod support;
-
+use crate::support::Cluster;
 use anyhow::Result;
 use bytes::Bytes;
 use drydock_component::{Shutdown, serve};
@@ -9,7 +8,6 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use support::Cluster;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 

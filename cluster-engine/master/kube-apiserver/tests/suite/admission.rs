@@ -1,10 +1,9 @@
 //! Admission over HTTPS: webhooks that a test answers, policies in CEL, quotas, levels of pod security, generated names.
 
-mod support;
-
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::support::{Client, Cluster};
 use anyhow::{Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +13,6 @@ use drydock_component::{Shutdown, serve, tls};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use support::{Client, Cluster};
 use tokio::net::TcpListener;
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";

@@ -2,15 +2,13 @@
 //!
 //! The table has one row for each resource that discovery names; a resource without a row fails the test.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::{Client, Cluster};
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use http::StatusCode;
 use serde_json::{Value, json};
-use support::{Client, Cluster};
 
 /// What a kind needs beside its name, and a status that may be written.
 struct Sample {

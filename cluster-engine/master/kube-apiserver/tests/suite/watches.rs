@@ -1,10 +1,8 @@
 //! What watchers see.
 
-mod support;
-
+use crate::support::{Client, Cluster};
 use anyhow::Result;
 use serde_json::{Value, json};
-use support::{Client, Cluster};
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 

@@ -1,11 +1,10 @@
 //! Other servers behind ours: one that answers for a group of its own, and one that converts custom objects.
 
-mod support;
-
 use std::net::{IpAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::{Client, Cluster};
 use anyhow::Result;
 use base64::Engine as _;
 use drydock_component::serve::{self, Peer};
@@ -14,7 +13,6 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
-use support::{Client, Cluster};
 use tokio::net::TcpListener;
 
 /// Asks until the answer is as wanted.

@@ -1,6 +1,6 @@
 //! A real etcd and this crate's server on loopback, with certificates made for the occasion.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of what is shared")]
+#![allow(dead_code, unreachable_pub, reason = "an example uses a part of it, and a program has nothing to publish")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
