@@ -26,3 +26,6 @@ mod quote;
 
 pub use quote::go_quote;
 pub use status::Status;
+
+/// The version of Kubernetes that every component presents.
+pub const KUBERNETES_VERSION: &str = "v1.36.2";

@@ -21,11 +21,9 @@ use serde_json::{Value, json};
 pub use foreign::{Part, cut};
 pub use protobuf::write_v2_protobuf;
 
+use crate::KUBERNETES_VERSION;
 use crate::meta::Gvk;
 use crate::schema::{Descriptions, table};
-
-/// The version that documents state.
-pub const VERSION: &str = "v1.36.0";
 
 /// A resource (or subresource) with the verbs it answers, from which paths and operations follow.
 #[derive(Clone, Debug)]
@@ -85,7 +83,7 @@ pub fn write_v3(out: &mut impl Write, group: &str, version: &str, specs: &[PathS
     let specs: Vec<&PathSpec> = specs.iter().filter(|spec| spec.group == group && spec.version == version).collect();
     write!(
         out,
-        "{{\"openapi\":\"3.0.0\",\"info\":{{\"title\":\"Kubernetes\",\"version\":\"{VERSION}\"}},\"paths\":{{"
+        "{{\"openapi\":\"3.0.0\",\"info\":{{\"title\":\"Kubernetes\",\"version\":\"{KUBERNETES_VERSION}\"}},\"paths\":{{"
     )?;
     let mut first = true;
     let (name, item) = operations::discovery(Dialect::V3, group, version);
@@ -105,7 +103,7 @@ pub fn write_v2(out: &mut impl Write, specs: &[PathSpec], others: Vec<Part>) -> 
     let specs: Vec<&PathSpec> = specs.iter().collect();
     write!(
         out,
-        "{{\"swagger\":\"2.0\",\"info\":{{\"title\":\"Kubernetes\",\"version\":\"{VERSION}\"}},\"definitions\":{{"
+        "{{\"swagger\":\"2.0\",\"info\":{{\"title\":\"Kubernetes\",\"version\":\"{KUBERNETES_VERSION}\"}},\"definitions\":{{"
     )?;
     // Definitions come first, because those of others may be renamed, and with them what their paths refer to.
     let (mut first, mut merge) = (true, foreign::Merge::new(others));

@@ -141,11 +141,17 @@ impl Config {
     }
 }
 
-/// `name/v1.36.0 (linux/amd64)`, as client-go makes it from the program's name.
+/// As client-go makes it from the program's name.
 fn default_user_agent() -> String {
     let program = std::env::args_os().next().unwrap_or_default();
     let program = Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
-    format!("{program}/v1.36.0 (linux/amd64) drydock")
+    user_agent(&program)
+}
+
+/// `name/v1.36.2 (linux/amd64) drydock`, for one that calls itself otherwise than its file is called.
+#[must_use]
+pub fn user_agent(program: &str) -> String {
+    format!("{program}/{} (linux/amd64) drydock", drydock_api::KUBERNETES_VERSION)
 }
 
 /// The certificates of a PEM text, in order.

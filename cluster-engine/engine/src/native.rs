@@ -15,8 +15,6 @@ use crate::kubeconfig::Kubeconfig;
 use crate::pki::{Authority, Identity, PkiError, Purpose, Subject, signing_key};
 use crate::spec::ClusterSpec;
 
-/// The Kubernetes version that the components present.
-pub const KUBERNETES_VERSION: &str = "v1.36.2";
 /// The image of every component.
 pub const NODE_IMAGE: &str = "drydock/node:latest";
 /// Every session's pod network.

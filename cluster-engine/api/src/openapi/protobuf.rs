@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use serde_json::{Map, Value};
 
 use super::foreign::{Merge, Part};
-use super::{Dialect, PathSpec, VERSION, each_path, each_schema, security};
+use super::{Dialect, PathSpec, each_path, each_schema, security};
+use crate::KUBERNETES_VERSION;
 use crate::codec::wire::{put_bytes, put_int, put_key};
 
 /// Writes the v2 document of all specs and of the groups that other servers answer for as protobuf.
@@ -20,7 +21,7 @@ pub fn write_v2_protobuf(out: &mut impl Write, specs: &[PathSpec], others: Vec<P
     put_bytes(&mut head, 1, b"2.0");
     nested(&mut head, 2, |info| {
         put_bytes(info, 1, b"Kubernetes");
-        put_bytes(info, 2, VERSION.as_bytes());
+        put_bytes(info, 2, KUBERNETES_VERSION.as_bytes());
     });
     out.write_all(&head)?;
     let mut merge = Merge::new(others);

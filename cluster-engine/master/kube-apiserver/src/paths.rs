@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use drydock_api::KUBERNETES_VERSION;
 use drydock_api::Status;
 use drydock_component::serve::{Body, text};
 use http::{Method, Response, StatusCode};
@@ -13,9 +14,6 @@ use crate::documents::Documents;
 use crate::encode;
 use crate::exchange::Exchange;
 use crate::server::Server;
-
-/// The version that clients see.
-pub(crate) const GIT_VERSION: &str = "v1.36.2";
 
 /// Answers a request for a path.
 pub(crate) async fn serve(
@@ -57,7 +55,7 @@ pub(crate) async fn serve(
 fn version() -> serde_json::Value {
     json!({
         "major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36", "minCompatibilityMajor": "1", "minCompatibilityMinor": "35",
-        "gitVersion": GIT_VERSION, "gitCommit": "0000000000000000000000000000000000000000", "gitTreeState": "clean",
+        "gitVersion": KUBERNETES_VERSION, "gitCommit": "0000000000000000000000000000000000000000", "gitTreeState": "clean",
         "buildDate": "2026-11-21T00:00:00Z", "goVersion": "go1.26.0", "compiler": "gc", "platform": "linux/amd64",
     })
 }

@@ -4,6 +4,7 @@ mod health;
 
 use std::sync::Arc;
 
+use drydock_client::config::user_agent;
 use drydock_client::{Client, Config};
 use drydock_component::Shutdown;
 use thiserror::Error;
@@ -59,7 +60,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> Result<(), Error> {
         std::fs::metadata(path).map_err(|source| Error::File { path: path.clone(), source })?;
     }
     let mut config = Config::from_kubeconfig(&options.kubeconfig)?;
-    config.user_agent = "kube-controller-manager/v1.36.0 (linux/amd64) drydock".to_owned();
+    config.user_agent = user_agent("kube-controller-manager");
     let client = Client::new(config)?;
     health::serve(&options, shutdown.clone()).await?;
     let settings = controllers::Settings::from_options(&options)?;

@@ -56,9 +56,6 @@ use crate::pods::Pods;
 
 pub use options::{Options, Taint};
 
-/// The version of Kubernetes that this kubelet presents.
-pub const VERSION: &str = "v1.36.2";
-
 /// Why the kubelet cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -8,7 +8,7 @@ use clap::Parser;
 
 /// The node agent: registers the node, runs the pods assigned to it and reports on both.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "kubelet", version = crate::VERSION)]
+#[command(name = "kubelet", version = drydock_api::KUBERNETES_VERSION)]
 pub struct Options {
     /// File with the kubelet's configuration (KubeletConfiguration, kubelet.config.k8s.io/v1beta1).
     #[arg(long, default_value = "/var/lib/kubelet/config.yaml")]

@@ -79,7 +79,7 @@ fn name(group: &str, version: &str) -> String {
 
 /// The hash in a document's address. It stands for the document without making it: the schema is this build's, the paths are the rows'.
 pub(super) fn hash(rows: &[&'static Resource], name: &str) -> String {
-    let version = (crate::paths::GIT_VERSION, env!("CARGO_PKG_VERSION"));
+    let version = (drydock_api::KUBERNETES_VERSION, env!("CARGO_PKG_VERSION"));
     let text = format!("{version:?} {name} {:?}", specs(&of_version(rows, name)));
     sha2::Sha512::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02X}")).collect()
 }

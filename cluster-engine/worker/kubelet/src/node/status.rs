@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use drydock_api::KUBERNETES_VERSION;
 use drydock_api::time::now_rfc3339;
 use drydock_client::{Api, Patch};
 use serde_json::{Map, Value, json};
@@ -131,7 +132,7 @@ pub(super) fn status(kubelet: &Kubelet, before: &Value) -> Value {
             "kernelVersion": machine.kernel,
             "osImage": machine.os_image,
             "containerRuntimeVersion": concat!("drydock://", env!("CARGO_PKG_VERSION")),
-            "kubeletVersion": crate::VERSION,
+            "kubeletVersion": KUBERNETES_VERSION,
             "kubeProxyVersion": "",
             "operatingSystem": "linux",
             "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },

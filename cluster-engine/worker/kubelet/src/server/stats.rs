@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use drydock_api::KUBERNETES_VERSION;
 use drydock_api::time::{format_seconds, now_rfc3339};
 use drydock_container_runtime::Stats;
 use serde_json::{Value, json};
@@ -263,7 +264,11 @@ pub(super) fn metrics(kubelet: &Kubelet) -> String {
     let (seconds, resident) = machine::own_use();
     let started = kubelet.started_at as f64 / 1000.0;
     let labels = [
-        ("kubernetes_build_info", format!("{{git_version=\"{}\",platform=\"linux\"}}", crate::VERSION), "1".to_owned()),
+        (
+            "kubernetes_build_info",
+            format!("{{git_version=\"{}\",platform=\"linux\"}}", KUBERNETES_VERSION),
+            "1".to_owned(),
+        ),
         ("kubelet_node_name", format!("{{node=\"{}\"}}", kubelet.node_name), "1".to_owned()),
         ("kubelet_running_pods", String::new(), sandboxes.to_string()),
         ("kubelet_running_containers", "{container_state=\"running\"}".to_owned(), running.to_string()),
