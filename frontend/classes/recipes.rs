@@ -20,6 +20,7 @@ pub(crate) fn all() -> Vec<(&'static str, &'static str, ClassBuilder)> {
         ("TAB", "A tab of the terminal.", tab()),
         ("BAR_BUTTON", "An icon in the bar above the terminals.", bar_button()),
         ("MENU_ITEM", "An entry of a menu.", menu_item()),
+        ("DIALOG", "A dialog, but for its width.", dialog()),
         ("OVERLAY", "A small panel above the picture.", overlay()),
     ]
 }
@@ -110,6 +111,11 @@ fn menu_item() -> ClassBuilder {
     words(base, "w-full items-center rounded-md text-start cursor-pointer")
         .custom_variant("hover", "bg-sunken")
         .custom_variant("focus", "bg-sunken")
+}
+
+fn dialog() -> ClassBuilder {
+    let base = ClassBuilder::new().padding(n(6));
+    words(base, "m-auto max-w-[calc(100vw-2rem)] rounded-xl border border-line-strong bg-surface text-ink")
 }
 
 fn overlay() -> ClassBuilder {

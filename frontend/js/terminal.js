@@ -110,6 +110,9 @@ class Handle {
   recolour() {
     this.terminal.options.theme = colours();
   }
+  label(text) {
+    this.terminal.textarea?.setAttribute("aria-label", text);
+  }
   dispose() {
     this.observer.disconnect();
     this.terminal.dispose();

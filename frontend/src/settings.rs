@@ -4,7 +4,7 @@ use drydock_protocol::Language;
 use gloo::events::EventListener;
 use leptos::prelude::*;
 
-use crate::text::{Texts, texts};
+use crate::text::{Punctuation, Texts, punctuation, texts};
 
 /// The choices that all parts of the page share.
 #[derive(Clone, Copy)]
@@ -28,6 +28,11 @@ impl Words {
     /// The texts, without following the switch.
     pub(crate) fn now(self) -> &'static Texts {
         texts(self.0.get_untracked())
+    }
+
+    /// The marks between pieces of text.
+    pub(crate) fn marks(self) -> &'static Punctuation {
+        punctuation(self.0.get())
     }
 }
 

@@ -53,6 +53,9 @@ extern "C" {
     /// Takes over the page's colours.
     #[wasm_bindgen(method)]
     pub(crate) fn recolour(this: &Handle);
+    /// Takes another name for screen readers.
+    #[wasm_bindgen(method)]
+    pub(crate) fn label(this: &Handle, text: &str);
     /// Goes.
     #[wasm_bindgen(method)]
     pub(crate) fn dispose(this: &Handle);

@@ -172,7 +172,7 @@ fn StartButton(
     let label = move || if busy.get() { words.get().starting_button } else { words.get().start };
     view! {
         <div class="contents">
-            <button class=if main { BUTTON_MAIN } else { BUTTON } disabled=busy on:click=start aria-label=move || format!("{}: {}", label(), name.get())>
+            <button class=if main { BUTTON_MAIN } else { BUTTON } disabled=busy on:click=start aria-label=move || words.marks().labelled(label(), name.get())>
                 {label}
             </button>
             {move || error.get().map(|it| view! { <StartError error=it words /> })}
@@ -183,7 +183,7 @@ fn StartButton(
 #[component]
 fn StartError(error: api::Error, words: Words) -> impl IntoView {
     let (title, text) = explain(&error, words);
-    view! { <p class="w-full text-sm text-bad leading-relaxed" role="alert">{format!("{title}. {text}")}</p> }
+    view! { <p class="w-full text-sm text-bad leading-relaxed" role="alert">{words.marks().sentences(title, text)}</p> }
 }
 
 /// Sessions that still run, each with the way back.

@@ -206,7 +206,7 @@ fn Refusal(error: api::Error) -> impl IntoView {
         error if error.is_capacity() => words.get().class.full.to_owned(),
         error => {
             let (title, text) = explain(error, words);
-            format!("{title}. {text}")
+            words.marks().sentences(title, text)
         }
     };
     view! { <p class="text-sm text-bad leading-relaxed" role="alert">{text}</p> }

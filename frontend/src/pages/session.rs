@@ -125,7 +125,7 @@ fn Over() -> impl IntoView {
                 <A href="/" attr:class=BUTTON>{move || words.get().back}</A>
                 {move || kept().then(|| view! { <a class=BUTTON href=manifests.clone() download="manifests.yaml" rel="external">{words.get().page.manifests}</a> })}
             </Sentence>
-            {move || refused().map(|(title, text)| view! { <p class="mt-4 text-sm text-bad" role="alert">{format!("{title}. {text}")}</p> })}
+            {move || refused().map(|(title, text)| view! { <p class="mt-4 text-sm text-bad" role="alert">{words.marks().sentences(title, text)}</p> })}
         </main>
     }
 }

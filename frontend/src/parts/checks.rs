@@ -68,7 +68,7 @@ fn CheckRow(step: String, check: Check, now: Memo<Option<String>>) -> impl IntoV
         <li class="flex gap-3 py-2.5" class:check-met=move || state() == CheckState::Met>
             {mark}
             <div class="min-w-0 grow leading-snug" class:text-accent-ink=move || is_now.get() && state() == CheckState::Unmet>
-                <span class="sr-only">{state_name}": "</span>
+                <span class="sr-only">{state_name}{move || words.marks().colon()}</span>
                 {inline(&check.title)}
                 <p class="mt-0.5 text-sm text-muted empty:hidden">{move || detail().map(|it| inline(&it))}</p>
             </div>

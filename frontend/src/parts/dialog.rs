@@ -3,7 +3,7 @@
 use leptos::html;
 use leptos::prelude::*;
 
-use crate::classes::{BUTTON, BUTTON_DANGER};
+use crate::classes::{BUTTON, BUTTON_DANGER, DIALOG};
 use crate::settings::words;
 
 /// Keeps a modal dialog open while `is_open` holds.
@@ -41,7 +41,7 @@ pub(crate) fn Confirm(
     view! {
         <dialog
             node_ref=dialog
-            class="m-auto w-[26rem] max-w-[calc(100vw-2rem)] rounded-xl border border-line-strong bg-surface p-6 text-ink"
+            class=format!("w-[26rem] {DIALOG}")
             on:close=move |_| open.set(false)
             aria-labelledby="dialog-question"
         >

@@ -157,11 +157,11 @@ fn Held(fault: Fault) -> impl IntoView {
     let hands: Hands = expect_context();
     let text = {
         let fault = fault.clone();
-        move || format!("{}: {}", target(&fault), words.get().scene.befallen(fault.kind))
+        move || words.marks().labelled(target(&fault), words.get().scene.befallen(fault.kind))
     };
     let name = {
         let text = text.clone();
-        move || format!("{}: {}", words.get().scene.heal, text())
+        move || words.marks().labelled(words.get().scene.heal, text())
     };
     view! {
         <li class="flex items-center gap-1 rounded-full bg-warn-soft py-0.5 ps-2.5 pe-1 whitespace-nowrap text-warn-ink">

@@ -8,7 +8,7 @@ use leptos::task::spawn_local;
 use super::dialog::open_while;
 use super::sentence::explain;
 use crate::api;
-use crate::classes::{BUTTON, BUTTON_DANGER, BUTTON_MAIN};
+use crate::classes::{BUTTON, BUTTON_DANGER, BUTTON_MAIN, DIALOG};
 use crate::live::live;
 use crate::settings::words;
 
@@ -41,7 +41,7 @@ pub(crate) fn Kubeconfig(
     view! {
         <dialog
             node_ref=dialog
-            class="m-auto w-[30rem] max-w-[calc(100vw-2rem)] rounded-xl border border-line-strong bg-surface p-6 text-ink"
+            class=format!("w-[30rem] {DIALOG}")
             on:close=leave
             aria-labelledby="kubeconfig-title"
         >

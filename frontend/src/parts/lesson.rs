@@ -169,7 +169,7 @@ fn Progress(
         };
         let name = move || {
             let done = if is_done.run(index) { words.get().check_done } else { words.get().check_now };
-            format!("{}: {title} ({done})", (words.get().step_of)(index + 1, count))
+            words.marks().labelled((words.get().step_of)(index + 1, count), format_args!("{title} ({done})"))
         };
         view! {
             <li class="min-w-0 grow basis-0">

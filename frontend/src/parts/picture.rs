@@ -107,7 +107,7 @@ pub(crate) fn Picture(
                             height=move || layout.with(|it| it.size.height) * zoom.scale.get()
                             viewBox=move || layout.with(|it| format!("0 0 {} {}", it.size.width, it.size.height))
                             role="group"
-                            aria-label=move || format!("{}. {}", words.get().picture, words.get().scene.help)
+                            aria-label=move || words.marks().sentences(words.get().picture, words.get().scene.help)
                             on:keydown=walk
                         >
                             <Master />

@@ -12,7 +12,7 @@ use super::code::copy_text;
 use super::header::PlainHeader;
 use super::sentence::{Sentence, explain};
 use crate::api;
-use crate::classes::{BUTTON, BUTTON_MAIN};
+use crate::classes::{BUTTON, BUTTON_MAIN, DIALOG};
 use crate::live::live;
 use crate::settings::words;
 
@@ -79,7 +79,7 @@ pub(crate) fn Share() -> impl IntoView {
         <button class=BUTTON on:click=open aria-haspopup="dialog">{move || words.get().share.share}</button>
         <dialog
             node_ref=dialog
-            class="m-auto w-[30rem] max-w-[calc(100vw-2rem)] rounded-xl border border-line-strong bg-surface p-6 text-ink"
+            class=format!("w-[30rem] {DIALOG}")
             aria-labelledby="share-title"
         >
             <h2 id="share-title" class="text-lg font-semibold">{move || words.get().share.share}</h2>

@@ -114,6 +114,10 @@ pub(crate) fn Terminal(
         with(&shared.get_value(), |it| it.handle.recolour());
     });
     Effect::new(move || {
+        let name = words.get().terminal_label;
+        with(&shared.get_value(), |it| it.handle.label(name));
+    });
+    Effect::new(move || {
         if active.get() && ready.get() {
             let shell = shared.get_value();
             request_animation_frame(move || {

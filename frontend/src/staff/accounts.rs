@@ -41,7 +41,7 @@ fn Accounts() -> impl IntoView {
             removing.set(Some(id.clone()));
             asking.set(true);
         };
-        let label = format!("{}: {}", texts.get().remove, account.name);
+        let label = texts.marks().labelled(texts.get().remove, &account.name);
         view! {
             <tr>
                 <Cell><span class="font-medium">{account.name}</span>{is_me.then(|| format!(" ({})", texts.get().you))}</Cell>

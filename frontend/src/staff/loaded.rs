@@ -125,7 +125,7 @@ impl Doing {
         let said = move || {
             self.error.get().map(|it| {
                 let (title, text) = explain(&it, words);
-                view! { <p class="mt-2 text-sm font-medium text-bad" role="alert">{format!("{title}: {text}")}</p> }
+                view! { <p class="mt-2 text-sm font-medium text-bad" role="alert">{words.marks().labelled(title, text)}</p> }
             })
         };
         said.into_any()

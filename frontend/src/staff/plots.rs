@@ -87,7 +87,7 @@ pub(crate) fn Plot(
         // A line without a value yet has its name at least.
         let line = |line: &Line| match line.series.last_and_highest() {
             Some((last, highest)) => (texts.get().plot_says)(line.name, &read(last), &read(highest)),
-            None => format!("{}: –", line.name),
+            None => texts.marks().labelled(line.name, "–"),
         };
         data.with(|it| it.lines.iter().map(line).collect::<Vec<_>>().join("; "))
     };

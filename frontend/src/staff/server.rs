@@ -115,8 +115,8 @@ fn Warnings(warnings: Vec<Warning>) -> impl IntoView {
 
 #[component]
 fn Figures(now: Overview) -> impl IntoView {
-    let texts = staff_words();
-    let texts = texts.get();
+    let words = staff_words();
+    let texts = words.get();
     let machine = now.machine;
     let used = machine.memory_total_bytes.saturating_sub(machine.memory_available_bytes);
     let sessions: u64 = now.states.iter().map(|it| it.count).sum();
@@ -133,7 +133,7 @@ fn Figures(now: Overview) -> impl IntoView {
     };
     view! {
         <dl class="mt-4 grid grid-cols-[repeat(auto-fit,minmax(11rem,1fr))] rounded-xl border border-line bg-surface py-1">
-            {figure(texts.sessions, of(sessions.to_string(), now.max_sessions.to_string()), format!("{}: {}", texts.terminals, now.terminals))}
+            {figure(texts.sessions, of(sessions.to_string(), now.max_sessions.to_string()), words.marks().labelled(texts.terminals, now.terminals))}
             {figure(texts.queue, now.queue.length.to_string(), oldest.unwrap_or_default())}
             {figure(texts.start_time, millis(now.starts.p50_millis), format!("p99 {} · {} {}", millis(now.starts.p99_millis), texts.starts, now.starts.count))}
             {figure(texts.cpu, percent(machine.cpu_percent), format!("{} × · load {:.1}", machine.cpus, machine.load))}

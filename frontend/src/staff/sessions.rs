@@ -57,7 +57,7 @@ fn Sessions() -> impl IntoView {
             ending.set(Some(id.clone()));
             asking.set(true);
         };
-        let label = format!("{}: {}", texts.get().end_session, it.name);
+        let label = texts.marks().labelled(texts.get().end_session, &it.name);
         view! {
             <tr>
                 <Cell><code class="font-mono text-[13px]">{it.name}</code></Cell>

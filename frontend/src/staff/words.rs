@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsValue;
 
 use crate::settings::settings;
-use crate::text::{StaffTexts, staff_texts};
+use crate::text::{Punctuation, StaffTexts, punctuation, staff_texts};
 
 /// The texts of the present language; reading it in a view follows the switch.
 #[derive(Clone, Copy)]
@@ -20,6 +20,11 @@ impl StaffWords {
     /// The texts, without following the switch.
     pub(crate) fn now(self) -> &'static StaffTexts {
         staff_texts(self.0.get_untracked())
+    }
+
+    /// The marks between pieces of text.
+    pub(crate) fn marks(self) -> &'static Punctuation {
+        punctuation(self.0.get())
     }
 
     /// Day and time, as the language and the person's clock have it.

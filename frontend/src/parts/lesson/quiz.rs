@@ -105,7 +105,7 @@ pub(super) fn Question(step: String, quiz: Quiz) -> impl IntoView {
             <fieldset>
                 <legend class="flex items-start gap-2">
                     <span class="mt-1 text-accent-ink">{icons::question()}</span>
-                    <span class="sr-only">{move || words.get().page.quiz}": "</span>
+                    <span class="sr-only">{move || words.get().page.quiz}{move || words.marks().colon()}</span>
                     <div class="prose font-semibold" inner_html=question></div>
                 </legend>
                 {many.then(|| view! { <p class="mt-1 text-sm text-muted">{move || words.get().page.quiz_many}</p> })}

@@ -92,7 +92,7 @@ pub(crate) fn ZoomButtons(zoom: Zoom) -> impl IntoView {
     view! {
         <div class="flex items-center text-muted" role="group" aria-label=move || words.get().scene.zoom>
             <button class=BUTTON aria-label=move || words.get().scene.zoom_out title=move || words.get().scene.zoom_out disabled=move || { zoom.scale.get() <= LIMITS.0 } on:click=move |_| zoom.by(1.0 / STEP)>"−"</button>
-            <button class=BUTTON data-zoom aria-label=move || format!("{}: {}", words.get().scene.zoom_reset, percent()) title=move || words.get().scene.zoom_reset on:click=move |_| zoom.set(1.0, None)>{percent}</button>
+            <button class=BUTTON data-zoom aria-label=move || words.marks().labelled(words.get().scene.zoom_reset, percent()) title=move || words.get().scene.zoom_reset on:click=move |_| zoom.set(1.0, None)>{percent}</button>
             <button class=BUTTON aria-label=move || words.get().scene.zoom_in title=move || words.get().scene.zoom_in disabled=move || { zoom.scale.get() >= LIMITS.1 } on:click=move |_| zoom.by(STEP)>"+"</button>
         </div>
     }

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use super::runner;
-use crate::classes::{BUTTON, LINK};
+use crate::classes::{BUTTON, DIALOG, LINK};
 use crate::live::live;
 use crate::parts::{explain, inline, open_while};
 use crate::settings::words;
@@ -62,7 +62,7 @@ pub(super) fn FilesDialog() -> impl IntoView {
     view! {
         <dialog
             node_ref=dialog
-            class="m-auto w-[34rem] max-w-[calc(100vw-2rem)] rounded-xl border border-line-strong bg-surface p-6 text-ink"
+            class=format!("w-[34rem] {DIALOG}")
             aria-labelledby="files-title"
             on:close=move |_| runner.files.set(false)
         >

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_navigate;
 
 use super::live::class_live;
-use crate::classes::{BUTTON, BUTTON_MAIN, PILL};
+use crate::classes::{BUTTON, BUTTON_MAIN, DIALOG, PILL};
 use crate::format;
 use crate::parts::{Confirm, icons, open_while};
 use crate::settings::{settings, words};
@@ -155,7 +155,7 @@ pub(super) fn LessonBar() -> impl IntoView {
         {bar}
         <dialog
             node_ref=dialog
-            class="m-auto w-[28rem] max-w-[calc(100vw-2rem)] rounded-xl border border-line-strong bg-surface p-6 text-ink"
+            class=format!("w-[28rem] {DIALOG}")
             on:close=move |_| asked.set(None)
             aria-labelledby="move-question"
         >

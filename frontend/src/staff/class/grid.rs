@@ -134,7 +134,7 @@ fn sentence(learner: &Learner, texts: StaffWords) -> String {
         _ => None,
     };
     match more {
-        Some(more) => format!("{said}: {more}"),
+        Some(more) => texts.marks().labelled(said, more),
         None => said,
     }
 }

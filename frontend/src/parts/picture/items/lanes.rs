@@ -167,7 +167,7 @@ fn WorkloadChip(key: ObjectKey) -> impl IntoView {
         }
     };
     let spoken = format!("{kind} {}", key.name);
-    chip(key, place, 10.0, look, line, move || format!("{spoken}, {}", count()))
+    chip(key, place, 10.0, look, line, move || words.marks().and(&spoken, count()))
 }
 
 /// The services.
@@ -216,7 +216,7 @@ fn ServiceChip(key: ObjectKey) -> impl IntoView {
     };
     let spoken = format!("Service {}", key.name);
     let below = move |room| shorten(&line(), room);
-    chip(key, place, 19.0, look, below, move || format!("{spoken}, {}, {}", line(), ready()))
+    chip(key, place, 19.0, look, below, move || words.marks().and(words.marks().and(&spoken, line()), ready()))
 }
 
 /// The ingresses.
@@ -233,6 +233,7 @@ pub(crate) fn Ingresses() -> impl IntoView {
 
 #[component]
 fn IngressChip(key: ObjectKey) -> impl IntoView {
+    let words = words();
     let live = live();
     let object = {
         let key = key.clone();
@@ -248,7 +249,7 @@ fn IngressChip(key: ObjectKey) -> impl IntoView {
     let line = move || object.with(|it| it.as_ref().map(|it| ingress_line(&it.0)).unwrap_or_default());
     let spoken = format!("Ingress {}", key.name);
     let below = move |room| shorten(&line(), room);
-    chip(key, place, 10.0, look, below, move || format!("{spoken}, {}", line()))
+    chip(key, place, 10.0, look, below, move || words.marks().and(&spoken, line()))
 }
 
 /// The first host, and how many more ways there are.

@@ -196,7 +196,7 @@ fn NodeParts(name: String, master: bool) -> impl IntoView {
             Thing::Node(name),
             move || bounds.with(|it| Rect::new(it.title.x - 4.0, it.title.y, it.title.w + 8.0, it.title.h)),
             move || format!("title {}", look().class()),
-            move || format!("{spoken}, {}", details()),
+            move || words.marks().and(&spoken, details()),
             6.0,
             view! { <g transform="translate(4,0)">{parts}</g> }.into_any(),
         )}
@@ -228,7 +228,11 @@ fn AgentChip(node: String, agent: String, bounds: Memo<NodeBox>) -> impl IntoVie
         let (node, agent) = (node.clone(), agent.clone());
         move || format!("agent {}{}", quiet(look()), if scene.is_lit(&node, &agent) { " lit" } else { "" })
     };
-    let spoken = format!("{agent}, {node}");
+    let (words, on) = (words(), node.clone());
+    let spoken = {
+        let agent = agent.clone();
+        move || words.marks().and(&agent, &on)
+    };
     let shown = agent.clone();
     let parts = view! {
         <g transform=move || format!("translate(0,{:.1})", rect.get().h / 2.0)>
@@ -236,7 +240,7 @@ fn AgentChip(node: String, agent: String, bounds: Memo<NodeBox>) -> impl IntoVie
             <text class="minor" x="24" y="4">{shown}</text>
         </g>
     };
-    item(Thing::Component(node, agent), move || rect.get(), class, move || spoken.clone(), 7.0, parts.into_any())
+    item(Thing::Component(node, agent), move || rect.get(), class, spoken, 7.0, parts.into_any())
 }
 
 /// A component that works has a quiet border; only trouble is coloured.
@@ -294,7 +298,7 @@ fn ComponentBox(component: &'static str) -> impl IntoView {
         Thing::Component(String::new(), component.to_owned()),
         move || rect.get(),
         class,
-        move || format!("{component}, {}", line()),
+        move || words.marks().and(component, line()),
         10.0,
         parts,
     )

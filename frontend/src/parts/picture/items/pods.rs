@@ -75,7 +75,7 @@ fn GroupCard(id: String) -> impl IntoView {
         Thing::Group(id),
         move || rect.get(),
         move || format!("pod group {}", look().class()),
-        move || format!("{} {}, {}", words.get().scene.pods, name(), line()),
+        move || words.marks().and(format_args!("{} {}", words.get().scene.pods, name()), line()),
         9.0,
         parts,
     )
@@ -104,6 +104,7 @@ fn is_beside(pod: &Pod, asked: Option<&Thing>, topology: &Topology) -> bool {
 
 #[component]
 fn PodCard(id: String) -> impl IntoView {
+    let words = words();
     let scene = scene();
     let live = live();
     let pod = {
@@ -130,7 +131,7 @@ fn PodCard(id: String) -> impl IntoView {
         let lit = if pod.with(|it| scene.is_touched("pods", &it.namespace, &it.name)) { " lit" } else { "" };
         format!("pod {}{bare}{lit}{}", look().class(), if dimmed.get() { " dimmed" } else { "" })
     };
-    let name = move || pod.with(|it| format!("Pod {}, {}", it.name, it.state));
+    let name = move || pod.with(|it| words.marks().and(format_args!("Pod {}", it.name), &it.state));
     let beside = move |aside: f64| ((rect.get().w - aside) / 7.4).max(4.0) as usize;
     let title = move |aside: f64| pod.with(|it| shorten(&it.name, beside(aside)));
     let line = move || {
