@@ -11,6 +11,7 @@ mod kubectl;
 mod lessons;
 mod metadata;
 mod progress;
+mod rerun;
 mod soak;
 mod test;
 mod tidy;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::progress::Progress;
-use crate::{build, clients, docker, soak, tools};
+use crate::{build, clients, docker, rerun, soak, tools};
 
 /// What `test` may be told.
 #[derive(clap::Args, Default)]
@@ -71,18 +71,19 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     })?;
     let peers = progress.step("clients (kubectl of two versions, Helm)", clients::locate)?;
     let drydock = build::release()?;
-    let with_product = |arguments: &[&str]| {
-        let mut command = cargo(arguments);
+    let with_product = |package: &str| {
+        let mut command = cargo(&["--package", package]);
         command.env("DRYDOCK_TEST_BINARY", &drydock);
         command
     };
     progress.step("clusters with genuine kubectl", || {
-        tools::run(&mut with_product(&["--package", "drydock-tests-integration", "--", "--test-threads=1"]))?;
-        let mut tables = with_product(&["--package", "drydock-tests-clients", "--", "--test-threads=1"]);
-        tools::run(tables.envs(peers.environment()))
+        rerun::run(|| with_product("drydock-tests-integration"))?;
+        rerun::run(|| {
+            let mut tables = with_product("drydock-tests-clients");
+            tables.envs(peers.environment());
+            tables
+        })
     })?;
     progress.step("a short soak: everything goes wrong at once", || soak::run(&soak::Options::short()))?;
-    progress.step("browser journey", || {
-        tools::run(&mut with_product(&["--package", "drydock-tests-browser", "--", "--test-threads=1"]))
-    })
+    progress.step("browser journey", || rerun::run(|| with_product("drydock-tests-browser")))
 }

@@ -98,9 +98,16 @@ async fn frames(home: &str) -> anyhow::Result<()> {
     let nodes =
         "for n in 1 2 3 4; do printf 'apiVersion: v1\\nkind: Node\\nmetadata: {name: %s}\\n---\\n' paper-$n; done";
     browser.run_typed(&format!("{nodes} | kubectl apply -f -"), "paper-4 created").await?;
-    let pods = "for i in $(seq 1000); do printf 'apiVersion: v1\\nkind: Pod\\nmetadata: {name: %s}\\nspec: {nodeName: %s, tolerations: [{operator: Exists}], containers: [{name: c, image: none}]}\\n---\\n' p-$i paper-$((i%4+1)); done";
     browser.value("frames_at.length = 0; return 0").await?;
-    browser.run_typed(&format!("{pods} | kubectl create -f - | tail -n 1"), "pod/p-1000 created").await?;
+    // A node at a time, for two processors make them, show them and measure.
+    for node in 1..=4 {
+        let pods = format!(
+            "for i in $(seq 250); do printf 'apiVersion: v1\\nkind: Pod\\nmetadata: {{name: p-{node}-%s}}\\nspec: {{nodeName: paper-{node}, tolerations: [{{operator: Exists}}], containers: [{{name: c, image: none}}]}}\\n---\\n' $i; done"
+        );
+        browser
+            .run_typed(&format!("{pods} | kubectl create -f - | tail -n 1"), &format!("pod/p-{node}-250 created"))
+            .await?;
+    }
     tell(&browser, "1,000 Pods, coming").await?;
     browser.settled().await?;
     browser.screenshot("thousand").await?;

@@ -22,7 +22,7 @@ impl Census {
         lines.extend(mounts.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).map(|line| format!("mount {line}")));
         for (what, program, arguments) in [
             ("link", "ip", ["-o", "link"].as_slice()),
-            ("rule", "nft", &["list", "ruleset"]),
+            ("rule", "nft", &["--stateless", "list", "ruleset"]),
             ("route", "ip", &["route"]),
         ] {
             let output = Command::new(program).args(arguments).output();
