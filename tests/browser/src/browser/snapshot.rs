@@ -18,6 +18,8 @@ const STATES: [&str; 7] = ["checked", "disabled", "expanded", "level", "modal", 
 const WHOLE: [&str; 7] = ["button", "checkbox", "image", "menuitem", "option", "radio", "tab"];
 /// What the random ends of names are made of.
 const RANDOM: &str = "bcdfghjklmnpqrstvwxz2456789";
+/// What stands between words, in either script.
+const BETWEEN: [char; 5] = [' ', ',', '/', '，', '：'];
 /// Beginnings of names whose things come in any order: where Pods stand in the picture is chance.
 const UNORDERED: [&str; 2] = ["Picture of your cluster", "叢集架構圖"];
 /// Roles that only hold others.
@@ -133,9 +135,9 @@ fn write_node(nodes: &[Value], node: &Value, depth: usize, above: &str, out: &mu
 /// A name without what differs from run to run: each number is an `N`, each random end of a Pod's name `…`.
 fn steady(name: &str) -> String {
     let mut out = String::new();
-    for word in name.split_inclusive([' ', ',', '/']) {
+    for word in name.split_inclusive(BETWEEN) {
         let is_random = |part: &str| matches!(part.len(), 5 | 8..=10) && part.chars().all(|it| RANDOM.contains(it));
-        let (bare, end) = word.split_at(word.trim_end_matches([' ', ',', '/']).len());
+        let (bare, end) = word.split_at(word.trim_end_matches(BETWEEN).len());
         let parts = bare.split('-').enumerate();
         let parts = parts.map(|(at, part)| if at > 0 && is_random(part) { "…".to_owned() } else { counted(part) });
         out.push_str(&parts.collect::<Vec<_>>().join("-"));
@@ -187,6 +189,7 @@ mod tests {
         check("3 個節點就緒", "N 個節點就緒");
         check("worker-1", "worker-N");
         check("Pod web-56c7456648-w6wvg, running", "Pod web-…-…, running");
+        check("Pod web-56c7456648-w6wvg，就緒", "Pod web-…-…，就緒");
         check("nothing", "nothing");
     }
 
