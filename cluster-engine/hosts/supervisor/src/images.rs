@@ -20,7 +20,7 @@ use drydock_container_runtime::{Reaper, UserMapping};
 use drydock_image_service::Service;
 use tokio::net::UnixListener;
 
-use crate::Error;
+use crate::{Error, owner};
 
 /// Where the store is mounted in the supervisor.
 #[derive(Clone, Debug)]
@@ -54,8 +54,8 @@ pub(crate) fn mount(store: &Path, session: &Path, first_id: u32, reaper: &Arc<Re
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
             .map_err(Error::io(format!("cannot open {}", path.display())))?;
     }
-    let nodes = user_namespace(UserMapping::range(first_id, 65_536), reaper)?;
-    let pods = user_namespace(UserMapping::range(first_id + 65_536, 65_536), reaper)?;
+    let nodes = user_namespace(first_id, reaper)?;
+    let pods = user_namespace(first_id + 65_536, reaper)?;
     for (store, target, namespace) in [
         (store, &images.nodes, &nodes),
         (store, &images.pods, &pods),
@@ -93,11 +93,11 @@ pub(crate) fn serve(
     Ok(())
 }
 
-/// A user namespace with a map; a process holds it only until it is opened.
-fn user_namespace(mapping: UserMapping, reaper: &Arc<Reaper>) -> Result<File, Error> {
+/// A user namespace of 65,536 ids; a process holds it only until it is opened.
+fn user_namespace(first_id: u32, reaper: &Arc<Reaper>) -> Result<File, Error> {
     let spec = Spec {
         new: libc::CLONE_NEWUSER,
-        user_mapping: Some(mapping),
+        user_mapping: Some(UserMapping::range(first_id, 65_536)),
         program: Program::Pause { id: None },
         death_signal: Some(libc::SIGKILL),
         ..Spec::default()
@@ -105,7 +105,7 @@ fn user_namespace(mapping: UserMapping, reaper: &Arc<Reaper>) -> Result<File, Er
     let held = launch::launch(Path::new("/proc/self/exe"), reaper, &spec, &launch::Descriptors::default())
         .map_err(Error::runtime("cannot make a user namespace"))?;
     let path = format!("/proc/{}/ns/user", held.pid);
-    let namespace = File::open(&path).map_err(Error::io(format!("cannot open {path}")));
+    let namespace = owner::open(first_id, Path::new(&path)).map_err(Error::io(format!("cannot open {path}")));
     let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(held.pid), nix::sys::signal::Signal::SIGKILL);
     let _ = held.end.wait();
     namespace

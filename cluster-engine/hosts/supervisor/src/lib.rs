@@ -14,6 +14,7 @@ pub mod hosting;
 mod images;
 mod network;
 mod node;
+mod owner;
 pub mod protocol;
 pub mod relay;
 mod serve;

@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use crate::images::Images;
 use crate::network::Network;
 use crate::protocol::IDS;
-use crate::{Error, disk};
+use crate::{Error, disk, owner};
 
 /// Our executable: the helper that starts processes, and the node binary.
 const SELF: &str = "/proc/self/exe";
@@ -77,6 +77,8 @@ pub(crate) struct Node {
 
 struct Running {
     init: Launched,
+    /// The node's network namespace.
+    network: File,
     ended: Option<oneshot::Receiver<()>>,
 }
 
@@ -216,25 +218,28 @@ impl Node {
         let launched = self.start_in(shared, &group, &holder).await;
         // The first process keeps the namespaces from here on.
         let _ = rustix::process::pidfd_send_signal(&holder.pidfd, rustix::process::Signal::KILL);
-        let init = launched?;
+        let (init, network) = launched?;
         let (tell, ended) = oneshot::channel();
         // Nobody waits any more when the node was stopped on purpose.
         init.end.on_exit(Box::new(move |_| tell.send(()).unwrap_or(())));
-        self.process = Some(Running { init, ended: Some(ended) });
+        self.process = Some(Running { init, network, ended: Some(ended) });
         self.frozen = false;
         Ok(())
     }
 
-    async fn start_in(&self, shared: &Shared, group: &Group, holder: &Launched) -> Result<Launched, Error> {
+    async fn start_in(&self, shared: &Shared, group: &Group, holder: &Launched) -> Result<(Launched, File), Error> {
         let name = &self.spec.name;
         let path = format!("/proc/{}/ns/net", holder.pid);
-        let namespace = File::open(&path).map_err(Error::io(format!("cannot open {path}")))?;
-        shared.network.attach(&self.port, namespace, self.spec.ip).await?;
+        let network =
+            owner::open(shared.first_id, Path::new(&path)).map_err(Error::io(format!("cannot open {path}")))?;
+        let attached = network.try_clone().map_err(Error::io("cannot duplicate a descriptor"))?;
+        shared.network.attach(&self.port, attached, self.spec.ip).await?;
         if self.unplugged {
             shared.network.plug(&self.port, false).await?;
         }
         let spec = Spec {
             join: OWN_NAMESPACES,
+            maker: Some(shared.first_id),
             new: NODE_NAMESPACES,
             cgroup_procs: group.procs_files(),
             root: Root::Tree(Box::new(self.tree(shared)?)),
@@ -255,8 +260,9 @@ impl Node {
             stdio: Some([null.as_fd(), log.as_fd(), log.as_fd()]),
             ..Descriptors::default()
         };
-        launch::launch(Path::new(SELF), &shared.reaper, &spec, &descriptors)
-            .map_err(Error::runtime(format!("cannot start node {name}")))
+        let init = launch::launch(Path::new(SELF), &shared.reaper, &spec, &descriptors)
+            .map_err(Error::runtime(format!("cannot start node {name}")))?;
+        Ok((init, network))
     }
 
     fn program(&self) -> Program {
@@ -387,6 +393,7 @@ impl Node {
         env.extend(command.env);
         let spec = Spec {
             join: NODE_NAMESPACES | OWN_NAMESPACES,
+            maker: Some(shared.first_id),
             cgroup_procs: self
                 .group(shared)
                 .leaf()
@@ -410,25 +417,27 @@ impl Node {
     pub(crate) fn usage(&self, shared: &Shared) -> NodeUsage {
         let group = self.group(shared);
         let processes = group.processes();
+        // Nobody can be asked when no thread can be had.
+        let memory = owner::acting_as(shared.first_id, || processes.iter().map(|pid| pss(*pid)).sum());
         NodeUsage {
             node: self.spec.name.clone(),
-            memory_bytes: processes.iter().map(|pid| pss(*pid)).sum(),
+            memory_bytes: memory.unwrap_or_default(),
             cpu_micros: group.stats().cpu_usage_nanos / 1000,
             pids: processes.len() as u64,
         }
     }
 
-    /// A part of a file of the node; links never lead out of its root, and only plain files are read.
     /// The network namespace of the node, while it runs.
     pub(crate) fn network(&self) -> Result<File, Error> {
         let name = &self.spec.name;
-        let pid = self.pid().ok_or_else(|| Error::Network {
+        let running = self.process.as_ref().ok_or_else(|| Error::Network {
             action: format!("connect from {name}"),
             reason: "the node is stopped".to_owned(),
         })?;
-        File::open(format!("/proc/{pid}/ns/net")).map_err(Error::io(format!("cannot open the network of {name}")))
+        running.network.try_clone().map_err(Error::io(format!("cannot duplicate the network of {name}")))
     }
 
+    /// A part of a file of the node; links never lead out of its root, and only plain files are read.
     pub(crate) fn read(&self, shared: &Shared, path: &str, offset: u64, limit: usize) -> Result<Vec<u8>, Error> {
         read_inside(&self.root(shared), path, offset, limit)
     }

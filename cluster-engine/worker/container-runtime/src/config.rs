@@ -37,6 +37,13 @@ impl UserMapping {
         let find = |lines: &[IdMapping]| lines.iter().find(|line| line.inside == 0).map(|line| line.outside);
         Some((find(&self.uids)?, find(&self.gids)?))
     }
+
+    /// The caller's uid as which a user namespace with this map is made, and as which alone it may be entered and looked
+    /// into without the capability to trace everybody; the caller itself when absent.
+    #[must_use]
+    pub fn maker(&self) -> Option<u32> {
+        self.root().map(|(uid, _)| uid)
+    }
 }
 
 /// Limits of one cgroup. `None` leaves a value as it is (unlimited in a new cgroup).

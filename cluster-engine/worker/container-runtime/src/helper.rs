@@ -22,9 +22,6 @@ use crate::launch::{Program, Root, Spec};
 use crate::wire::{self, Message, Request};
 use crate::{ExecFailure, IdMapping, UserMapping, sys};
 
-/// The capability to look into processes of other users, by its number.
-const SYS_PTRACE: u32 = 19;
-
 /// Why the process could not be started.
 pub(crate) enum Failure {
     /// A step before the program.
@@ -120,12 +117,15 @@ fn helper(control: BorrowedFd<'_>) -> Result<(), Failure> {
         Program::Pause { .. } => Some(pause::file().step("make the pause program")?),
         Program::Command(_) => None,
     };
-    let material = mounts::prepare(&spec.root, given.target.as_ref().map(AsFd::as_fd))?;
+    let material = mounts::prepare(&spec.root, given.target.as_ref().map(AsFd::as_fd), spec.maker)?;
 
     if spec.join != 0 {
         let target = given.target.as_ref().ok_or_else(|| Failure::Setup("no process to join".to_owned()))?;
         // Whoever is in there already must not be able to trace us.
         sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).step("clear dumpable")?;
+        if let Some(maker) = spec.maker {
+            identity::act_as(maker)?;
+        }
         sys::setns(target.as_fd(), spec.join).step("join namespaces")?;
     }
     if let Some(process) = &given.pids {
@@ -135,15 +135,10 @@ fn helper(control: BorrowedFd<'_>) -> Result<(), Failure> {
     let namespaces = spec.new & !libc::CLONE_NEWCGROUP;
     let (wait, release) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).step("make a pipe")?;
     // The kernel counts what users have (namespaces, inotify instances, queued signals …) for the maker of a user
-    // namespace, too: let that be nobody who has others. In a container, which lacks SYS_PTRACE, only as its maker may we
-    // look into it afterwards.
-    let looks_anywhere = sys::permitted_capabilities().step("read capabilities")? & (1 << SYS_PTRACE) != 0;
-    let maker = spec
-        .user_mapping
-        .as_ref()
-        .filter(|_| looks_anywhere && namespaces & libc::CLONE_NEWUSER != 0)
-        .and_then(UserMapping::root);
-    if let Some((uid, _)) = maker {
+    // namespace, too: let that be nobody who has others.
+    let maker =
+        spec.user_mapping.as_ref().filter(|_| namespaces & libc::CLONE_NEWUSER != 0).and_then(UserMapping::maker);
+    if let Some(uid) = maker {
         identity::act_as(uid)?;
     }
     let pid = sys::fork(namespaces, true).step("make namespaces")?;

@@ -26,6 +26,8 @@ pub type Namespaces = i32;
 pub struct Spec {
     /// Namespaces to take from the process given as [`Descriptors::target`].
     pub join: Namespaces,
+    /// Who made the user namespace among them: [`UserMapping::maker`] of its map.
+    pub maker: Option<u32>,
     /// Namespaces to make. A new cgroup namespace has the process's own groups as its root.
     pub new: Namespaces,
     /// Maps of the new user namespace when `new` has one.

@@ -13,7 +13,7 @@ use crate::cgroup::{Group, Hierarchy};
 use crate::launch::{Descriptors, Launched, Namespaces, Program, Root, Spec, launch};
 use crate::{
     ContainerConfig, ContainerRuntime, Ending, Error, ExecConfig, ExecProcess, ExitNotify, Limits, Reaper, Sandbox,
-    SandboxConfig, StartedContainer, Stats, files, sys,
+    SandboxConfig, StartedContainer, Stats, UserMapping, files, sys,
 };
 
 /// How a [`NativeRuntime`] finds its surroundings.
@@ -324,6 +324,7 @@ impl ContainerRuntime for NativeRuntime {
             let own_pids = !pod.host_pid && !pod.share_process_namespace && neighbour.is_none();
             let spec = Spec {
                 join: pod_namespaces(&pod),
+                maker: pod.user_mapping.as_ref().and_then(UserMapping::maker),
                 new: libc::CLONE_NEWNS | libc::CLONE_NEWCGROUP | if own_pids { libc::CLONE_NEWPID } else { 0 },
                 cgroup_procs: group.procs_files(),
                 oom_score_adj: Some(config.oom_score_adj),
@@ -433,6 +434,7 @@ impl ContainerRuntime for NativeRuntime {
                 | libc::CLONE_NEWNS
                 | libc::CLONE_NEWCGROUP
                 | if pod.host_pid { 0 } else { libc::CLONE_NEWPID },
+            maker: pod.user_mapping.as_ref().and_then(UserMapping::maker),
             cgroup_procs: group.procs_files(),
             oom_score_adj: Some(container.oom_score_adj),
             program: Program::Command(Box::new(confine::exec(&pod, &container, config)?)),

@@ -20,6 +20,7 @@ macro_rules! cases {
 pub(crate) const ALL: &[(&str, Case)] = cases![
     life_of_a_session,
     nodes_are_confined,
+    counted_for_the_session,
     nodes_reach_each_other,
     gateway_and_dial,
     switched_off_and_on,
@@ -100,6 +101,31 @@ async fn nodes_are_confined(lab: &Lab<'_>) {
     if lab.bench.kind == Kind::Docker {
         docker::check_rights().await;
     }
+}
+
+/// What the kernel counts for users counts for the session and not for the machine's root: signals that wait stand for all of it.
+async fn counted_for_the_session(lab: &Lab<'_>) {
+    const SIGNALS: u64 = 200;
+    lab.session().await;
+    lab.host.create_node(SESSION, &Lab::node(2, "")).await.unwrap();
+    lab.host.create_node(SESSION, &Lab::workstation()).await.unwrap();
+    let waiting = |status: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix("SigQ:")).expect("the kernel counts signals");
+        line.trim().split('/').next().and_then(|count| count.parse().ok()).expect("a number")
+    };
+    let of_root = || waiting(&std::fs::read_to_string("/proc/self/status").unwrap());
+    let before = of_root();
+    for (node, busybox) in [("node-2", "/bin/busybox "), ("workstation", "")] {
+        // Only what has stopped leaves them waiting.
+        let script = format!(
+            "{busybox}sleep 1000 >/dev/null 2>&1 & kill -STOP $!; until grep -q 'State:.T' /proc/$!/status; do :; done; \
+             for i in $({busybox}seq {SIGNALS}); do kill -40 $!; done; grep SigQ: /proc/$!/status"
+        );
+        let inside = lab.run(node, &script).await;
+        assert!(waiting(&inside) >= SIGNALS, "{node}: {inside}");
+    }
+    let after = of_root();
+    assert!(after < before + SIGNALS, "signals of the machine's root: {before} before, {after} now");
 }
 
 async fn nodes_reach_each_other(lab: &Lab<'_>) {

@@ -8,7 +8,7 @@ use std::process::Command;
 use drydock_tests_harness::Product;
 
 /// Whether nodes are Docker's containers.
-pub(crate) fn is_docker() -> bool {
+fn is_docker() -> bool {
     std::env::var_os("DRYDOCK_TEST_HOST").is_some_and(|host| host == "docker")
 }
 

@@ -16,7 +16,7 @@ use rustix::mount::{
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
 
-use super::{Failure, Step};
+use super::{Failure, Step, identity};
 use crate::launch::{Access, Root, Shm, Tree};
 use crate::sys::{self, Change, attr};
 use crate::{Mount, Propagation, RootFs, files};
@@ -43,7 +43,7 @@ struct Bind {
 const TREE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE.union(OpenTreeFlags::OPEN_TREE_CLOEXEC);
 
 /// Opens what `root` is to be made of.
-pub(super) fn prepare(root: &Root, target: Option<BorrowedFd<'_>>) -> Result<Material, Failure> {
+pub(super) fn prepare(root: &Root, target: Option<BorrowedFd<'_>>, maker: Option<u32>) -> Result<Material, Failure> {
     let Root::Tree(tree) = root else { return Ok(Material::default()) };
     let mut material = Material { root: Some(root_mount(tree)?), ..Material::default() };
     let devices = tree.dev.iter().flatten().map(|name| {
@@ -67,7 +67,7 @@ pub(super) fn prepare(root: &Root, target: Option<BorrowedFd<'_>>) -> Result<Mat
             Shm::Caller => material.shm = Some(open_tree(CWD, "/dev/shm", TREE).step("open /dev/shm")?),
             Shm::Sandbox => {
                 let target = target.ok_or_else(|| Failure::Setup("no sandbox process".to_owned()))?;
-                material.shm = Some(sandbox_shm(target)?);
+                material.shm = Some(sandbox_shm(target, maker)?);
             }
         }
     }
@@ -104,11 +104,17 @@ fn staged_root() -> Result<OwnedFd, Failure> {
 }
 
 /// The pod's `/dev/shm` is mounted nowhere but in the sandbox process's mount namespace: go there and come back.
-fn sandbox_shm(sandbox: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
+fn sandbox_shm(sandbox: BorrowedFd<'_>, maker: Option<u32>) -> Result<OwnedFd, Failure> {
     let home = File::open("/proc/self/ns/mnt").step("open our mount namespace")?;
+    if let Some(maker) = maker {
+        identity::act_as(maker)?;
+    }
     sys::setns(sandbox, libc::CLONE_NEWNS).step("enter the sandbox's mount namespace")?;
     let tree = open_tree(CWD, "/dev/shm", TREE).step("open the sandbox's /dev/shm");
     sys::setns(home.as_fd(), libc::CLONE_NEWNS).step("return from the sandbox's mount namespace")?;
+    if maker.is_some() {
+        identity::act_as_oneself()?;
+    }
     tree
 }
 
