@@ -107,7 +107,7 @@ async fn pods(server: &Server) -> anyhow::Result<()> {
     const CHECK: &str = "檢查答案";
     let browser = catalogue(server).await?;
     browser.choose_language("zh-TW").await?;
-    browser.click("button[aria-label='開始: Pod']").await?;
+    browser.click("button[aria-label='開始：Pod']").await?;
     browser.wait_text("h1", "兩個容器，一個 Pod").await?;
     browser.wait_text("header", "3 個節點就緒").await?;
 

@@ -64,7 +64,7 @@ async fn a_cluster_that_sleeps_is_awake_when_its_page_is_opened() -> anyhow::Res
     let asleep = format!(
         "const ask = new XMLHttpRequest(); ask.open('GET', '/api/v1{page}', false); ask.send(); return JSON.parse(ask.responseText).state"
     );
-    let end = Instant::now() + Duration::from_secs(120);
+    let end = Instant::now() + Duration::from_secs(240);
     loop {
         let seen = browser.value(&asleep).await?;
         if seen == json!("Suspended") {
