@@ -75,7 +75,7 @@ async fn services(server: &Server) -> anyhow::Result<()> {
     browser.run_block("/fail/readyz", "you@drydock").await?;
     browser.wait_text(".live-hint", "is running but not ready").await?;
     browser.all_green(1).await?;
-    browser.run_block("kubectl get pods -l app=web -o wide", "0/1").await?;
+    browser.run_block("kubectl get pods -l app=web -o wide", "Endpoints:").await?;
     browser.run_block("/heal/readyz", "NAME").await?;
     browser.all_green(2).await?;
     // A reload in the middle of a watch: it goes on where it was, and listens to Ctrl-C.
