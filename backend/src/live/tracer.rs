@@ -26,11 +26,17 @@ const TOGETHER_MICROS: u64 = 40_000;
 const CHAINS: usize = 20;
 /// Stages kept of one chain.
 const STAGES: usize = 400;
+/// A request is in the log when it is answered: what it set off may be there before it, by less than this.
+const EARLY_MICROS: u64 = 1_000_000;
+/// Writes kept that came before what set them off.
+const EARLY: usize = 32;
 
 /// Joins events to chains, in the order of the log.
 #[derive(Debug, Default)]
 pub(super) struct Tracer {
     chains: VecDeque<Chain>,
+    /// Writes of components that belong to no chain yet.
+    early: VecDeque<AuditEvent>,
     next_id: u64,
 }
 
@@ -70,7 +76,7 @@ impl Tracer {
     /// Takes one event in; returns the number of the chain that it began or made longer.
     pub(super) fn take(&mut self, event: &AuditEvent, kin: &dyn Kin) -> Option<u64> {
         let object = event.object_ref.as_ref()?;
-        let (begin, duration) = event.times()?;
+        let (begin, _) = event.times()?;
         let writes = ["create", "update", "patch", "delete", "deletecollection"].contains(&event.verb.as_str());
         if event.stage != "ResponseComplete"
             || !writes
@@ -79,6 +85,41 @@ impl Tracer {
         {
             return None;
         }
+        let id = self.join(event, kin);
+        if id.is_some() {
+            self.settle(begin, kin);
+        } else {
+            self.keep(event, begin);
+        }
+        id
+    }
+
+    /// Keeps a write that no chain holds, in case what set it off is only late.
+    fn keep(&mut self, event: &AuditEvent, begin: u64) {
+        self.early.retain(|it| it.times().is_some_and(|(then, _)| begin < then + EARLY_MICROS));
+        while self.early.len() >= EARLY {
+            self.early.pop_front();
+        }
+        self.early.push_back(event.clone());
+    }
+
+    /// Takes in what was in the log before a write that began at `cause`, and began after it, and what follows from that.
+    fn settle(&mut self, cause: u64, kin: &dyn Kin) {
+        let mut causes = vec![cause];
+        while let Some(cause) = causes.pop() {
+            for early in std::mem::take(&mut self.early) {
+                match early.times() {
+                    Some((begin, _)) if begin >= cause && self.join(&early, kin).is_some() => causes.push(begin),
+                    _ => self.early.push_back(early),
+                }
+            }
+        }
+    }
+
+    /// Adds a write to the chain that it belongs to; a person's begins one.
+    fn join(&mut self, event: &AuditEvent, kin: &dyn Kin) -> Option<u64> {
+        let object = event.object_ref.as_ref()?;
+        let (begin, duration) = event.times()?;
         let person = is_person(event);
         let chain = if person {
             self.of_person(event, object, begin)

@@ -76,6 +76,8 @@ async fn services(server: &Server) -> anyhow::Result<()> {
     browser.wait_text(".live-hint", "is running but not ready").await?;
     browser.all_green(1).await?;
     browser.run_block("kubectl get pods -l app=web -o wide", "Endpoints:").await?;
+    // What the block's first line showed may have scrolled away.
+    browser.run_typed("kubectl get pods -l app=web", "0/1").await?;
     browser.run_block("/heal/readyz", "NAME").await?;
     browser.all_green(2).await?;
     // A reload in the middle of a watch: it goes on where it was, and listens to Ctrl-C.

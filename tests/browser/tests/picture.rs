@@ -40,9 +40,9 @@ async fn an_expose_is_played_from_kubectl_to_the_proxies() -> anyhow::Result<()>
         browser.wait_for(&format!("li:nth-child({act}) > button[aria-current='step']")).await?;
     }
     browser.screenshot("trace").await?;
-    // Back by one: the Service whose endpoints were written is lit, too. One of two controllers may come late for this trace.
+    // Back by one: the Service that the slices belong to is lit, too.
     browser.click("button[aria-label='Step back']").await?;
-    browser.wait_text("[data-sentence]", "controller-manager · endpoint").await?;
+    browser.wait_text("[data-sentence]", "endpointslice-controller").await?;
     browser.wait_for("g.lit[aria-label^='Service web']").await?;
     browser.click("button[aria-label='Stop']").await?;
     browser.wait_text("[data-sentence]", "Press Play").await?;

@@ -153,6 +153,46 @@ fn an_expose() {
 }
 
 #[test]
+fn what_was_answered_sooner_than_its_cause() {
+    // Controllers hear of an object before its maker has the answer, and the log is in the order of answers.
+    check(
+        &[
+            event(900, EPS, "create", "endpointslices", "web-x7k2p"),
+            event(700, EPS, "create", "endpointslices", "other-x7k2p"),
+            event(0, ME, "create", "services?kubectl-expose", "web"),
+        ],
+        &[(
+            "expose service web",
+            &["kubectl create services web", "kube-controller-manager create endpointslices web-x7k2p"],
+        )],
+    );
+    // One after the other.
+    check(
+        &[
+            event(6_000, RS, "create", "pods", "web-5d9-abcde"),
+            event(3_000, DEPLOYMENT, "create", "replicasets", "web-5d9"),
+            event(0, ME, "create", "deployments", "web"),
+        ],
+        &[(
+            "create deployment web",
+            &[
+                "kubectl create deployments web",
+                "kube-controller-manager create replicasets web-5d9",
+                "kube-controller-manager create pods web-5d9-abcde",
+            ],
+        )],
+    );
+    // What began before it was not set off by it.
+    check(
+        &[
+            event(0, EPS, "update", "endpointslices", "web-x7k2p"),
+            event(5_000, ME, "patch", "services?kubectl-edit", "web"),
+        ],
+        &[("edit service web", &["kubectl patch services web"])],
+    );
+}
+
+#[test]
 fn a_scale() {
     check(
         &[
